@@ -1,0 +1,192 @@
+//! The `messenger` command.
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use log::{LevelFilter, warn};
+use messenger::node::Node;
+use messenger::reactor::{self, Options};
+use messenger::time::Duration;
+use messenger::wire::json;
+use messenger::wire::line::{LineBuffer, NextLine};
+use messenger::wire::message::{Outline, SchemaError};
+use messenger::workload::messenger::Messenger;
+
+/// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
+///
+/// Without a subcommand it is a node: it reads messages from stdin, one JSON object a line, and writes
+/// its own to stdout. That is how Maelstrom starts it. It reports to stderr.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+const EXAMPLES: &str = r#"Examples:
+  Talk to it:
+    echo '{"src":"c1","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}' | messenger
+  Under Maelstrom:
+    maelstrom test -w echo --bin "$(which messenger)" --node-count 1 --time-limit 10
+  What is in a recording:
+    messenger parse < messages.jsonl"#;
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node (the same as no subcommand, with a choice of workload)
+    Node {
+        /// What the node does
+        #[arg(value_enum, default_value_t)]
+        workload: Workload,
+        #[command(flatten)]
+        args: NodeArgs,
+    },
+    /// Print `PARSED: <src>|<dest>|<type>` for each message on stdin
+    Parse {
+        #[command(flatten)]
+        log: LogArgs,
+        #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+        /// Skip lines longer than this (bytes, or with KiB, MiB, GiB)
+        max_line: usize,
+    },
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Workload {
+    /// The messages of the course: echo, validate
+    #[default]
+    Messenger,
+}
+
+#[derive(Args)]
+struct NodeArgs {
+    /// Skip lines longer than this (bytes, or with KiB, MiB, GiB)
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    max_line: usize,
+    /// At the end, wait this long for what is not finished
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    drain_timeout: Duration,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Args)]
+struct LogArgs {
+    /// What to report on stderr: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => run_node(Workload::default(), &cli.node),
+        Some(Command::Node { workload, args }) => run_node(workload, &args),
+        Some(Command::Parse { log, max_line }) => {
+            reactor::log_to_stderr(log.log_level);
+            parse(LineBuffer::new(max_line))
+        }
+    };
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("messenger: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
+    reactor::log_to_stderr(args.log.log_level);
+    let options = Options { max_line: args.max_line, drain_timeout: args.drain_timeout };
+    match workload {
+        Workload::Messenger => reactor::run(&mut Node::new(Messenger::default()), &options),
+    }
+}
+
+/// Prints the gist of each message, and reports what is none.
+fn parse(mut lines: LineBuffer) -> io::Result<()> {
+    let (mut stdin, mut stdout) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
+    let mut parser = json::Parser::new();
+    let mut number = 0;
+    loop {
+        let count = stdin.read(lines.space())?;
+        lines.filled(count);
+        while let Some(line) = lines.next_line().or_else(|| None) {
+            number += 1;
+            print_gist(&mut parser, number, line, &mut stdout)?;
+        }
+        if count == 0 {
+            if let Some(line) = lines.last_line() {
+                print_gist(&mut parser, number + 1, line, &mut stdout)?;
+            }
+            return stdout.flush();
+        }
+        stdout.flush()?;
+    }
+}
+
+fn print_gist(
+    parser: &mut json::Parser,
+    number: u64,
+    line: NextLine<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let line = match line {
+        NextLine::Line(line) => line,
+        NextLine::TooLong(length) => {
+            warn!("line {number}: {length} bytes are more than a line may have: skipped");
+            return Ok(());
+        }
+    };
+    let outline = match Outline::parse(parser, line) {
+        Ok(outline) => outline,
+        Err(error) => {
+            warn!("line {number}: not JSON: {error}");
+            return Ok(());
+        }
+    };
+    let gist = || -> Result<String, SchemaError> {
+        let (src, dest, _) = (outline.src()?, outline.dest()?, outline.body()?);
+        let kind = if outline.has_kind() { outline.kind()? } else { "unknown".into() };
+        Ok(format!("PARSED: {src}|{dest}|{kind}"))
+    };
+    match gist() {
+        Ok(gist) => writeln!(out, "{gist}"),
+        Err(error) => {
+            warn!("line {number}: not a message: {error}");
+            Ok(())
+        }
+    }
+}
+
+/// A number of bytes, up to 1 GiB: `1000`, `64KiB`, `64MiB`.
+fn size(text: &str) -> Result<usize, String> {
+    const MAX: usize = 1 << 30;
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "KiB" | "K" => 10,
+        "MiB" | "M" => 20,
+        "GiB" | "G" => 30,
+        unit => return Err(format!("expected a unit of KiB, MiB or GiB, found {unit}")),
+    };
+    let number: usize = digits.parse().map_err(|_| "expected a number of bytes, such as 64MiB".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|&size| (1..=MAX).contains(&size))
+        .ok_or_else(|| "expected 1 byte to 1 GiB".to_owned())
+}
+
+/// Seconds, with a fraction if need be, up to a day.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const MAX: f64 = 86_400.0;
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds, such as 0.5".to_owned())?;
+    if !(0.0..=MAX).contains(&seconds) {
+        return Err(format!("expected 0 to {MAX} seconds"));
+    }
+    Ok(std::time::Duration::from_secs_f64(seconds).into())
+}

@@ -1,0 +1,86 @@
+//! Non-blocking access to descriptors that are shared with other processes.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Poll, Token};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
+
+/// Stdin or stdout, such that reading and writing never block where they could.
+///
+/// `O_NONBLOCK` belongs to the open file description, which a shell, its terminal and other processes
+/// may share: set on theirs, it would break their own reads and writes, during the run and after it. So
+/// pipes and terminals are opened once more, for a description of our own. Where that fails, and for
+/// sockets, which have no path, the flag is set on the shared description and put back on drop.
+/// Regular files never block, and are used as they are.
+#[derive(Debug)]
+pub(super) struct Descriptor {
+    shared: BorrowedFd<'static>,
+    private: Option<OwnedFd>,
+    restore: Option<OFlags>,
+}
+
+impl Descriptor {
+    pub(super) fn stdin() -> io::Result<Self> {
+        Self::new(rustix::stdio::stdin(), OFlags::RDONLY)
+    }
+
+    pub(super) fn stdout() -> io::Result<Self> {
+        Self::new(rustix::stdio::stdout(), OFlags::WRONLY)
+    }
+
+    fn new(shared: BorrowedFd<'static>, access: OFlags) -> io::Result<Self> {
+        let mut descriptor = Self { shared, private: None, restore: None };
+        match FileType::from_raw_mode(fstat(shared)?.st_mode) {
+            FileType::RegularFile | FileType::Directory => return Ok(descriptor),
+            FileType::Fifo | FileType::CharacterDevice => descriptor.private = open_again(shared, access),
+            _ => {}
+        }
+        if descriptor.private.is_none() {
+            let flags = fcntl_getfl(shared)?;
+            if !flags.contains(OFlags::NONBLOCK) {
+                fcntl_setfl(shared, flags | OFlags::NONBLOCK)?;
+                descriptor.restore = Some(flags);
+            }
+        }
+        Ok(descriptor)
+    }
+
+    /// Asks the poll to tell when the descriptor is ready. `false` if that is not possible, as with
+    /// regular files and `/dev/null`, which epoll refuses: they always are.
+    pub(super) fn watch(&self, poll: &Poll, token: Token, interest: Interest) -> io::Result<bool> {
+        let raw = self.as_fd().as_raw_fd();
+        match poll.registry().register(&mut SourceFd(&raw), token, interest) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn unwatch(&self, poll: &Poll) -> io::Result<()> {
+        poll.registry().deregister(&mut SourceFd(&self.as_fd().as_raw_fd()))
+    }
+}
+
+/// A description of our own for what a descriptor refers to, non-blocking; `None` where the system does
+/// not let us, such as without `/proc`.
+pub(super) fn open_again(fd: BorrowedFd<'_>, access: OFlags) -> Option<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    open(path, access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.private.as_ref().map_or(self.shared, AsFd::as_fd)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if let Some(flags) = self.restore {
+            // Nothing can be done about a failure here, and it takes a closed descriptor to fail.
+            let _ = fcntl_setfl(self.shared, flags);
+        }
+    }
+}

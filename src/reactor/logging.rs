@@ -1,0 +1,62 @@
+//! The log on stderr, which must not hold up the node.
+
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+
+use log::LevelFilter;
+use rustix::fs::{FileType, OFlags, fstat};
+use rustix::io::Errno;
+
+use super::descriptor::open_again;
+
+/// Sends the log to stderr, one line a record, up to this level. Does nothing if the process has a
+/// logger already.
+///
+/// Where stderr is a pipe that nobody empties, lines are lost rather than the node blocked; how many
+/// is said once there is room again.
+pub fn log_to_stderr(level: LevelFilter) {
+    let _ = env_logger::Builder::new()
+        .filter_level(level)
+        .format(|line, record| {
+            writeln!(line, "messenger: {}: {}", record.level().as_str().to_lowercase(), record.args())
+        })
+        .target(env_logger::Target::Pipe(Box::new(Stderr::open())))
+        .try_init();
+}
+
+/// Stderr; a pipe through a non-blocking description of our own.
+struct Stderr {
+    pipe: Option<OwnedFd>,
+    lost: u64,
+}
+
+impl Stderr {
+    fn open() -> Self {
+        let stderr = rustix::stdio::stderr();
+        let is_pipe = fstat(stderr).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        Self { pipe: if is_pipe { open_again(stderr, OFlags::WRONLY) } else { None }, lost: 0 }
+    }
+}
+
+impl Write for Stderr {
+    /// Takes all of `record` or, where it would block, loses it: never an error, never a part.
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let Some(pipe) = &self.pipe else {
+            return io::stderr().write_all(record).map(|()| record.len());
+        };
+        if self.lost > 0 {
+            let notice = format!("messenger: warn: {} log lines lost: stderr was full\n", self.lost);
+            if rustix::io::write(pipe, notice.as_bytes()).is_ok() {
+                self.lost = 0;
+            }
+        }
+        if let Err(Errno::AGAIN) = rustix::io::write(pipe, record) {
+            self.lost += 1;
+        }
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

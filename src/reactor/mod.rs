@@ -1,0 +1,279 @@
+//! The mio shell: a [`Node`] on the process's own stdin and stdout.
+//!
+//! One turn: wait until there is something to do; read once; handle the lines that are whole, as long
+//! as the output stays below its mark; write once. A turn is bounded by the size of one read and by the
+//! mark, so signals, timers and a slow reader of stdout are all seen in time.
+
+mod descriptor;
+mod logging;
+
+use std::io::{self, IsTerminal};
+use std::time::Instant as Clock;
+
+use log::{debug, info};
+use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use self::descriptor::Descriptor;
+pub use self::logging::log_to_stderr;
+use crate::node::{Node, Workload};
+use crate::time::{Duration, Instant};
+use crate::wire::line::{LineBuffer, NextLine};
+use crate::wire::out::{HIGH_WATER, LOW_WATER, OutBuffer};
+
+const STDIN: Token = Token(0);
+const STDOUT: Token = Token(1);
+const SIGNALS: Token = Token(2);
+
+/// What a shell has to know beyond its node.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The longest line that is read, in bytes without the newline. Longer ones are skipped.
+    pub max_line: usize,
+    /// How long an end (of the input, or by a signal) waits for what is not finished.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Options {
+    /// Lines of up to 64 MiB, and 5 seconds to drain.
+    fn default() -> Self {
+        Self { max_line: 64 * 1024 * 1024, drain_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// Runs a node until its input ends, a signal ends it, or nobody reads its output any more.
+///
+/// At the end of the input everything that was said is written, however long that takes. SIGTERM and
+/// SIGINT leave it [`Options::drain_timeout`] to be read, and a second one ends the wait. The summary
+/// goes to the log.
+///
+/// # Errors
+/// Where stdin cannot be read or stdout cannot be written, or the operating system refuses what a
+/// reactor needs. A closed stdout is no error.
+pub fn run<W: Workload>(node: &mut Node<W>, options: &Options) -> io::Result<()> {
+    let mut reactor = Reactor::open(options)?;
+    if io::stdin().is_terminal() {
+        info!("reads messages from the terminal, one JSON object a line; Ctrl-D ends");
+    }
+    let end = reactor.run(node);
+    drop(reactor);
+    info!("{}: {}", node.cluster().map_or("no init", |cluster| cluster.id()), node.counters());
+    match end {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        end => end,
+    }
+}
+
+struct Reactor {
+    poll: Poll,
+    signals: Signals,
+    stdin: Descriptor,
+    stdout: Descriptor,
+    lines: LineBuffer,
+    out: OutBuffer,
+    input: Input,
+    /// The buffer may hold whole lines that were not handled yet.
+    lines_left: bool,
+    /// The output is past its mark: read and handle nothing more until it is below the lower one.
+    choked: bool,
+    /// Stdout took less than it was given, and has not said yet that it takes more.
+    blocked: bool,
+    /// Stdout is watched only while there is something left for it, or every reply that somebody reads
+    /// would wake us up.
+    watches_stdout: bool,
+    /// A signal came: nothing is read any more, and this is when to give up writing.
+    give_up_at: Option<Clock>,
+    drain_timeout: Duration,
+    started: Clock,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// Nothing to read until the poll says otherwise.
+    Drained,
+    /// There may be something to read.
+    Ready,
+    /// Ready, and will stay so: the other end is closed, or the descriptor cannot be polled. A short
+    /// read tells nothing here, only an empty one does.
+    ReadyToEnd,
+    /// Everything was read.
+    Ended,
+}
+
+impl Reactor {
+    fn open(options: &Options) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let stdin = Descriptor::stdin()?;
+        let stdout = Descriptor::stdout()?;
+        let input = match stdin.watch(&poll, STDIN, Interest::READABLE)? {
+            true => Input::Drained,
+            false => Input::ReadyToEnd,
+        };
+        Ok(Self {
+            poll,
+            signals,
+            stdin,
+            stdout,
+            lines: LineBuffer::new(options.max_line),
+            out: OutBuffer::new(),
+            input,
+            lines_left: false,
+            choked: false,
+            blocked: false,
+            watches_stdout: false,
+            give_up_at: None,
+            drain_timeout: options.drain_timeout,
+            started: Clock::now(),
+        })
+    }
+
+    fn run<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
+        let mut events = Events::with_capacity(8);
+        loop {
+            self.wait(&mut events)?;
+            if self.may_take_more() {
+                if !self.lines_left {
+                    self.read()?;
+                }
+                self.handle_lines(node);
+            }
+            self.write()?;
+            if self.is_done() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for something to do and takes note of it.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let has_work = self.lines_left || matches!(self.input, Input::Ready | Input::ReadyToEnd);
+        let timeout = if self.may_take_more() && has_work {
+            Some(std::time::Duration::ZERO)
+        } else {
+            self.give_up_at.map(|at| at.saturating_duration_since(Clock::now()))
+        };
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for event in events.iter() {
+            match event.token() {
+                STDIN if self.input != Input::Ended => {
+                    let is_ending = event.is_read_closed() || event.is_error();
+                    self.input = if is_ending { Input::ReadyToEnd } else { Input::Ready };
+                }
+                STDOUT => self.blocked = false,
+                SIGNALS => self.take_signals(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_signals(&mut self) {
+        for signal in self.signals.pending() {
+            debug!("signal {signal}");
+            let patience = if self.give_up_at.is_some() { Duration::ZERO } else { self.drain_timeout };
+            self.give_up_at = Some(Clock::now() + patience.into());
+        }
+    }
+
+    /// One read into the line buffer, if there may be something to read.
+    fn read(&mut self) -> io::Result<()> {
+        if !matches!(self.input, Input::Ready | Input::ReadyToEnd) {
+            return Ok(());
+        }
+        let space = self.lines.space();
+        let room = space.len();
+        match rustix::io::read(&self.stdin, space) {
+            Ok(0) => self.input = Input::Ended,
+            Ok(count) => {
+                self.lines.filled(count);
+                // A short read means drained: epoll(7). The next byte makes an event.
+                if count < room && self.input == Input::Ready {
+                    self.input = Input::Drained;
+                }
+            }
+            Err(Errno::AGAIN) => self.input = Input::Drained,
+            Err(Errno::INTR) => {}
+            // A terminal that was hung up.
+            Err(Errno::IO) if rustix::termios::isatty(&self.stdin) => self.input = Input::Ended,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Handles the lines that are whole, until the output is past its mark.
+    fn handle_lines<W: Workload>(&mut self, node: &mut Node<W>) {
+        // One reading of the clock for all of them.
+        let now = Instant::START + self.started.elapsed().into();
+        self.lines_left = true;
+        while self.out.len() < HIGH_WATER {
+            let line = match self.lines.next_line() {
+                None if self.input == Input::Ended => self.lines.last_line(),
+                line => line,
+            };
+            match line {
+                Some(NextLine::Line(line)) => node.handle_line(now, line, &mut self.out),
+                Some(NextLine::TooLong(length)) => node.handle_too_long(length),
+                None => {
+                    self.lines_left = false;
+                    break;
+                }
+            }
+        }
+        self.choked = self.lines_left;
+    }
+
+    /// Writes what waits, in one go where stdout takes it.
+    fn write(&mut self) -> io::Result<()> {
+        while !self.blocked && !self.out.is_empty() {
+            match rustix::io::write(&self.stdout, self.out.waiting()) {
+                Ok(count) => {
+                    self.out.consume(count);
+                    // A partial write means full: epoll(7).
+                    if !self.out.is_empty() {
+                        self.block()?;
+                    }
+                }
+                Err(Errno::AGAIN) => self.block()?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if self.out.is_empty() && self.watches_stdout {
+            self.stdout.unwatch(&self.poll)?;
+            self.watches_stdout = false;
+        }
+        if self.out.len() <= LOW_WATER {
+            self.choked = false;
+        }
+        Ok(())
+    }
+
+    /// Writes no more until stdout is known to take it. One that cannot be watched takes it always.
+    fn block(&mut self) -> io::Result<()> {
+        if !self.watches_stdout {
+            self.watches_stdout = self.stdout.watch(&self.poll, STDOUT, Interest::WRITABLE)?;
+        }
+        self.blocked = self.watches_stdout;
+        Ok(())
+    }
+
+    fn may_take_more(&self) -> bool {
+        !self.choked && self.give_up_at.is_none()
+    }
+
+    fn is_done(&self) -> bool {
+        let is_over = match self.give_up_at {
+            None => self.input == Input::Ended && !self.lines_left,
+            Some(at) if at <= Clock::now() => return true,
+            Some(_) => true,
+        };
+        is_over && self.out.is_empty()
+    }
+}

@@ -1,0 +1,192 @@
+//! Values to JSON text, written straight into the output.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::json::{Integer, Value};
+
+/// What can stand as a value in a message.
+///
+/// An implementation appends exactly one JSON value to `out`, without a newline.
+pub trait ToJson {
+    /// Appends the value.
+    fn write_json(&self, out: &mut Vec<u8>);
+}
+
+/// Byte for byte as it came.
+impl ToJson for Value<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.raw().as_bytes());
+    }
+}
+
+impl ToJson for Integer<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_str().as_bytes());
+    }
+}
+
+impl ToJson for str {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        out.push(b'"');
+        let mut rest = self.as_bytes();
+        while let Some(at) = rest.iter().position(|&x| x < 0x20 || x == b'"' || x == b'\\') {
+            out.extend_from_slice(&rest[..at]);
+            match rest[at] {
+                b'"' => out.extend_from_slice(b"\\\""),
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\r' => out.extend_from_slice(b"\\r"),
+                b'\t' => out.extend_from_slice(b"\\t"),
+                control => {
+                    out.extend_from_slice(b"\\u00");
+                    out.push(HEX[usize::from(control >> 4)]);
+                    out.push(HEX[usize::from(control & 15)]);
+                }
+            }
+            rest = &rest[at + 1..];
+        }
+        out.extend_from_slice(rest);
+        out.push(b'"');
+    }
+}
+
+impl ToJson for String {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.as_str().write_json(out);
+    }
+}
+
+impl ToJson for Cow<'_, str> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        self.as_ref().write_json(out);
+    }
+}
+
+impl ToJson for bool {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+macro_rules! integers {
+    ($($integer:ty)*) => {$(
+        impl ToJson for $integer {
+            fn write_json(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
+            }
+        }
+    )*};
+}
+
+integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
+
+/// The shortest digits that read back as the same double; `null` for infinities and NaN, which JSON
+/// cannot say.
+impl ToJson for f64 {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        if self.is_finite() {
+            out.extend_from_slice(format!("{self:?}").as_bytes());
+        } else {
+            out.extend_from_slice(b"null");
+        }
+    }
+}
+
+/// `null` where there is none.
+impl<T: ToJson> ToJson for Option<T> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.write_json(out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+}
+
+impl<T: ToJson + ?Sized> ToJson for &T {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        (**self).write_json(out);
+    }
+}
+
+macro_rules! arrays {
+    ($([$($bounds:tt)*] $array:ty)*) => {$(
+        impl<T: ToJson, $($bounds)*> ToJson for $array {
+            fn write_json(&self, out: &mut Vec<u8>) {
+                write_array(self.iter(), out);
+            }
+        }
+    )*};
+}
+
+arrays! { [] [T]  [] Vec<T>  [] BTreeSet<T>  [S] HashSet<T, S>  [const N: usize] [T; N] }
+
+macro_rules! objects {
+    ($([$($bounds:tt)*] $object:ty)*) => {$(
+        impl<K: AsRef<str>, V: ToJson, $($bounds)*> ToJson for $object {
+            fn write_json(&self, out: &mut Vec<u8>) {
+                write_object(self.iter(), out);
+            }
+        }
+    )*};
+}
+
+objects! { [] BTreeMap<K, V>  [S] HashMap<K, V, S> }
+
+fn write_array(elements: impl Iterator<Item = impl ToJson>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (n, element) in elements.enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        element.write_json(out);
+    }
+    out.push(b']');
+}
+
+fn write_object(members: impl Iterator<Item = (impl AsRef<str>, impl ToJson)>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (n, (key, value)) in members.enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        key.as_ref().write_json(out);
+        out.push(b':');
+        value.write_json(out);
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: impl ToJson) -> String {
+        let mut out = Vec::new();
+        value.write_json(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_written_compactly() {
+        assert_eq!(text(["a", "b"]), r#"["a","b"]"#);
+        assert_eq!(text(vec![Some(1), None]), "[1,null]");
+        assert_eq!(
+            text(BTreeMap::from([("k\"", vec![i64::MIN]), ("l", vec![])])),
+            r#"{"k\"":[-9223372036854775808],"l":[]}"#
+        );
+        assert_eq!(text(HashSet::from([true])), "[true]");
+        assert_eq!(text(0.5), "0.5");
+        assert_eq!(text(1.0), "1.0");
+        assert_eq!(text(f64::NAN), "null");
+    }
+
+    #[test]
+    fn every_character_of_a_string_reads_back() {
+        let all: String = ('\0'..='\u{2ff}').chain("\u{2028}\u{d7ff}\u{1f600}".chars()).collect();
+        let written = text(all.as_str());
+        assert!(!written.contains('\n'));
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), all);
+    }
+}

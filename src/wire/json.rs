@@ -1,0 +1,801 @@
+//! JSON read where it lies.
+//!
+//! simd-json works in two stages. The first finds every structural character of a text with SIMD
+//! instructions and checks its UTF-8; the second builds a tape, and on the way unescapes strings in
+//! place and turns numbers into machine numbers. A node has to hand values on exactly as they came,
+//! whatever their escapes or digits, so [`Parser`] takes the first stage only: it asks for a nesting
+//! depth of zero, which stops the second one at the opening bracket, before it has changed anything,
+//! and leaves the index of structural characters ([`Buffers::structural_indexes`]). [`Cursor`] walks
+//! that index once. It checks everything that the second stage would have checked and cuts the text
+//! into [`Value`]s: borrowed, unchanged, looked into only when somebody asks.
+//!
+//! This module alone names `simd_json`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use memchr::memchr;
+use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
+use thiserror::Error;
+
+/// Bytes after a text that the parser may read; it leaves them as they are.
+pub const PADDING: usize = INPUT_PADDING;
+
+/// How deep arrays and objects may be nested, the envelope and its body included. Maelstrom itself
+/// stops at 1,000 levels.
+pub const MAX_DEPTH: usize = 1024;
+
+/// Index memory for texts beyond this many bytes is not kept.
+const TEXT_KEPT: usize = 1024 * 1024;
+
+/// A line of input with the [`PADDING`] after it that the parser needs.
+#[derive(Debug)]
+pub struct Line<'a> {
+    padded: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Line<'a> {
+    /// The line in the first `len` bytes of `padded`; at least [`PADDING`] bytes of anything follow it.
+    ///
+    /// # Panics
+    /// Where there is less padding than that.
+    pub fn new(padded: &'a mut [u8], len: usize) -> Self {
+        assert!(padded.len() >= len + PADDING, "a line needs {PADDING} bytes after it");
+        Self { padded, len }
+    }
+
+    /// A line in memory of its own: pads `text` for as long as the line lives.
+    pub fn padded(text: &'a mut Vec<u8>) -> Self {
+        let len = text.len();
+        text.resize(len + PADDING, 0);
+        Self { padded: text, len }
+    }
+
+    /// The line's bytes, without the padding.
+    pub fn bytes(&self) -> &[u8] {
+        &self.padded[..self.len]
+    }
+}
+
+/// Why a text is not the JSON that was expected. Bytes count from 1.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SyntaxError {
+    /// Nothing but white space.
+    #[error("expected an object, found nothing")]
+    Empty,
+    /// Invalid UTF-8.
+    #[error("expected UTF-8, found an invalid sequence at byte {at}")]
+    NotUtf8 {
+        /// Where it begins.
+        at: usize,
+    },
+    /// A string runs to the end of the text, or has a control character that is not escaped.
+    #[error("expected a string's closing quote, found a control character or the end of the line")]
+    BrokenString,
+    /// Something else than the grammar asks for.
+    #[error("expected {expected} at byte {at}, found {found}")]
+    Unexpected {
+        /// What the grammar asks for.
+        expected: &'static str,
+        /// Where.
+        at: usize,
+        /// What stands there.
+        found: String,
+    },
+    /// Nested beyond [`MAX_DEPTH`].
+    #[error("expected at most {MAX_DEPTH} levels of nesting, found one more at byte {at}")]
+    TooDeep {
+        /// Where the level too many begins.
+        at: usize,
+    },
+}
+
+/// Reads one text at a time and reuses its memory.
+pub struct Parser {
+    buffers: Buffers,
+    /// Storage that simd-json wants for its second stage; `None` only while it has it.
+    tape: Option<Tape<'static>>,
+    largest: usize,
+}
+
+impl Parser {
+    /// A parser that has read nothing yet.
+    pub fn new() -> Self {
+        Self { buffers: Buffers::with_max_depth(0, 0), tape: None, largest: 0 }
+    }
+
+    /// Indexes the line, for a cursor that walks it.
+    pub(crate) fn index<'a>(&'a mut self, line: Line<'a>) -> Result<Cursor<'a>, SyntaxError> {
+        if self.largest > TEXT_KEPT {
+            *self = Self::new();
+        }
+        let Line { padded, len } = line;
+        self.largest = self.largest.max(len);
+
+        let mut tape = self.tape.take().unwrap_or_else(Tape::null).reset();
+        let stopped = simd_json::fill_tape_padded(padded, len, &mut self.buffers, &mut tape);
+        self.tape = Some(tape.reset());
+        let indexed = match stopped {
+            // A text without brackets never meets the limit. The cursor refuses it.
+            Ok(()) => true,
+            Err(error) => matches!(error.error(), ErrorType::DepthLimitExceeded),
+        };
+
+        let bytes = &padded[..len];
+        match std::str::from_utf8(bytes) {
+            Ok(text) if indexed => Ok(Cursor {
+                text,
+                tokens: self.buffers.structural_indexes(),
+                next: 0,
+                escapes: memchr(b'\\', bytes).is_some(),
+            }),
+            Ok(text) => Err(no_index(text)),
+            Err(error) => Err(SyntaxError::NotUtf8 { at: error.valid_up_to() + 1 }),
+        }
+    }
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Parser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parser").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no index of a text that is UTF-8.
+#[cold]
+fn no_index(text: &str) -> SyntaxError {
+    match text.find(|c: char| !c.is_ascii_whitespace()) {
+        None => SyntaxError::Empty,
+        Some(start) if text[start..].starts_with('{') => SyntaxError::BrokenString,
+        Some(start) => unexpected(text, start, "an object"),
+    }
+}
+
+#[cold]
+fn unexpected(text: &str, at: usize, expected: &'static str) -> SyntaxError {
+    let found = match text.get(at..).and_then(|rest| rest.chars().next()) {
+        Some(c) => format!("`{}`", c.escape_debug()),
+        None => "the end of the line".to_owned(),
+    };
+    SyntaxError::Unexpected { expected, at: at + 1, found }
+}
+
+/// A walk over the index of one text, which checks the grammar as it goes.
+///
+/// A token is the byte offset of a bracket, colon, comma, opening quote, or the first byte of
+/// anything else that is not white space. So the bytes between a string or a number and the next
+/// token are white space, or the token is not what it seemed and is refused.
+#[derive(Debug)]
+pub(crate) struct Cursor<'a> {
+    text: &'a str,
+    tokens: &'a [u32],
+    next: usize,
+    /// Whether there is a backslash anywhere in the text.
+    escapes: bool,
+}
+
+impl<'a> Cursor<'a> {
+    /// Walks the object that comes next. `member` is called after each key and its colon, and walks
+    /// the value.
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(Value<'a>, &mut Self) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
+        self.expect(b'{', "an object")?;
+        if self.peek() == b'}' {
+            self.next += 1;
+            return Ok(());
+        }
+        loop {
+            let key = self.key()?;
+            member(key, self)?;
+            match self.peek() {
+                b',' => self.next += 1,
+                b'}' => break,
+                _ => return Err(self.unexpected("`,` or `}`")),
+            }
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Walks the value that comes next, whatever it is, at the given depth of nesting.
+    pub(crate) fn value(&mut self, depth: usize) -> Result<Value<'a>, SyntaxError> {
+        let first = self.next;
+        let end = match self.peek() {
+            b'{' | b'[' => {
+                self.nested(depth)?;
+                self.tokens[self.next - 1] as usize + 1
+            }
+            _ => self.scalar()?,
+        };
+        Ok(self.cut(first, end))
+    }
+
+    /// Whether an object comes next.
+    pub(crate) fn at_object(&self) -> bool {
+        self.peek() == b'{'
+    }
+
+    /// Where the walk is: for [`since`](Self::since).
+    pub(crate) fn mark(&self) -> usize {
+        self.next
+    }
+
+    /// The object or array that was walked since the mark.
+    pub(crate) fn since(&self, mark: usize) -> Value<'a> {
+        self.cut(mark, self.tokens[self.next - 1] as usize + 1)
+    }
+
+    /// Makes sure that nothing follows.
+    pub(crate) fn end(&self) -> Result<(), SyntaxError> {
+        if self.next == self.tokens.len() { Ok(()) } else { Err(self.unexpected("the end of the line")) }
+    }
+
+    /// Walks an array or object with everything in it, without recursion.
+    fn nested(&mut self, depth: usize) -> Result<(), SyntaxError> {
+        let mut open = Nesting::new(depth);
+        loop {
+            let object = match self.peek() {
+                b'{' => true,
+                b'[' => false,
+                _ => {
+                    self.scalar()?;
+                    if self.close_and_separate(&mut open)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            if !open.push(object) {
+                return Err(SyntaxError::TooDeep { at: self.at() + 1 });
+            }
+            self.next += 1;
+            let empty = self.peek() == if object { b'}' } else { b']' };
+            if empty {
+                if self.close_and_separate(&mut open)? {
+                    return Ok(());
+                }
+            } else if object {
+                self.key()?;
+            }
+        }
+    }
+
+    /// After a value: closes what ends here, then steps over the comma (and, in an object, the key)
+    /// to the next value. Whether everything is closed.
+    fn close_and_separate(&mut self, open: &mut Nesting) -> Result<bool, SyntaxError> {
+        loop {
+            let object = open.in_object();
+            match (self.peek(), object) {
+                (b'}', true) | (b']', false) => {
+                    self.next += 1;
+                    if open.pop() {
+                        return Ok(true);
+                    }
+                }
+                (b',', _) => {
+                    self.next += 1;
+                    if object {
+                        self.key()?;
+                    }
+                    return Ok(false);
+                }
+                (_, true) => return Err(self.unexpected("`,` or `}`")),
+                (_, false) => return Err(self.unexpected("`,` or `]`")),
+            }
+        }
+    }
+
+    /// A key and its colon.
+    fn key(&mut self) -> Result<Value<'a>, SyntaxError> {
+        if self.peek() != b'"' {
+            return Err(self.unexpected("a key in quotes"));
+        }
+        let first = self.next;
+        let end = self.scalar()?;
+        self.expect(b':', "`:`")?;
+        Ok(self.cut(first, end))
+    }
+
+    /// A string, number, `true`, `false` or `null`; the offset of its end.
+    fn scalar(&mut self) -> Result<usize, SyntaxError> {
+        let start = self.at();
+        let following = self.tokens.get(self.next + 1).map_or(self.text.len(), |&token| token as usize);
+        let Some(slot) = self.text.as_bytes().get(start..following) else {
+            return Err(self.unexpected("a value"));
+        };
+        let scalar = slot.trim_ascii_end();
+        let valid = match scalar {
+            [b'"', inner @ .., b'"'] => !self.escapes || are_escapes_valid(inner),
+            [b'-' | b'0'..=b'9', ..] => is_number(scalar),
+            b"true" | b"false" | b"null" => true,
+            _ => false,
+        };
+        if !valid {
+            return Err(self.bad_scalar(scalar));
+        }
+        self.next += 1;
+        Ok(start + scalar.len())
+    }
+
+    #[cold]
+    fn bad_scalar(&self, scalar: &[u8]) -> SyntaxError {
+        let expected = match scalar.first() {
+            Some(b'"') => "a string with valid escapes",
+            Some(b'-' | b'0'..=b'9') => "a number",
+            _ => return self.unexpected("a value"),
+        };
+        let found = format!("`{}`", excerpt(&String::from_utf8_lossy(scalar)));
+        SyntaxError::Unexpected { expected, at: self.at() + 1, found }
+    }
+
+    fn expect(&mut self, byte: u8, name: &'static str) -> Result<(), SyntaxError> {
+        if self.peek() != byte {
+            return Err(self.unexpected(name));
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    /// The first byte of the next token; 0 at the end, which no grammar asks for.
+    fn peek(&self) -> u8 {
+        self.text.as_bytes().get(self.at()).copied().unwrap_or(0)
+    }
+
+    /// Where the next token begins.
+    fn at(&self) -> usize {
+        self.tokens.get(self.next).map_or(self.text.len(), |&token| token as usize)
+    }
+
+    #[cold]
+    fn unexpected(&self, expected: &'static str) -> SyntaxError {
+        unexpected(self.text, self.at(), expected)
+    }
+
+    fn cut(&self, first: usize, end: usize) -> Value<'a> {
+        let tokens = &self.tokens[first..self.next];
+        Value { raw: &self.text[tokens[0] as usize..end], tokens }
+    }
+}
+
+/// Which of the open brackets are objects: one bit a level.
+struct Nesting {
+    objects: [u64; MAX_DEPTH / 64],
+    outside: usize,
+    depth: usize,
+}
+
+impl Nesting {
+    fn new(outside: usize) -> Self {
+        Self { objects: [0; MAX_DEPTH / 64], outside, depth: outside }
+    }
+
+    /// Opens a level; `false` if that is one too many.
+    fn push(&mut self, object: bool) -> bool {
+        if self.depth == MAX_DEPTH {
+            return false;
+        }
+        let (word, bit) = (self.depth / 64, self.depth % 64);
+        self.objects[word] = self.objects[word] & !(1 << bit) | u64::from(object) << bit;
+        self.depth += 1;
+        true
+    }
+
+    /// Closes a level; whether it was the outermost.
+    fn pop(&mut self) -> bool {
+        self.depth -= 1;
+        self.depth == self.outside
+    }
+
+    fn in_object(&self) -> bool {
+        let innermost = self.depth - 1;
+        self.objects[innermost / 64] >> (innermost % 64) & 1 == 1
+    }
+}
+
+/// Whether the text between two quotes has only escapes that RFC 8259 knows. A `\u` that names half
+/// of a surrogate pair is one of them: it is handed on as it is, and refused where it is decoded.
+fn are_escapes_valid(mut inner: &[u8]) -> bool {
+    while let Some(backslash) = memchr(b'\\', inner) {
+        inner = match &inner[backslash + 1..] {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => rest,
+            [b'u', a, b, c, d, rest @ ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => rest,
+            _ => return false,
+        };
+    }
+    true
+}
+
+fn is_number(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let (whole, rest) = split_digits(text);
+    if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
+        return false;
+    }
+    let rest = match rest {
+        [b'.', fraction @ ..] => match split_digits(fraction) {
+            ([], _) => return false,
+            (_, rest) => rest,
+        },
+        rest => rest,
+    };
+    match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
+            !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    }
+}
+
+fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|x| !x.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+/// The beginning of a text, for an error message.
+pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// A JSON value as it stands in its line: checked, unchanged, not yet looked into.
+///
+/// It is a span of the text and the index of what is in it, so looking into it parses nothing again,
+/// and writing it into a reply copies it byte for byte.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    raw: &'a str,
+    /// The value's own tokens; the first is where `raw` begins.
+    tokens: &'a [u32],
+}
+
+/// The kinds of JSON values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number that is written without fraction and exponent.
+    Integer,
+    /// A number with fraction or exponent.
+    Float,
+    /// A string
+    String,
+    /// An array
+    Array,
+    /// An object
+    Object,
+}
+
+impl<'a> Value<'a> {
+    /// The value's text, byte for byte as it came. Never has a newline.
+    pub const fn raw(self) -> &'a str {
+        self.raw
+    }
+
+    /// What kind of value it is.
+    pub fn kind(self) -> Kind {
+        match self.raw.as_bytes() {
+            [b'n', ..] => Kind::Null,
+            [b't' | b'f', ..] => Kind::Boolean,
+            [b'"', ..] => Kind::String,
+            [b'[', ..] => Kind::Array,
+            [b'{', ..] => Kind::Object,
+            number if number.iter().any(|x| matches!(x, b'.' | b'e' | b'E')) => Kind::Float,
+            _ => Kind::Integer,
+        }
+    }
+
+    /// The text of a string, its escapes decoded; borrowed where there are none. `None` for other
+    /// kinds, and for a string with half of a surrogate pair, which is no text.
+    pub fn as_str(self) -> Option<Cow<'a, str>> {
+        let inner = self.raw.strip_prefix('"')?.strip_suffix('"')?;
+        if memchr(b'\\', inner.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(inner));
+        }
+        let mut copy = self.raw.as_bytes().to_vec();
+        match simd_json::to_tape(&mut copy).ok()?.0.first() {
+            Some(Node::String(text)) => Some(Cow::Owned((*text).to_owned())),
+            _ => None,
+        }
+    }
+
+    /// An integer that fits; `None` for other kinds.
+    pub fn as_i64(self) -> Option<i64> {
+        self.raw.parse().ok()
+    }
+
+    /// An integer of any length; `None` for other kinds.
+    pub fn as_integer(self) -> Option<Integer<'a>> {
+        (self.kind() == Kind::Integer).then_some(Integer(self.raw))
+    }
+
+    /// The nearest double of any number; `None` for other kinds, and beyond a double's range.
+    pub fn as_f64(self) -> Option<f64> {
+        match self.kind() {
+            Kind::Integer | Kind::Float => self.raw.parse().ok().filter(|number: &f64| number.is_finite()),
+            _ => None,
+        }
+    }
+
+    /// A boolean; `None` for other kinds.
+    pub fn as_bool(self) -> Option<bool> {
+        match self.raw {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array; `None` for other kinds.
+    pub fn as_array(self) -> Option<impl Iterator<Item = Value<'a>>> {
+        let mut inside = self.inside(Kind::Array)?;
+        Some(std::iter::from_fn(move || inside.next_value()))
+    }
+
+    /// The members of an object in their order, duplicates included; `None` for other kinds. A key is a
+    /// string.
+    pub fn as_object(self) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
+        let mut inside = self.inside(Kind::Object)?;
+        Some(std::iter::from_fn(move || Some((inside.next_value()?, inside.next_value()?))))
+    }
+
+    /// An object's member of that name; of several the last one, as Maelstrom's own reader has it.
+    pub fn member(self, name: &str) -> Option<Value<'a>> {
+        self.as_object()?.filter(|(key, _)| key.is_str(name)).last().map(|(_, value)| value)
+    }
+
+    /// Whether this is a string of that text.
+    pub(crate) fn is_str(self, text: &str) -> bool {
+        self.as_str().is_some_and(|own| own == text)
+    }
+
+    fn inside(self, kind: Kind) -> Option<Inside<'a>> {
+        match self.tokens {
+            [open, inner @ .., close] if self.kind() == kind => {
+                Some(Inside { raw: self.raw, start: *open, tokens: inner, close: *close })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.raw)
+    }
+}
+
+/// Two values are equal if their texts are: `1.0` is not `1`, and the order of keys counts.
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+/// What is left of the values inside brackets. The text was checked, so commas and colons are merely
+/// stepped over.
+struct Inside<'a> {
+    /// The whole array or object.
+    raw: &'a str,
+    /// The offset of `raw`, which tokens count from the same place.
+    start: u32,
+    tokens: &'a [u32],
+    /// The offset of the closing bracket.
+    close: u32,
+}
+
+impl<'a> Inside<'a> {
+    fn next_value(&mut self) -> Option<Value<'a>> {
+        let first = *self.tokens.first()?;
+        let count = match self.byte(first) {
+            b'[' | b'{' => self.bracketed(),
+            _ => 1,
+        };
+        let (tokens, rest) = self.tokens.split_at(count);
+        let end = match tokens {
+            [_, .., close] => *close + 1,
+            _ => rest.first().copied().unwrap_or(self.close),
+        };
+        // After a value comes a comma, a colon or nothing.
+        self.tokens = rest.get(1..).unwrap_or(&[]);
+        let raw = &self.raw[(first - self.start) as usize..(end - self.start) as usize];
+        Some(Value { raw: raw.trim_ascii_end(), tokens })
+    }
+
+    /// How many tokens the array or object has that comes first.
+    fn bracketed(&self) -> usize {
+        let mut depth = 0;
+        for (count, &token) in self.tokens.iter().enumerate() {
+            match self.byte(token) {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return count + 1;
+            }
+        }
+        self.tokens.len()
+    }
+
+    fn byte(&self, token: u32) -> u8 {
+        self.raw.as_bytes()[(token - self.start) as usize]
+    }
+}
+
+/// A JSON integer of any length, as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Integer<'a>(&'a str);
+
+impl<'a> Integer<'a> {
+    /// The digits, with the sign that was written.
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// Its value, if that fits.
+    pub fn as_i64(self) -> Option<i64> {
+        self.0.parse().ok()
+    }
+}
+
+impl fmt::Display for Integer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> Result<T, SyntaxError> {
+        let mut parser = Parser::new();
+        let mut bytes = text.as_bytes().to_vec();
+        let mut cursor = parser.index(Line::padded(&mut bytes))?;
+        let mut value = None;
+        cursor.object(|_, cursor| {
+            value = Some(cursor.value(1)?);
+            Ok(())
+        })?;
+        cursor.end()?;
+        Ok(look(value.unwrap()))
+    }
+
+    fn raw(text: &str) -> Result<String, SyntaxError> {
+        with_value(&format!("{{ \"v\" : {text} }}"), |value| value.raw().to_owned())
+    }
+
+    #[test]
+    fn values_are_cut_exactly() {
+        for text in [
+            "0",
+            "-0",
+            "1.0",
+            "1e2",
+            "1E+400",
+            "123456789012345678901234567890",
+            "true",
+            "false",
+            "null",
+            r#""""#,
+            r#""a b ""#,
+            r#""\ud800""#,
+            r#""\"\\\/\u00e9""#,
+            "[]",
+            "{}",
+            "[ ]",
+            "[1 , [ ] ]",
+            r#"{"b":1,"a":{"b":[{}]},"b":2}"#,
+            "\"h\u{e9}\u{1f600}\"",
+        ] {
+            assert_eq!(raw(text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for text in [
+            "",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "+1",
+            "0x1",
+            "tru",
+            "truer",
+            "nul",
+            "'a'",
+            r#""\x""#,
+            r#""\u12g4""#,
+            r#""a"#,
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{,}",
+            "{1:2}",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            "[}",
+            "{]",
+            "]",
+            "}",
+            ":",
+            "1,",
+            "[1",
+            r#"{"a":1"#,
+            "\\",
+            "1\\",
+            "\"\t\"",
+            "NaN",
+        ] {
+            assert!(raw(text).is_err(), "accepted {text}");
+        }
+    }
+
+    #[test]
+    fn errors_say_where_and_what() {
+        assert_eq!(raw("[1,]").unwrap_err().to_string(), "expected a value at byte 11, found `]`");
+        assert_eq!(raw("01").unwrap_err().to_string(), "expected a number at byte 9, found `01`");
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(raw(&nested(MAX_DEPTH - 1)).is_ok());
+        assert_eq!(raw(&nested(MAX_DEPTH)), Err(SyntaxError::TooDeep { at: 8 + MAX_DEPTH }));
+    }
+
+    #[test]
+    fn looks_inside() {
+        with_value(r#"{"v": {"a" : [ 1, "x" ,[2] ], "b":null, "a" : 7, "c\u0064": true } }"#, |value| {
+            let keys: Vec<_> =
+                value.as_object().unwrap().map(|(key, _)| key.as_str().unwrap().into_owned()).collect();
+            assert_eq!(keys, ["a", "b", "a", "cd"]);
+            assert_eq!(value.member("a").unwrap().as_i64(), Some(7), "the last of several");
+            assert_eq!(value.member("cd").unwrap().as_bool(), Some(true));
+            assert_eq!(value.member("d"), None);
+            let (_, array) = value.as_object().unwrap().next().unwrap();
+            let elements: Vec<_> = array.as_array().unwrap().map(Value::raw).collect();
+            assert_eq!(elements, ["1", "\"x\"", "[2]"]);
+            let inner = array.as_array().unwrap().nth(2).unwrap();
+            assert_eq!(inner.as_array().unwrap().next().unwrap().as_i64(), Some(2));
+            assert!(value.as_array().is_none(), "an object is no array");
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn scalars_are_read_by_kind() {
+        let read = |text: &str| {
+            with_value(&format!("{{\"v\":{text}}}"), |value| {
+                (value.kind(), value.as_i64(), value.as_f64(), value.as_str().map(Cow::into_owned))
+            })
+            .unwrap()
+        };
+        assert_eq!(read("12"), (Kind::Integer, Some(12), Some(12.0), None));
+        assert_eq!(read("1.0"), (Kind::Float, None, Some(1.0), None));
+        assert_eq!(read("1e400"), (Kind::Float, None, None, None));
+        assert_eq!(read("9223372036854775808").1, None);
+        assert_eq!(read(r#""a\n\u00e9""#).3.as_deref(), Some("a\n\u{e9}"));
+        assert_eq!(read(r#""\ud83d\ude00""#).3.as_deref(), Some("\u{1f600}"));
+        assert_eq!(read(r#""\ud83d""#), (Kind::String, None, None, None), "half of a pair is no text");
+    }
+}

@@ -1,0 +1,213 @@
+//! One reusable buffer that cuts a stream of bytes into lines.
+
+use memchr::memchr;
+
+use super::json::{Line, PADDING};
+
+/// Room that is offered to a single read, and the buffer's size at rest.
+pub const READ_SIZE: usize = 64 * 1024;
+
+/// Room beyond this is given back once no long line needs it.
+const CAPACITY_KEPT: usize = 1024 * 1024;
+
+/// Cuts a stream into lines at `\n`, in place, and reuses its memory.
+///
+/// The bytes of the stream lie in `bytes[start..end]`, of which `bytes[start..searched]` is known to
+/// hold no newline:
+///
+/// ```text
+/// 0 <= start <= searched <= end <= bytes.len() - PADDING
+///      ^ next line           ^ next read
+/// ```
+///
+/// A line longer than the limit is skipped to its newline: what it holds is thrown away as it comes,
+/// and only its length is counted.
+#[derive(Debug)]
+pub struct LineBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+    searched: usize,
+    end: usize,
+    limit: usize,
+    /// Bytes thrown away so far of a line that is too long.
+    skipped: Option<u64>,
+}
+
+/// What [`LineBuffer::next_line`] found.
+#[derive(Debug)]
+pub enum NextLine<'a> {
+    /// A line, without its newline.
+    Line(Line<'a>),
+    /// A line that was longer than the limit; its length in bytes, without the newline.
+    TooLong(u64),
+}
+
+impl LineBuffer {
+    /// A buffer for lines of at most `limit` bytes, not counting the newline.
+    pub fn new(limit: usize) -> Self {
+        Self { bytes: vec![0; READ_SIZE + PADDING], start: 0, searched: 0, end: 0, limit, skipped: None }
+    }
+
+    /// Room for the next read, never empty and at most [`READ_SIZE`] bytes.
+    ///
+    /// Call it when [`next_line`](Self::next_line) has nothing more: what is left in the buffer then
+    /// is the beginning of one line, and moving it to the front is cheap.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.searched -= self.start;
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let room = self.bytes.len() - PADDING;
+        if self.end == room {
+            // A long line: double, up to what the longest one needs with its newline.
+            let grown = (room * 2).min(self.limit.saturating_add(1)).max(self.end + 1);
+            self.bytes.reserve_exact(grown - room);
+            self.bytes.resize(grown + PADDING, 0);
+        } else if room > CAPACITY_KEPT && self.end <= READ_SIZE / 2 {
+            self.bytes.truncate(READ_SIZE + PADDING);
+            self.bytes.shrink_to_fit();
+        }
+        let room = self.bytes.len() - PADDING;
+        &mut self.bytes[self.end..room.min(self.end + READ_SIZE)]
+    }
+
+    /// Says that a read put `count` bytes at the start of [`space`](Self::space).
+    pub fn filled(&mut self, count: usize) {
+        self.end += count;
+        debug_assert!(self.end + PADDING <= self.bytes.len());
+    }
+
+    /// The next whole line, if there is one.
+    pub fn next_line(&mut self) -> Option<NextLine<'_>> {
+        let Some(length) = memchr(b'\n', &self.bytes[self.searched..self.end]) else {
+            self.searched = self.end;
+            if self.end - self.start > self.limit || self.skipped.is_some() {
+                *self.skipped.get_or_insert(0) += (self.end - self.start) as u64;
+                self.clear();
+            }
+            return None;
+        };
+        let newline = self.searched + length;
+        let line = self.start..newline;
+        self.start = newline + 1;
+        self.searched = self.start;
+        if let Some(skipped) = self.skipped.take() {
+            return Some(NextLine::TooLong(skipped + line.len() as u64));
+        }
+        if line.len() > self.limit {
+            return Some(NextLine::TooLong(line.len() as u64));
+        }
+        Some(NextLine::Line(Line::new(&mut self.bytes[line.start..], line.len())))
+    }
+
+    /// The last line of a stream that ended without a newline. Call it once, after
+    /// [`next_line`](Self::next_line) has nothing more.
+    pub fn last_line(&mut self) -> Option<NextLine<'_>> {
+        let (start, length) = (self.start, self.end - self.start);
+        let skipped = self.skipped.take();
+        self.clear();
+        match skipped {
+            Some(skipped) => Some(NextLine::TooLong(skipped + length as u64)),
+            None if length == 0 => None,
+            None => Some(NextLine::Line(Line::new(&mut self.bytes[start..], length))),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.start = 0;
+        self.searched = 0;
+        self.end = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `input` in reads of at most `step` bytes; every line as text, or its length in brackets.
+    fn cut(input: &[u8], step: usize, limit: usize) -> Vec<String> {
+        let mut buffer = LineBuffer::new(limit);
+        let mut rest = input;
+        let mut lines = Vec::new();
+        let text = |line: NextLine<'_>| match line {
+            NextLine::Line(line) => String::from_utf8(line.bytes().to_vec()).unwrap(),
+            NextLine::TooLong(length) => format!("[{length}]"),
+        };
+        while !rest.is_empty() {
+            let space = buffer.space();
+            let count = rest.len().min(step).min(space.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            buffer.filled(count);
+            rest = &rest[count..];
+            while let Some(line) = buffer.next_line() {
+                lines.push(text(line));
+            }
+        }
+        lines.extend(buffer.last_line().map(text));
+        assert!(buffer.last_line().is_none());
+        lines
+    }
+
+    #[test]
+    fn cuts_at_newlines_whatever_the_reads() {
+        for step in [1, 2, 3, 5, 1000] {
+            assert_eq!(cut(b"ab\n\nc\ndef", step, 10), ["ab", "", "c", "def"], "reads of {step}");
+            assert_eq!(cut(b"ab\n", step, 10), ["ab"]);
+            assert_eq!(cut(b"\n", step, 10), [""]);
+            assert_eq!(cut(b"", step, 10), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn skips_exactly_the_lines_beyond_the_limit() {
+        for step in [1, 2, 3, 5, 1000] {
+            assert_eq!(
+                cut(b"abc\nabcd\nabcde\nx\n", step, 4),
+                ["abc", "abcd", "[5]", "x"],
+                "reads of {step}"
+            );
+            assert_eq!(cut(b"abcdefgh", step, 4), ["[8]"]);
+            assert_eq!(cut(b"abcd", step, 4), ["abcd"]);
+            assert_eq!(cut(b"\na\n", step, 0), ["", "[1]"]);
+        }
+    }
+
+    #[test]
+    fn grows_for_a_long_line_and_gives_the_memory_back() {
+        let long = "x".repeat(3 * CAPACITY_KEPT);
+        let mut buffer = LineBuffer::new(4 * CAPACITY_KEPT);
+        let mut feed = |mut rest: &[u8]| {
+            let mut seen = Vec::new();
+            while !rest.is_empty() {
+                let space = buffer.space();
+                let count = rest.len().min(space.len());
+                space[..count].copy_from_slice(&rest[..count]);
+                buffer.filled(count);
+                rest = &rest[count..];
+                while let Some(NextLine::Line(line)) = buffer.next_line() {
+                    seen.push(line.bytes().len());
+                }
+            }
+            (seen, buffer.bytes.capacity())
+        };
+        let (seen, grown) = feed(format!("{long}\n").as_bytes());
+        assert_eq!(seen, [long.len()]);
+        assert!(grown >= long.len());
+        let (_, rested) = feed(b"short\n");
+        assert!(rested < CAPACITY_KEPT, "{rested} bytes kept");
+    }
+
+    #[test]
+    fn a_line_without_end_takes_constant_memory() {
+        let mut buffer = LineBuffer::new(1000);
+        for _ in 0..10_000 {
+            let count = buffer.space().len();
+            buffer.filled(count);
+            assert!(buffer.next_line().is_none());
+        }
+        assert!(buffer.bytes.capacity() <= READ_SIZE + PADDING);
+        assert!(matches!(buffer.last_line(), Some(NextLine::TooLong(length)) if length > 600_000_000));
+    }
+}

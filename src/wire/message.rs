@@ -1,0 +1,298 @@
+//! The typed schema: what a line must be to count as a message.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use super::json::{Cursor, Integer, Kind, Line, Parser, SyntaxError, Value, excerpt};
+
+/// A message that follows the schema, borrowed from the line that it came in.
+///
+/// Keys that the schema does not know are passed over; of a key that comes twice the last one counts.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// Who sent it.
+    pub src: Cow<'a, str>,
+    /// Whom it is for.
+    pub dest: Cow<'a, str>,
+    /// What it says.
+    pub body: Body<'a>,
+}
+
+/// The body of a message.
+#[derive(Debug)]
+pub struct Body<'a> {
+    /// `type`: what kind of message it is.
+    pub kind: Cow<'a, str>,
+    /// `msg_id`: present where the sender may be answered.
+    pub msg_id: Option<Integer<'a>>,
+    /// `in_reply_to`: the `msg_id` of the request that this answers.
+    pub in_reply_to: Option<Integer<'a>>,
+    value: Value<'a>,
+    members: &'a [(Value<'a>, Value<'a>)],
+}
+
+/// A field that is not what the schema wants.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{field}: expected {expected}, found {found}")]
+pub struct SchemaError {
+    /// The field's path, such as `body.type`.
+    pub field: Cow<'static, str>,
+    /// What the schema wants there.
+    pub expected: &'static str,
+    /// What the message has there.
+    pub found: String,
+}
+
+impl SchemaError {
+    #[cold]
+    fn new(field: impl Into<Cow<'static, str>>, expected: &'static str, found: Option<Value<'_>>) -> Self {
+        let found = match found {
+            None => "nothing".to_owned(),
+            Some(value) => excerpt(value.raw()).into_owned(),
+        };
+        Self { field: field.into(), expected, found }
+    }
+}
+
+impl<'a> Body<'a> {
+    /// The whole body, an object.
+    pub const fn value(&self) -> Value<'a> {
+        self.value
+    }
+
+    /// The field of that name, if there is one.
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.members.iter().rev().find(|(key, _)| key.is_str(name)).map(|&(_, value)| value)
+    }
+
+    /// The field of that name, whatever its type.
+    pub fn required(&self, name: &str) -> Result<Value<'a>, SchemaError> {
+        self.typed(name, "a value", Some)
+    }
+
+    /// The field of that name, which is a string.
+    pub fn string(&self, name: &str) -> Result<Cow<'a, str>, SchemaError> {
+        self.typed(name, "a string", Value::as_str)
+    }
+
+    /// The field of that name, which is an integer of 64 bits.
+    pub fn integer(&self, name: &str) -> Result<i64, SchemaError> {
+        self.typed(name, "an integer of 64 bits", Value::as_i64)
+    }
+
+    /// The field of that name, which is a number that a double can hold.
+    pub fn number(&self, name: &str) -> Result<f64, SchemaError> {
+        self.typed(name, "a number", Value::as_f64)
+    }
+
+    /// The field of that name, which is an array.
+    pub fn array(&self, name: &str) -> Result<Value<'a>, SchemaError> {
+        self.typed(name, "an array", |value| (value.kind() == Kind::Array).then_some(value))
+    }
+
+    /// The field of that name, which is an object.
+    pub fn object(&self, name: &str) -> Result<Value<'a>, SchemaError> {
+        self.typed(name, "an object", |value| (value.kind() == Kind::Object).then_some(value))
+    }
+
+    /// The field of that name, read by `read`, which says `None` where it is not `expected`.
+    pub fn typed<T>(
+        &self,
+        name: &str,
+        expected: &'static str,
+        read: impl FnOnce(Value<'a>) -> Option<T>,
+    ) -> Result<T, SchemaError> {
+        let found = self.get(name);
+        found.and_then(read).ok_or_else(|| SchemaError::new(name.to_owned(), expected, found))
+    }
+}
+
+/// A line cut into the parts of an envelope, none of them checked yet.
+///
+/// It is what is left to work with where a line is JSON but no message: an error reply needs `src` and
+/// `msg_id`, `validate` tells of each field, and `messenger parse` does without a type.
+#[derive(Debug, Default)]
+pub struct Outline<'a> {
+    src: Option<Value<'a>>,
+    dest: Option<Value<'a>>,
+    body: Option<Value<'a>>,
+    kind: Option<Value<'a>>,
+    msg_id: Option<Value<'a>>,
+    in_reply_to: Option<Value<'a>>,
+    /// Members of the body, in their order. Most bodies have no more than fit in place.
+    members: SmallVec<[(Value<'a>, Value<'a>); 6]>,
+}
+
+impl<'a> Outline<'a> {
+    /// Reads one line, which has to be an object.
+    pub fn parse(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
+        let mut cursor = parser.index(line)?;
+        let mut outline = Self::default();
+        cursor.object(|key, cursor| {
+            match key.as_str().as_deref() {
+                Some("src") => outline.src = Some(cursor.value(1)?),
+                Some("dest") => outline.dest = Some(cursor.value(1)?),
+                Some("body") => outline.read_body(cursor)?,
+                _ => drop(cursor.value(1)?),
+            }
+            Ok(())
+        })?;
+        cursor.end()?;
+        Ok(outline)
+    }
+
+    fn read_body(&mut self, cursor: &mut Cursor<'a>) -> Result<(), SyntaxError> {
+        (self.kind, self.msg_id, self.in_reply_to) = (None, None, None);
+        self.members.clear();
+        if !cursor.at_object() {
+            self.body = Some(cursor.value(1)?);
+            return Ok(());
+        }
+        let mark = cursor.mark();
+        cursor.object(|key, cursor| {
+            let value = cursor.value(2)?;
+            match key.as_str().as_deref() {
+                Some("type") => self.kind = Some(value),
+                Some("msg_id") => self.msg_id = Some(value),
+                Some("in_reply_to") => self.in_reply_to = Some(value),
+                _ => {}
+            }
+            self.members.push((key, value));
+            Ok(())
+        })?;
+        self.body = Some(cursor.since(mark));
+        Ok(())
+    }
+
+    /// `src`, a string.
+    pub fn src(&self) -> Result<Cow<'a, str>, SchemaError> {
+        string("src", self.src)
+    }
+
+    /// `dest`, a string.
+    pub fn dest(&self) -> Result<Cow<'a, str>, SchemaError> {
+        string("dest", self.dest)
+    }
+
+    /// `body`, an object.
+    pub fn body(&self) -> Result<Value<'a>, SchemaError> {
+        let object = self.body.filter(|body| body.kind() == Kind::Object);
+        object.ok_or_else(|| SchemaError::new("body", "an object", self.body))
+    }
+
+    /// `body.type`, a string.
+    pub fn kind(&self) -> Result<Cow<'a, str>, SchemaError> {
+        string("body.type", self.kind)
+    }
+
+    /// `body.msg_id`, an integer that may be missing.
+    pub fn msg_id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
+        optional_integer("body.msg_id", self.msg_id)
+    }
+
+    /// `body.in_reply_to`, an integer that may be missing.
+    pub fn in_reply_to(&self) -> Result<Option<Integer<'a>>, SchemaError> {
+        optional_integer("body.in_reply_to", self.in_reply_to)
+    }
+
+    /// Whether the line says that it answers something, rightly typed or not. Such a line is never
+    /// answered itself.
+    pub const fn claims_to_be_a_reply(&self) -> bool {
+        self.in_reply_to.is_some()
+    }
+
+    /// Whether the body has a `type`, rightly typed or not.
+    pub const fn has_kind(&self) -> bool {
+        self.kind.is_some()
+    }
+
+    /// The message, if every part is as the schema wants it; else the first that is not.
+    pub fn check(&self) -> Result<Envelope<'_>, SchemaError> {
+        let (src, dest, value) = (self.src()?, self.dest()?, self.body()?);
+        let (kind, msg_id, in_reply_to) = (self.kind()?, self.msg_id()?, self.in_reply_to()?);
+        Ok(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, value, members: &self.members } })
+    }
+}
+
+fn string<'a>(field: &'static str, value: Option<Value<'a>>) -> Result<Cow<'a, str>, SchemaError> {
+    value.and_then(Value::as_str).ok_or_else(|| SchemaError::new(field, "a string", value))
+}
+
+fn optional_integer<'a>(
+    field: &'static str,
+    value: Option<Value<'a>>,
+) -> Result<Option<Integer<'a>>, SchemaError> {
+    match value {
+        None => Ok(None),
+        Some(found) => match found.as_integer() {
+            None => Err(SchemaError::new(field, "an integer", value)),
+            integer => Ok(integer),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str) -> Result<(String, Option<String>, Option<String>), String> {
+        let mut parser = Parser::new();
+        let mut bytes = line.as_bytes().to_vec();
+        let outline =
+            Outline::parse(&mut parser, Line::padded(&mut bytes)).map_err(|error| error.to_string())?;
+        let Envelope { src, dest, body } = outline.check().map_err(|error| error.to_string())?;
+        let integer = |value: Option<Integer<'_>>| value.map(|x| x.to_string());
+        Ok((format!("{src}|{dest}|{}", body.kind), integer(body.msg_id), integer(body.in_reply_to)))
+    }
+
+    #[test]
+    fn keys_may_come_in_any_order_and_with_company() {
+        let id = "123456789012345678901234567890";
+        let line = format!(
+            r#" {{ "x":[{{}}], "body" : {{"in_reply_to":-1,"y":null,"msg_id":{id},"type":"t"}}, "dest":"b","id":7,"src":"a" }} "#
+        );
+        assert_eq!(check(&line), Ok(("a|b|t".into(), Some(id.into()), Some("-1".into()))));
+    }
+
+    #[test]
+    fn escaped_keys_and_names_are_the_same_names() {
+        let line = r#"{"s\u0072c":"c\u0031","dest":"n\u00e9","bod\u0079":{"t\u0079pe":"ech\u006f"}}"#;
+        assert_eq!(check(line), Ok(("c1|n\u{e9}|echo".into(), None, None)));
+    }
+
+    #[test]
+    fn of_a_key_that_comes_twice_the_last_one_counts() {
+        let line = r#"{"src":1,"src":"a","dest":"b","body":{"type":"x","msg_id":1},"body":{"type":"y"}}"#;
+        assert_eq!(check(line), Ok(("a|b|y".into(), None, None)));
+        let line = r#"{"src":"a","dest":"b","body":{"type":"x"},"body":[]}"#;
+        assert_eq!(check(line), Err("body: expected an object, found []".into()));
+    }
+
+    #[test]
+    fn errors_name_the_field_and_what_came() {
+        for (line, error) in [
+            ("{}", "src: expected a string, found nothing"),
+            (r#"{"src":5}"#, "src: expected a string, found 5"),
+            (r#"{"src":"\ud800"}"#, r#"src: expected a string, found "\ud800""#),
+            (r#"{"src":"a","dest":null}"#, "dest: expected a string, found null"),
+            (r#"{"src":"a","dest":"b","body":"c"}"#, r#"body: expected an object, found "c""#),
+            (r#"{"src":"a","dest":"b","body":{}}"#, "body.type: expected a string, found nothing"),
+            (
+                r#"{"src":"a","dest":"b","body":{"type":"t","msg_id":1.0}}"#,
+                "body.msg_id: expected an integer, found 1.0",
+            ),
+            (
+                r#"{"src":"a","dest":"b","body":{"type":"t","in_reply_to":"1"}}"#,
+                r#"body.in_reply_to: expected an integer, found "1""#,
+            ),
+            ("[]", "expected an object at byte 1, found `[`"),
+            ("\"a\"", "expected an object at byte 1, found `\"`"),
+            ("  ", "expected an object, found nothing"),
+            ("{} {}", "expected the end of the line at byte 4, found `{`"),
+        ] {
+            assert_eq!(check(line), Err(error.into()), "{line}");
+        }
+    }
+}
