@@ -8,9 +8,9 @@ use crate::observe::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::encode::ToJson;
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::json::Integer;
 use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
+use crate::wire::value::Integer;
 
 /// A request to this node. It reads like its [`Body`], which gives typed access to the fields.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::json::{Integer, Value};
+use super::value::{Integer, Value};
 
 /// What can stand as a value in a message.
 ///

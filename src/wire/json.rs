@@ -11,12 +11,13 @@
 //!
 //! This module alone names `simd_json`.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
 use thiserror::Error;
+
+use super::value::{Value, excerpt};
 
 /// Bytes after a text that the parser may read; it leaves them as they are.
 pub const PADDING: usize = INPUT_PADDING;
@@ -161,7 +162,8 @@ fn no_index(text: &str) -> SyntaxError {
 #[cold]
 fn unexpected(text: &str, at: usize, expected: &'static str) -> SyntaxError {
     let found = match text.get(at..).and_then(|rest| rest.chars().next()) {
-        Some(c) => format!("`{}`", c.escape_debug()),
+        Some(c) if c.is_control() => format!("`{}`", c.escape_unicode()),
+        Some(c) => format!("`{c}`"),
         None => "the end of the line".to_owned(),
     };
     SyntaxError::Unexpected { expected, at: at + 1, found }
@@ -184,6 +186,7 @@ pub(crate) struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// Walks the object that comes next. `member` is called after each key and its colon, and walks
     /// the value.
+    #[inline]
     pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(Value<'a>, &mut Self) -> Result<(), SyntaxError>,
@@ -207,6 +210,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Walks the value that comes next, whatever it is, at the given depth of nesting.
+    #[inline]
     pub(crate) fn value(&mut self, depth: usize) -> Result<Value<'a>, SyntaxError> {
         let first = self.next;
         let end = match self.peek() {
@@ -295,17 +299,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// A key and its colon.
+    #[inline]
     fn key(&mut self) -> Result<Value<'a>, SyntaxError> {
         if self.peek() != b'"' {
             return Err(self.unexpected("a key in quotes"));
         }
         let first = self.next;
         let end = self.scalar()?;
+        let key = self.cut(first, end);
         self.expect(b':', "`:`")?;
-        Ok(self.cut(first, end))
+        Ok(key)
     }
 
     /// A string, number, `true`, `false` or `null`; the offset of its end.
+    #[inline]
     fn scalar(&mut self) -> Result<usize, SyntaxError> {
         let start = self.at();
         let following = self.tokens.get(self.next + 1).map_or(self.text.len(), |&token| token as usize);
@@ -337,6 +344,7 @@ impl<'a> Cursor<'a> {
         SyntaxError::Unexpected { expected, at: self.at() + 1, found }
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8, name: &'static str) -> Result<(), SyntaxError> {
         if self.peek() != byte {
             return Err(self.unexpected(name));
@@ -346,11 +354,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// The first byte of the next token; 0 at the end, which no grammar asks for.
+    #[inline]
     fn peek(&self) -> u8 {
         self.text.as_bytes().get(self.at()).copied().unwrap_or(0)
     }
 
     /// Where the next token begins.
+    #[inline]
     fn at(&self) -> usize {
         self.tokens.get(self.next).map_or(self.text.len(), |&token| token as usize)
     }
@@ -360,9 +370,10 @@ impl<'a> Cursor<'a> {
         unexpected(self.text, self.at(), expected)
     }
 
+    #[inline]
     fn cut(&self, first: usize, end: usize) -> Value<'a> {
         let tokens = &self.tokens[first..self.next];
-        Value { raw: &self.text[tokens[0] as usize..end], tokens }
+        Value::new(&self.text[tokens[0] as usize..end], tokens, self.escapes)
     }
 }
 
@@ -440,221 +451,13 @@ fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|x| !x.is_ascii_digit()).unwrap_or(text.len()))
 }
 
-/// The beginning of a text, for an error message.
-pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
-    const SHOWN: usize = 60;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
-}
-
-/// A JSON value as it stands in its line: checked, unchanged, not yet looked into.
-///
-/// It is a span of the text and the index of what is in it, so looking into it parses nothing again,
-/// and writing it into a reply copies it byte for byte.
-#[derive(Clone, Copy)]
-pub struct Value<'a> {
-    raw: &'a str,
-    /// The value's own tokens; the first is where `raw` begins.
-    tokens: &'a [u32],
-}
-
-/// The kinds of JSON values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Boolean,
-    /// A number that is written without fraction and exponent.
-    Integer,
-    /// A number with fraction or exponent.
-    Float,
-    /// A string
-    String,
-    /// An array
-    Array,
-    /// An object
-    Object,
-}
-
-impl<'a> Value<'a> {
-    /// The value's text, byte for byte as it came. Never has a newline.
-    pub const fn raw(self) -> &'a str {
-        self.raw
-    }
-
-    /// What kind of value it is.
-    pub fn kind(self) -> Kind {
-        match self.raw.as_bytes() {
-            [b'n', ..] => Kind::Null,
-            [b't' | b'f', ..] => Kind::Boolean,
-            [b'"', ..] => Kind::String,
-            [b'[', ..] => Kind::Array,
-            [b'{', ..] => Kind::Object,
-            number if number.iter().any(|x| matches!(x, b'.' | b'e' | b'E')) => Kind::Float,
-            _ => Kind::Integer,
-        }
-    }
-
-    /// The text of a string, its escapes decoded; borrowed where there are none. `None` for other
-    /// kinds, and for a string with half of a surrogate pair, which is no text.
-    pub fn as_str(self) -> Option<Cow<'a, str>> {
-        let inner = self.raw.strip_prefix('"')?.strip_suffix('"')?;
-        if memchr(b'\\', inner.as_bytes()).is_none() {
-            return Some(Cow::Borrowed(inner));
-        }
-        let mut copy = self.raw.as_bytes().to_vec();
-        match simd_json::to_tape(&mut copy).ok()?.0.first() {
-            Some(Node::String(text)) => Some(Cow::Owned((*text).to_owned())),
-            _ => None,
-        }
-    }
-
-    /// An integer that fits; `None` for other kinds.
-    pub fn as_i64(self) -> Option<i64> {
-        self.raw.parse().ok()
-    }
-
-    /// An integer of any length; `None` for other kinds.
-    pub fn as_integer(self) -> Option<Integer<'a>> {
-        (self.kind() == Kind::Integer).then_some(Integer(self.raw))
-    }
-
-    /// The nearest double of any number; `None` for other kinds, and beyond a double's range.
-    pub fn as_f64(self) -> Option<f64> {
-        match self.kind() {
-            Kind::Integer | Kind::Float => self.raw.parse().ok().filter(|number: &f64| number.is_finite()),
-            _ => None,
-        }
-    }
-
-    /// A boolean; `None` for other kinds.
-    pub fn as_bool(self) -> Option<bool> {
-        match self.raw {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        }
-    }
-
-    /// The elements of an array; `None` for other kinds.
-    pub fn as_array(self) -> Option<impl Iterator<Item = Value<'a>>> {
-        let mut inside = self.inside(Kind::Array)?;
-        Some(std::iter::from_fn(move || inside.next_value()))
-    }
-
-    /// The members of an object in their order, duplicates included; `None` for other kinds. A key is a
-    /// string.
-    pub fn as_object(self) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
-        let mut inside = self.inside(Kind::Object)?;
-        Some(std::iter::from_fn(move || Some((inside.next_value()?, inside.next_value()?))))
-    }
-
-    /// An object's member of that name; of several the last one, as Maelstrom's own reader has it.
-    pub fn member(self, name: &str) -> Option<Value<'a>> {
-        self.as_object()?.filter(|(key, _)| key.is_str(name)).last().map(|(_, value)| value)
-    }
-
-    /// Whether this is a string of that text.
-    pub(crate) fn is_str(self, text: &str) -> bool {
-        self.as_str().is_some_and(|own| own == text)
-    }
-
-    fn inside(self, kind: Kind) -> Option<Inside<'a>> {
-        match self.tokens {
-            [open, inner @ .., close] if self.kind() == kind => {
-                Some(Inside { raw: self.raw, start: *open, tokens: inner, close: *close })
-            }
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Debug for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.raw)
-    }
-}
-
-/// Two values are equal if their texts are: `1.0` is not `1`, and the order of keys counts.
-impl PartialEq for Value<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.raw == other.raw
-    }
-}
-
-/// What is left of the values inside brackets. The text was checked, so commas and colons are merely
-/// stepped over.
-struct Inside<'a> {
-    /// The whole array or object.
-    raw: &'a str,
-    /// The offset of `raw`, which tokens count from the same place.
-    start: u32,
-    tokens: &'a [u32],
-    /// The offset of the closing bracket.
-    close: u32,
-}
-
-impl<'a> Inside<'a> {
-    fn next_value(&mut self) -> Option<Value<'a>> {
-        let first = *self.tokens.first()?;
-        let count = match self.byte(first) {
-            b'[' | b'{' => self.bracketed(),
-            _ => 1,
-        };
-        let (tokens, rest) = self.tokens.split_at(count);
-        let end = match tokens {
-            [_, .., close] => *close + 1,
-            _ => rest.first().copied().unwrap_or(self.close),
-        };
-        // After a value comes a comma, a colon or nothing.
-        self.tokens = rest.get(1..).unwrap_or(&[]);
-        let raw = &self.raw[(first - self.start) as usize..(end - self.start) as usize];
-        Some(Value { raw: raw.trim_ascii_end(), tokens })
-    }
-
-    /// How many tokens the array or object has that comes first.
-    fn bracketed(&self) -> usize {
-        let mut depth = 0;
-        for (count, &token) in self.tokens.iter().enumerate() {
-            match self.byte(token) {
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                return count + 1;
-            }
-        }
-        self.tokens.len()
-    }
-
-    fn byte(&self, token: u32) -> u8 {
-        self.raw.as_bytes()[(token - self.start) as usize]
-    }
-}
-
-/// A JSON integer of any length, as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Integer<'a>(&'a str);
-
-impl<'a> Integer<'a> {
-    /// The digits, with the sign that was written.
-    pub const fn as_str(self) -> &'a str {
-        self.0
-    }
-
-    /// Its value, if that fits.
-    pub fn as_i64(self) -> Option<i64> {
-        self.0.parse().ok()
-    }
-}
-
-impl fmt::Display for Integer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+/// The text of a string with escapes; `raw` has its quotes. `None` for half of a surrogate pair, which is
+/// no text.
+pub(super) fn decode_string(raw: &str) -> Option<String> {
+    let mut copy = raw.as_bytes().to_vec();
+    match simd_json::to_tape(&mut copy).ok()?.0.first() {
+        Some(Node::String(text)) => Some((*text).to_owned()),
+        _ => None,
     }
 }
 
@@ -662,21 +465,16 @@ impl fmt::Display for Integer<'_> {
 mod tests {
     use super::*;
 
-    fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> Result<T, SyntaxError> {
+    fn raw(text: &str) -> Result<String, SyntaxError> {
         let mut parser = Parser::new();
-        let mut bytes = text.as_bytes().to_vec();
+        let mut bytes = format!("{{ \"v\" : {text} }}").into_bytes();
         let mut cursor = parser.index(Line::padded(&mut bytes))?;
-        let mut value = None;
+        let mut raw = String::new();
         cursor.object(|_, cursor| {
-            value = Some(cursor.value(1)?);
+            cursor.value(1)?.raw().clone_into(&mut raw);
             Ok(())
         })?;
-        cursor.end()?;
-        Ok(look(value.unwrap()))
-    }
-
-    fn raw(text: &str) -> Result<String, SyntaxError> {
-        with_value(&format!("{{ \"v\" : {text} }}"), |value| value.raw().to_owned())
+        cursor.end().map(|()| raw)
     }
 
     #[test]
@@ -752,7 +550,7 @@ mod tests {
 
     #[test]
     fn errors_say_where_and_what() {
-        assert_eq!(raw("[1,]").unwrap_err().to_string(), "expected a value at byte 11, found `]`");
+        assert_eq!(raw("[1,]").unwrap_err().to_string(), "expected a value at byte 12, found `]`");
         assert_eq!(raw("01").unwrap_err().to_string(), "expected a number at byte 9, found `01`");
     }
 
@@ -761,41 +559,5 @@ mod tests {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(raw(&nested(MAX_DEPTH - 1)).is_ok());
         assert_eq!(raw(&nested(MAX_DEPTH)), Err(SyntaxError::TooDeep { at: 8 + MAX_DEPTH }));
-    }
-
-    #[test]
-    fn looks_inside() {
-        with_value(r#"{"v": {"a" : [ 1, "x" ,[2] ], "b":null, "a" : 7, "c\u0064": true } }"#, |value| {
-            let keys: Vec<_> =
-                value.as_object().unwrap().map(|(key, _)| key.as_str().unwrap().into_owned()).collect();
-            assert_eq!(keys, ["a", "b", "a", "cd"]);
-            assert_eq!(value.member("a").unwrap().as_i64(), Some(7), "the last of several");
-            assert_eq!(value.member("cd").unwrap().as_bool(), Some(true));
-            assert_eq!(value.member("d"), None);
-            let (_, array) = value.as_object().unwrap().next().unwrap();
-            let elements: Vec<_> = array.as_array().unwrap().map(Value::raw).collect();
-            assert_eq!(elements, ["1", "\"x\"", "[2]"]);
-            let inner = array.as_array().unwrap().nth(2).unwrap();
-            assert_eq!(inner.as_array().unwrap().next().unwrap().as_i64(), Some(2));
-            assert!(value.as_array().is_none(), "an object is no array");
-        })
-        .unwrap();
-    }
-
-    #[test]
-    fn scalars_are_read_by_kind() {
-        let read = |text: &str| {
-            with_value(&format!("{{\"v\":{text}}}"), |value| {
-                (value.kind(), value.as_i64(), value.as_f64(), value.as_str().map(Cow::into_owned))
-            })
-            .unwrap()
-        };
-        assert_eq!(read("12"), (Kind::Integer, Some(12), Some(12.0), None));
-        assert_eq!(read("1.0"), (Kind::Float, None, Some(1.0), None));
-        assert_eq!(read("1e400"), (Kind::Float, None, None, None));
-        assert_eq!(read("9223372036854775808").1, None);
-        assert_eq!(read(r#""a\n\u00e9""#).3.as_deref(), Some("a\n\u{e9}"));
-        assert_eq!(read(r#""\ud83d\ude00""#).3.as_deref(), Some("\u{1f600}"));
-        assert_eq!(read(r#""\ud83d""#), (Kind::String, None, None, None), "half of a pair is no text");
     }
 }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::json::{Cursor, Integer, Kind, Line, Parser, SyntaxError, Value, excerpt};
+use super::json::{Cursor, Line, Parser, SyntaxError};
+use super::value::{Integer, Kind, Value, excerpt};
 
 /// A message that follows the schema, borrowed from the line that it came in.
 ///
@@ -30,7 +31,7 @@ pub struct Body<'a> {
     /// `in_reply_to`: the `msg_id` of the request that this answers.
     pub in_reply_to: Option<Integer<'a>>,
     value: Value<'a>,
-    members: &'a [(Value<'a>, Value<'a>)],
+    members: &'a [(Cow<'a, str>, Value<'a>)],
 }
 
 /// A field that is not what the schema wants.
@@ -64,7 +65,7 @@ impl<'a> Body<'a> {
 
     /// The field of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members.iter().rev().find(|(key, _)| key.is_str(name)).map(|&(_, value)| value)
+        self.members.iter().rev().find(|(key, _)| key == name).map(|&(_, value)| value)
     }
 
     /// The field of that name, whatever its type.
@@ -122,7 +123,7 @@ pub struct Outline<'a> {
     msg_id: Option<Value<'a>>,
     in_reply_to: Option<Value<'a>>,
     /// Members of the body, in their order. Most bodies have no more than fit in place.
-    members: SmallVec<[(Value<'a>, Value<'a>); 6]>,
+    members: SmallVec<[(Cow<'a, str>, Value<'a>); 4]>,
 }
 
 impl<'a> Outline<'a> {
@@ -153,10 +154,12 @@ impl<'a> Outline<'a> {
         let mark = cursor.mark();
         cursor.object(|key, cursor| {
             let value = cursor.value(2)?;
-            match key.as_str().as_deref() {
-                Some("type") => self.kind = Some(value),
-                Some("msg_id") => self.msg_id = Some(value),
-                Some("in_reply_to") => self.in_reply_to = Some(value),
+            // A key with half of a surrogate pair is no text, but no name that is asked for either.
+            let key = key.as_str().unwrap_or(Cow::Borrowed(key.raw()));
+            match &*key {
+                "type" => self.kind = Some(value),
+                "msg_id" => self.msg_id = Some(value),
+                "in_reply_to" => self.in_reply_to = Some(value),
                 _ => {}
             }
             self.members.push((key, value));

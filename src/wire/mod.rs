@@ -10,3 +10,4 @@ pub mod json;
 pub mod line;
 pub mod message;
 pub mod out;
+pub mod value;

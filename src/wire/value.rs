@@ -1,0 +1,274 @@
+//! Values, borrowed from the line that they came in.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use memchr::memchr;
+
+use super::json::decode_string;
+
+/// A JSON value as it stands in its line: checked, unchanged, not yet looked into.
+///
+/// It is a span of the text and the index of what is in it, so looking into it parses nothing again,
+/// and writing it into a reply copies it byte for byte.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    raw: &'a str,
+    /// The value's own tokens; the first is where `raw` begins.
+    tokens: &'a [u32],
+    /// Whether there may be a backslash in it.
+    escapes: bool,
+}
+
+/// The kinds of JSON values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number that is written without fraction and exponent.
+    Integer,
+    /// A number with fraction or exponent.
+    Float,
+    /// A string
+    String,
+    /// An array
+    Array,
+    /// An object
+    Object,
+}
+
+impl<'a> Value<'a> {
+    pub(super) const fn new(raw: &'a str, tokens: &'a [u32], escapes: bool) -> Self {
+        Self { raw, tokens, escapes }
+    }
+
+    /// The value's text, byte for byte as it came. Never has a newline.
+    pub const fn raw(self) -> &'a str {
+        self.raw
+    }
+
+    /// What kind of value it is.
+    pub fn kind(self) -> Kind {
+        match self.raw.as_bytes() {
+            [b'n', ..] => Kind::Null,
+            [b't' | b'f', ..] => Kind::Boolean,
+            [b'"', ..] => Kind::String,
+            [b'[', ..] => Kind::Array,
+            [b'{', ..] => Kind::Object,
+            number if number.iter().any(|x| matches!(x, b'.' | b'e' | b'E')) => Kind::Float,
+            _ => Kind::Integer,
+        }
+    }
+
+    /// The text of a string, its escapes decoded; borrowed where there are none. `None` for other
+    /// kinds, and for a string with half of a surrogate pair, which is no text.
+    #[inline]
+    pub fn as_str(self) -> Option<Cow<'a, str>> {
+        let inner = self.raw.strip_prefix('"')?.strip_suffix('"')?;
+        if !self.escapes || memchr(b'\\', inner.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(inner));
+        }
+        decode_string(self.raw).map(Cow::Owned)
+    }
+
+    /// An integer that fits; `None` for other kinds.
+    pub fn as_i64(self) -> Option<i64> {
+        self.raw.parse().ok()
+    }
+
+    /// An integer of any length; `None` for other kinds.
+    pub fn as_integer(self) -> Option<Integer<'a>> {
+        (self.kind() == Kind::Integer).then_some(Integer(self.raw))
+    }
+
+    /// The nearest double of any number; `None` for other kinds, and beyond a double's range.
+    pub fn as_f64(self) -> Option<f64> {
+        match self.kind() {
+            Kind::Integer | Kind::Float => self.raw.parse().ok().filter(|number: &f64| number.is_finite()),
+            _ => None,
+        }
+    }
+
+    /// A boolean; `None` for other kinds.
+    pub fn as_bool(self) -> Option<bool> {
+        match self.raw {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array; `None` for other kinds.
+    pub fn as_array(self) -> Option<impl Iterator<Item = Value<'a>>> {
+        let mut inside = self.inside(Kind::Array)?;
+        Some(std::iter::from_fn(move || inside.next_value()))
+    }
+
+    /// The members of an object in their order, duplicates included; `None` for other kinds. A key is a
+    /// string.
+    pub fn as_object(self) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
+        let mut inside = self.inside(Kind::Object)?;
+        Some(std::iter::from_fn(move || Some((inside.next_value()?, inside.next_value()?))))
+    }
+
+    /// An object's member of that name; of several the last one, as Maelstrom's own reader has it.
+    pub fn member(self, name: &str) -> Option<Value<'a>> {
+        self.as_object()?
+            .filter(|(key, _)| key.as_str().is_some_and(|key| key == name))
+            .last()
+            .map(|(_, value)| value)
+    }
+
+    fn inside(self, kind: Kind) -> Option<Inside<'a>> {
+        match self.tokens {
+            [open, inner @ .., close] if self.kind() == kind => {
+                Some(Inside { of: self, start: *open, tokens: inner, close: *close })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.raw)
+    }
+}
+
+/// Two values are equal if their texts are: `1.0` is not `1`, and the order of keys counts.
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+/// What is left of the values inside brackets. The text was checked, so commas and colons are merely
+/// stepped over.
+struct Inside<'a> {
+    /// The array or object.
+    of: Value<'a>,
+    /// Its offset: tokens count from the beginning of the line.
+    start: u32,
+    tokens: &'a [u32],
+    /// The offset of the closing bracket.
+    close: u32,
+}
+
+impl<'a> Inside<'a> {
+    fn next_value(&mut self) -> Option<Value<'a>> {
+        let first = *self.tokens.first()?;
+        let count = match self.byte(first) {
+            b'[' | b'{' => self.bracketed(),
+            _ => 1,
+        };
+        let (tokens, rest) = self.tokens.split_at(count);
+        let end = match tokens {
+            [_, .., close] => *close + 1,
+            _ => rest.first().copied().unwrap_or(self.close),
+        };
+        // After a value comes a comma, a colon or nothing.
+        self.tokens = rest.get(1..).unwrap_or(&[]);
+        let raw = &self.of.raw[(first - self.start) as usize..(end - self.start) as usize];
+        Some(Value::new(raw.trim_ascii_end(), tokens, self.of.escapes))
+    }
+
+    /// How many tokens the array or object has that comes first.
+    fn bracketed(&self) -> usize {
+        let mut depth = 0;
+        for (count, &token) in self.tokens.iter().enumerate() {
+            match self.byte(token) {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return count + 1;
+            }
+        }
+        self.tokens.len()
+    }
+
+    fn byte(&self, token: u32) -> u8 {
+        self.of.raw.as_bytes()[(token - self.start) as usize]
+    }
+}
+
+/// A JSON integer of any length, as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Integer<'a>(&'a str);
+
+impl<'a> Integer<'a> {
+    /// The digits, with the sign that was written.
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// Its value, if that fits.
+    pub fn as_i64(self) -> Option<i64> {
+        self.0.parse().ok()
+    }
+}
+
+impl fmt::Display for Integer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// The beginning of a text, for an error message.
+pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::{Line, Parser};
+
+    fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
+        let mut parser = Parser::new();
+        let mut bytes = format!("[ {text} ]").into_bytes();
+        let array = parser.index(Line::padded(&mut bytes)).unwrap().value(0).unwrap();
+        look(array.as_array().unwrap().next().unwrap())
+    }
+
+    #[test]
+    fn looks_inside() {
+        with_value(r#"{"a" : [ 1, "x" ,[2] ], "b":null, "a" : 7, "c\u0064": true }"#, |value| {
+            let keys: Vec<_> =
+                value.as_object().unwrap().map(|(key, _)| key.as_str().unwrap().into_owned()).collect();
+            assert_eq!(keys, ["a", "b", "a", "cd"]);
+            assert_eq!(value.member("a").unwrap().as_i64(), Some(7), "the last of several");
+            assert_eq!(value.member("cd").unwrap().as_bool(), Some(true));
+            assert_eq!(value.member("d"), None);
+            let (_, array) = value.as_object().unwrap().next().unwrap();
+            let elements: Vec<_> = array.as_array().unwrap().map(Value::raw).collect();
+            assert_eq!(elements, ["1", "\"x\"", "[2]"]);
+            let inner = array.as_array().unwrap().nth(2).unwrap();
+            assert_eq!(inner.as_array().unwrap().next().unwrap().as_i64(), Some(2));
+            assert!(value.as_array().is_none(), "an object is no array");
+        });
+    }
+
+    #[test]
+    fn scalars_are_read_by_kind() {
+        let read = |text: &str| {
+            with_value(text, |value| {
+                (value.kind(), value.as_i64(), value.as_f64(), value.as_str().map(Cow::into_owned))
+            })
+        };
+        assert_eq!(read("12"), (Kind::Integer, Some(12), Some(12.0), None));
+        assert_eq!(read("1.0"), (Kind::Float, None, Some(1.0), None));
+        assert_eq!(read("1e400"), (Kind::Float, None, None, None));
+        assert_eq!(read("9223372036854775808").1, None);
+        assert_eq!(read(r#""a\n\u00e9""#).3.as_deref(), Some("a\n\u{e9}"));
+        assert_eq!(read(r#""\ud83d\ude00""#).3.as_deref(), Some("\u{1f600}"));
+        assert_eq!(read(r#""\ud83d""#), (Kind::String, None, None, None), "half of a pair is no text");
+    }
+}
