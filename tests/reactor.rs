@@ -1,0 +1,346 @@
+//! The reactor at work: real pipes, files, sockets and terminals, and everything that goes wrong there.
+
+mod support;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl};
+use support::{INIT, INIT_OK, Node, answers, echo, echo_ok, kill, messenger, run};
+
+/// The first of the classic mistakes: a node that reads to the end of stdin before it answers, or does
+/// not flush, fails this.
+#[test]
+fn answers_while_stdin_is_open() {
+    let mut node = Node::initialised();
+    for n in 1..100 {
+        assert_eq!(node.ask(&echo(n, "\"now\"")), echo_ok(n, "\"now\"", n));
+    }
+    node.end();
+}
+
+#[test]
+fn answers_what_comes_in_pieces() {
+    let mut node = Node::initialised();
+    let line = echo(1, r#""h\u00e9llo é""#) + "\n";
+    for byte in line.as_bytes() {
+        node.stdin.as_mut().unwrap().write_all(&[*byte]).unwrap();
+        thread::yield_now();
+    }
+    assert_eq!(node.line(), echo_ok(1, r#""h\u00e9llo é""#, 1));
+    node.end();
+}
+
+#[test]
+fn echoes_every_value_byte_for_byte() {
+    let deep = format!("{}{}", "[".repeat(1022), "]".repeat(1022));
+    let values = [
+        "0",
+        "-0",
+        "1.0",
+        "1e2",
+        "1E+2",
+        "-0.0e-0",
+        "1e400",
+        "9007199254740993",
+        "18446744073709551616",
+        "-123456789012345678901234567890123456789012345678901234567890",
+        "null",
+        "true",
+        "false",
+        "\"\"",
+        "[]",
+        "{}",
+        r#"{"b":1,"a":2,"b":{"z":[],"a":{}}}"#,
+        r#"" \" \\ \/ \b\f\n\r\t \u00e9\uD83D\uDE00\ud800 ""#,
+        "\"h\u{e9}\u{1f600}\u{2028}\u{7f}\"",
+        "[ 1 ,\t2 , { \"a\" : [ ] } ]",
+        &deep,
+    ];
+    let lines: Vec<String> = (1..).zip(values).map(|(id, value)| echo(id, value)).collect();
+    let input = format!("{INIT}\n{}\n", lines.join("\n"));
+    let output = run(messenger(&[]), input.as_bytes());
+    let expected: Vec<String> = (1..).zip(values).map(|(id, value)| echo_ok(id, value, id)).collect();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(stdout.lines().skip(1).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_answer_names_the_msg_id_as_it_was_written() {
+    for id in ["0", "-5", "9007199254740993", "123456789012345678901234567890"] {
+        let line = format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":{id},"echo":1}}}}"#);
+        let mut node = Node::initialised();
+        let answer = node.ask(&line);
+        assert!(answer.contains(&format!(r#""in_reply_to":{id},"msg_id":1}}}}"#)), "{answer}");
+    }
+}
+
+#[test]
+fn an_echo_of_8_mib_comes_back_whole() {
+    let value = format!("\"{}\"", "0123456789abcdef".repeat(8 * 1024 * 1024 / 16));
+    let input = format!("{INIT}\n{}\n{}\n", echo(1, &value), echo(2, "2"));
+    let output = run(messenger(&[]), input.as_bytes());
+    let expected = format!("{INIT_OK}\n{}\n{}\n", echo_ok(1, &value, 1), echo_ok(2, "2", 2));
+    assert!(output.stdout == expected.as_bytes(), "{} bytes came back", output.stdout.len());
+}
+
+/// The limit is 64 MiB by default; memory is what a line of that size needs, and no more with a line of
+/// any length. With a lower limit it stays far below.
+#[test]
+fn a_line_without_end_is_skipped_in_constant_memory() {
+    for (args, bound) in [(&[][..], 80 << 20), (&["--max-line", "1MiB"][..], 8 << 20)] {
+        let mut node = Node::spawn(&mut messenger(args));
+        assert_eq!(node.ask(INIT), INIT_OK);
+        let mib = [b'x'; 1 << 20];
+        for _ in 0..70 {
+            node.stdin.as_mut().unwrap().write_all(&mib).unwrap();
+        }
+        node.send("");
+        assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
+        let peak = node.memory("VmHWM");
+        assert!(peak < bound, "{peak} bytes at the peak with {args:?}");
+        let rest = node.memory("VmRSS");
+        assert!(rest < 8 << 20, "{rest} bytes after it");
+        let stderr = node.end();
+        assert!(stderr.contains(&format!("line 2: {} bytes are more", 70 << 20)), "{stderr}");
+    }
+}
+
+#[test]
+fn a_blocked_stdout_costs_no_memory_and_no_answer() {
+    const COUNT: u64 = 400_000;
+    let mut node = Node::initialised();
+    let mut stdin = node.stdin.take().unwrap();
+    let writer = thread::spawn(move || {
+        for first in (1..=COUNT).step_by(1000) {
+            let lines: String = (first..first + 1000).map(|n| echo(n, "\"Please wait\"") + "\n").collect();
+            stdin.write_all(lines.as_bytes()).unwrap();
+        }
+    });
+    until_it_stops_reading(&node);
+    assert!(!writer.is_finished(), "the node took everything in though nobody reads its answers");
+    assert!(node.memory("VmHWM") < 64 << 20, "{} bytes", node.memory("VmHWM"));
+    for n in 1..=COUNT {
+        assert_eq!(node.line(), echo_ok(n, "\"Please wait\"", n));
+    }
+    writer.join().unwrap();
+    assert!(node.memory("VmHWM") < 64 << 20, "{} bytes", node.memory("VmHWM"));
+    node.end();
+}
+
+/// Returns once everything between us and a node whose answers nobody reads is full.
+fn until_it_stops_reading(node: &Node) {
+    let mut read = 0;
+    loop {
+        thread::sleep(Duration::from_millis(200));
+        let io = std::fs::read_to_string(format!("/proc/{}/io", node.child.id())).unwrap();
+        let now: u64 = io.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+        if now == read {
+            return;
+        }
+        read = now;
+    }
+}
+
+/// Waiting for a reader costs no processor time: neither side may spin.
+#[test]
+fn an_idle_node_sleeps() {
+    let ticks = |node: &Node| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let idle = Node::initialised();
+    let mut blocked = Node::initialised();
+    let mut stdin = blocked.stdin.take().unwrap();
+    thread::spawn(move || while stdin.write_all((echo(1, "1") + "\n").as_bytes()).is_ok() {});
+    until_it_stops_reading(&blocked);
+    let before = (ticks(&idle), ticks(&blocked));
+    thread::sleep(Duration::from_millis(500));
+    let after = (ticks(&idle), ticks(&blocked));
+    // A tick is 10 ms; a spinning node takes 50 of them. How few are left does not depend on the machine.
+    assert!(after.0 - before.0 <= 1, "idle: {before:?} to {after:?}");
+    assert!(after.1 - before.1 <= 1, "blocked: {before:?} to {after:?}");
+}
+
+#[test]
+fn regular_files_and_dev_null() {
+    let dir = std::env::temp_dir().join(format!("messenger-files-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (input, output) = (dir.join("in"), dir.join("out"));
+    let lines: String = (1..=5000).map(|n| echo(n, "\"x\"") + "\n").collect();
+    std::fs::write(&input, format!("skip me\n{INIT}\n{lines}")).unwrap();
+    std::fs::write(&output, "kept\n").unwrap();
+
+    // Both files are used where they stand: the offset of the one, the end of the other.
+    let mut stdin = File::open(&input).unwrap();
+    stdin.seek(SeekFrom::Start(8)).unwrap();
+    let stdout = File::options().append(true).open(&output).unwrap();
+    let status = messenger(&[]).stdin(stdin).stdout(stdout).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    let answers: String = (1..=5000).map(|n| echo_ok(n, "\"x\"", n) + "\n").collect();
+    assert!(std::fs::read_to_string(&output).unwrap() == format!("kept\n{INIT_OK}\n{answers}"));
+
+    let null = || File::options().read(true).write(true).open("/dev/null").unwrap();
+    assert!(messenger(&[]).stdin(null()).stdout(null()).stderr(null()).status().unwrap().success());
+    let from_file = messenger(&[]).stdin(File::open(&input).unwrap()).stdout(null()).stderr(null()).status();
+    assert!(from_file.unwrap().success());
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn sockets_and_their_flags() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = OwnedFd::from(theirs);
+    let before = fcntl_getfl(&theirs).unwrap();
+    let mut child = messenger(&[])
+        .stdin(theirs.try_clone().unwrap())
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(ours.try_clone().unwrap());
+    let mut line = String::new();
+    for (request, answer) in [(INIT.to_owned(), INIT_OK.to_owned()), (echo(1, "1"), echo_ok(1, "1", 1))] {
+        (&ours).write_all((request + "\n").as_bytes()).unwrap();
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), answer);
+    }
+    assert!(fcntl_getfl(&theirs).unwrap().contains(OFlags::NONBLOCK));
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fcntl_getfl(&theirs).unwrap(), before, "the flags of a shared descriptor are put back");
+}
+
+#[test]
+fn the_flags_of_a_shared_pipe_are_never_touched() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (out_reader, out_writer) = std::io::pipe().unwrap();
+    let mut child = messenger(&[])
+        .stdin(reader.try_clone().unwrap())
+        .stdout(out_writer.try_clone().unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    (&writer).write_all(format!("{INIT}\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(out_reader).read_line(&mut line).unwrap();
+    for shared in [OwnedFd::from(reader), OwnedFd::from(out_writer)] {
+        assert!(!fcntl_getfl(&shared).unwrap().contains(OFlags::NONBLOCK));
+    }
+    drop(writer);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_terminal() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let name = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = File::options().read(true).write(true).open(name).unwrap();
+    let mut child = messenger(&[])
+        .stdin(terminal.try_clone().unwrap())
+        .stdout(terminal.try_clone().unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut controller = File::from(controller);
+    controller.write_all(format!("{INIT}\n").as_bytes()).unwrap();
+    let mut screen = BufReader::new(controller.try_clone().unwrap());
+    let mut line = String::new();
+    // The terminal echoes what is typed.
+    while !line.contains("init_ok") {
+        line.clear();
+        screen.read_line(&mut line).unwrap();
+    }
+    assert_eq!(line.trim_end(), INIT_OK);
+    assert!(
+        !fcntl_getfl(&terminal).unwrap().contains(OFlags::NONBLOCK),
+        "the shell's terminal is left alone"
+    );
+    controller.write_all(b"\x04").unwrap();
+    assert!(child.wait().unwrap().success(), "Ctrl-D ends it");
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.contains("Ctrl-D"), "{stderr}");
+}
+
+#[test]
+fn a_closed_stdout_ends_it_quietly() {
+    let mut node = Node::initialised();
+    let (stdin, mut stderr) = (node.stdin.take().unwrap(), node.child.stderr.take().unwrap());
+    // Drops our end of its stdout.
+    node.stdout = BufReader::new(
+        messenger(&["--version"]).stdout(Stdio::piped()).spawn().unwrap().stdout.take().unwrap(),
+    );
+    (&stdin).write_all((echo(1, "1") + "\n").as_bytes()).unwrap();
+    assert!(node.child.wait().unwrap().success());
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).unwrap();
+    assert!(text.lines().all(|line| line.starts_with("messenger: info: n1: ")), "{text}");
+}
+
+#[test]
+fn signals_flush_and_end() {
+    for signal in ["TERM", "INT"] {
+        let mut node = Node::initialised();
+        assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
+        kill(node.child.id(), signal);
+        assert!(node.child.wait().unwrap().success(), "{signal}");
+        let mut stderr = String::new();
+        node.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert!(stderr.contains("n1: 2 lines in, 2 messages out"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_signal_leaves_a_blocked_stdout_time_to_be_read() {
+    let mut node = Node::initialised();
+    let mut stdin = node.stdin.take().unwrap();
+    let value = format!("\"{}\"", "x".repeat(300_000));
+    let line = echo(1, &value) + "\n";
+    stdin.write_all(line.as_bytes()).unwrap();
+    // Its answer does not fit into the pipe. Once that has begun to come, the node has it all.
+    assert_eq!(node.stdout.fill_buf().unwrap()[0], b'{');
+    kill(node.child.id(), "TERM");
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(node.line(), echo_ok(1, &value, 1));
+    assert!(node.wait().success());
+}
+
+#[test]
+fn a_signal_does_not_wait_for_ever() {
+    let mut node = Node::spawn(&mut messenger(&["--drain-timeout", "0.1"]));
+    assert_eq!(node.ask(INIT), INIT_OK);
+    node.send(&echo(1, &format!("\"{}\"", "x".repeat(300_000))));
+    assert_eq!(node.stdout.fill_buf().unwrap()[0], b'{');
+    kill(node.child.id(), "TERM");
+    assert!(node.child.wait().unwrap().success());
+}
+
+/// stderr is a pipe too: a node must not hang because nobody empties it.
+#[test]
+fn a_full_stderr_does_not_block() {
+    let mut node = Node::initialised();
+    for _ in 0..5 {
+        node.send(&"nonsense\n".repeat(1000));
+    }
+    assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
+    let stderr = node.end();
+    assert!(stderr.len() >= 60_000, "the pipe was not full");
+}
+
+#[test]
+fn nothing_but_messages_on_stdout() {
+    let (messages, stderr) = answers(&["", "{", INIT, "nonsense", &echo(1, "1"), "[]"]);
+    assert_eq!(messages.len(), 2);
+    assert_eq!(stderr.lines().count(), 5, "four reports and the summary: {stderr}");
+}
