@@ -1,7 +1,76 @@
-//! stub
+//! Messenger is a mio-based, single-threaded reactor for [Maelstrom](https://github.com/jepsen-io/maelstrom)
+//! nodes, made for throughput. Implement [`Workload`], and [`run`] it.
+//!
+//! # The tour
+//!
+//! A line on stdin is handled on its way through these layers. Each uses only what is above it in this
+//! list:
+//!
+//! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
+//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::line::LineBuffer) cuts the input into
+//!   lines. A [`Parser`](wire::json::Parser) indexes a line with SIMD instructions where it lies, and one
+//!   walk over the index checks it and cuts it into an [`Envelope`](wire::message::Envelope) of borrowed
+//!   [`Value`]s, unchanged to the byte.
+//! - [`observe`]: what was counted.
+//! - [`node`]: the sans-IO core. A [`Node`](node::Node) handles `init`, numbers what it sends, calls the
+//!   workload for each request with a [`Context`], and turns its errors and panics into error messages.
+//!   A [`Message`](node::Message) is written straight into the
+//!   [`OutBuffer`](wire::out::OutBuffer), and counts only when it is complete.
+//! - [`workload`]: the workloads of this crate.
+//! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
+//!   stdin is open.
+//!
+//! # Invariants
+//!
+//! - One thread, no locks, no `unsafe` code here. A handler has its workload to itself.
+//! - Below the reactor nothing reads a clock or a descriptor.
+//! - A message is read in place; an echo's payload is copied once, into the output; a request that is
+//!   answered at once allocates nothing.
+//! - Everything has a bound: a line by [`Options::max_line`](reactor::Options), nesting by
+//!   [`MAX_DEPTH`](wire::json::MAX_DEPTH), the output by
+//!   [`HIGH_WATER`](wire::out::HIGH_WATER), past which nothing is read until somebody reads it.
+//! - Only whole messages leave, each from this node, each reply to the sender of a request that was read,
+//!   with its `msg_id`, and at most one.
+#![forbid(unsafe_code)]
+
 pub mod node;
 pub mod observe;
 pub mod reactor;
 pub mod time;
 pub mod wire;
 pub mod workload;
+
+pub use crate::node::{Context, Request, Workload};
+pub use crate::wire::error::{ErrorCode, RpcError};
+pub use crate::wire::value::Value;
+
+/// Runs a node on stdin and stdout, until stdin ends, a signal comes, or nobody reads stdout any more. Its
+/// log goes to stderr.
+///
+/// This is all that a node's `main` needs:
+///
+/// ```no_run
+/// use messenger::{Context, Request, RpcError, Workload};
+///
+/// struct Echo;
+///
+/// impl Workload for Echo {
+///     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+///         match request.kind() {
+///             "echo" => cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send(),
+///             kind => Err(RpcError::not_supported(kind)),
+///         }
+///     }
+/// }
+///
+/// fn main() -> std::io::Result<()> {
+///     messenger::run(Echo)
+/// }
+/// ```
+///
+/// # Errors
+/// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
+pub fn run<W: Workload>(workload: W) -> std::io::Result<()> {
+    reactor::log_to_stderr(log::LevelFilter::Info);
+    reactor::run(&mut node::Node::new(workload), &reactor::Options::default())
+}

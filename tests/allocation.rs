@@ -58,7 +58,7 @@ impl Pipeline {
             }
             while !self.out.is_empty() {
                 let count = self.out.len().min(step);
-                self.answers += self.out.waiting()[..count].iter().filter(|&&x| x == b'\n').count();
+                self.answers += memchr::memchr_iter(b'\n', &self.out.waiting()[..count]).count();
                 self.out.consume(count);
             }
         }

@@ -78,11 +78,7 @@ struct Reactor {
     lines_left: bool,
     /// The output is past its mark: read and handle nothing more until it is below the lower one.
     choked: bool,
-    /// Stdout took less than it was given, and has not said yet that it takes more.
-    blocked: bool,
-    /// Stdout is watched only while there is something left for it, or every reply that somebody reads
-    /// would wake us up.
-    watches_stdout: bool,
+    output: Output,
     /// A signal came: nothing is read any more, and this is when to give up writing.
     give_up_at: Option<Clock>,
     drain_timeout: Duration,
@@ -102,6 +98,18 @@ enum Input {
     Ended,
 }
 
+/// Stdout is watched only while something is left for it, or every answer that somebody reads would wake
+/// us up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    /// It may take something.
+    Open,
+    /// It took less than it was given, and has not said yet that it takes more. It is watched.
+    Full,
+    /// It said that it takes more, and is still watched.
+    Watched,
+}
+
 impl Reactor {
     fn open(options: &Options) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -109,10 +117,7 @@ impl Reactor {
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let stdin = Descriptor::stdin()?;
         let stdout = Descriptor::stdout()?;
-        let input = match stdin.watch(&poll, STDIN, Interest::READABLE)? {
-            true => Input::Drained,
-            false => Input::ReadyToEnd,
-        };
+        let is_watched = stdin.watch(&poll, STDIN, Interest::READABLE)?;
         Ok(Self {
             poll,
             signals,
@@ -120,11 +125,10 @@ impl Reactor {
             stdout,
             lines: LineBuffer::new(options.max_line),
             out: OutBuffer::new(),
-            input,
+            input: if is_watched { Input::Drained } else { Input::ReadyToEnd },
             lines_left: false,
             choked: false,
-            blocked: false,
-            watches_stdout: false,
+            output: Output::Open,
             give_up_at: None,
             drain_timeout: options.drain_timeout,
             started: Clock::now(),
@@ -166,7 +170,7 @@ impl Reactor {
                     let is_ending = event.is_read_closed() || event.is_error();
                     self.input = if is_ending { Input::ReadyToEnd } else { Input::Ready };
                 }
-                STDOUT => self.blocked = false,
+                STDOUT if self.output == Output::Full => self.output = Output::Watched,
                 SIGNALS => self.take_signals(),
                 _ => {}
             }
@@ -231,23 +235,23 @@ impl Reactor {
 
     /// Writes what waits, in one go where stdout takes it.
     fn write(&mut self) -> io::Result<()> {
-        while !self.blocked && !self.out.is_empty() {
+        while self.output != Output::Full && !self.out.is_empty() {
             match rustix::io::write(&self.stdout, self.out.waiting()) {
                 Ok(count) => {
                     self.out.consume(count);
                     // A partial write means full: epoll(7).
                     if !self.out.is_empty() {
-                        self.block()?;
+                        self.stdout_is_full()?;
                     }
                 }
-                Err(Errno::AGAIN) => self.block()?,
+                Err(Errno::AGAIN) => self.stdout_is_full()?,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        if self.out.is_empty() && self.watches_stdout {
+        if self.out.is_empty() && self.output == Output::Watched {
             self.stdout.unwatch(&self.poll)?;
-            self.watches_stdout = false;
+            self.output = Output::Open;
         }
         if self.out.len() <= LOW_WATER {
             self.choked = false;
@@ -255,12 +259,11 @@ impl Reactor {
         Ok(())
     }
 
-    /// Writes no more until stdout is known to take it. One that cannot be watched takes it always.
-    fn block(&mut self) -> io::Result<()> {
-        if !self.watches_stdout {
-            self.watches_stdout = self.stdout.watch(&self.poll, STDOUT, Interest::WRITABLE)?;
+    /// Writes no more until stdout says so. One that cannot be watched is never full.
+    fn stdout_is_full(&mut self) -> io::Result<()> {
+        if self.output == Output::Watched || self.stdout.watch(&self.poll, STDOUT, Interest::WRITABLE)? {
+            self.output = Output::Full;
         }
-        self.blocked = self.watches_stdout;
         Ok(())
     }
 
