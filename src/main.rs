@@ -115,7 +115,7 @@ fn parse(mut lines: LineBuffer) -> io::Result<()> {
     loop {
         let count = stdin.read(lines.space())?;
         lines.filled(count);
-        while let Some(line) = lines.next_line().or_else(|| None) {
+        while let Some(line) = lines.next_line() {
             number += 1;
             print_gist(&mut parser, number, line, &mut stdout)?;
         }

@@ -150,7 +150,9 @@ proptest! {
         step in 1_usize..200,
     ) {
         let mut bytes = lines.join("\n").into_bytes();
-        mutations.iter().for_each(|mutation| mutate(&mut bytes, mutation));
+        for mutation in &mutations {
+            mutate(&mut bytes, mutation);
+        }
         check_stream(&bytes, step);
     }
 }

@@ -96,7 +96,7 @@ fn a_line_without_end_is_skipped_in_constant_memory() {
     for (args, bound) in [(&[][..], 80 << 20), (&["--max-line", "1MiB"][..], 8 << 20)] {
         let mut node = Node::spawn(&mut messenger(args));
         assert_eq!(node.ask(INIT), INIT_OK);
-        let mib = [b'x'; 1 << 20];
+        let mib = vec![b'x'; 1 << 20];
         for _ in 0..70 {
             node.stdin.as_mut().unwrap().write_all(&mib).unwrap();
         }

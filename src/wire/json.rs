@@ -10,8 +10,15 @@
 //! into [`Value`]s: borrowed, unchanged, looked into only when somebody asks.
 //!
 //! This module alone names `simd_json`.
+#![allow(
+    clippy::inline_always,
+    clippy::unnecessary_box_returns,
+    reason = "what the walk returns for each token has to stay in registers: a third of the time of a short line"
+)]
 
+use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU32;
 
 use memchr::memchr;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
@@ -107,7 +114,8 @@ impl Parser {
     }
 
     /// Indexes the line, for a cursor that walks it.
-    pub(crate) fn index<'a>(&'a mut self, line: Line<'a>) -> Result<Cursor<'a>, SyntaxError> {
+    #[inline]
+    pub(crate) fn index<'a>(&'a mut self, line: Line<'a>) -> Walked<Cursor<'a>> {
         if self.largest > TEXT_KEPT {
             *self = Self::new();
         }
@@ -125,14 +133,13 @@ impl Parser {
 
         let bytes = &padded[..len];
         match std::str::from_utf8(bytes) {
-            Ok(text) if indexed => Ok(Cursor {
-                text,
-                tokens: self.buffers.structural_indexes(),
-                next: 0,
-                escapes: memchr(b'\\', bytes).is_some(),
-            }),
-            Ok(text) => Err(no_index(text)),
-            Err(error) => Err(SyntaxError::NotUtf8 { at: error.valid_up_to() + 1 }),
+            Ok(text) if indexed => {
+                let tokens = self.buffers.structural_indexes();
+                let text = Text { line: text, tokens, escapes: memchr(b'\\', bytes).is_some() };
+                Ok(Cursor { text, next: 0 })
+            }
+            Ok(text) => Err(Box::new(no_index(text))),
+            Err(error) => Err(Box::new(SyntaxError::NotUtf8 { at: error.valid_up_to() + 1 })),
         }
     }
 }
@@ -169,6 +176,44 @@ fn unexpected(text: &str, at: usize, expected: &'static str) -> SyntaxError {
     SyntaxError::Unexpected { expected, at: at + 1, found }
 }
 
+/// A text and its index.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Text<'a> {
+    line: &'a str,
+    tokens: &'a [u32],
+    /// Whether there is a backslash anywhere in the text.
+    escapes: bool,
+}
+
+/// Where a value lies in its text, and where its tokens lie in the index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start: u32,
+    end: NonZeroU32,
+    first: u32,
+    next: u32,
+}
+
+impl<'a> Text<'a> {
+    /// The value in a span of this text.
+    #[inline]
+    pub(crate) fn value(self, span: Span) -> Value<'a> {
+        let raw = &self.line[span.start as usize..span.end.get() as usize];
+        Value::new(raw, &self.tokens[span.first as usize..span.next as usize], self.escapes)
+    }
+
+    /// The name that a key spells. One with half of a surrogate pair keeps its escapes: it is no text, and
+    /// no name that anybody asks for.
+    #[inline(always)]
+    pub(crate) fn name(self, key: Span) -> Cow<'a, str> {
+        let name = &self.line[key.start as usize + 1..key.end.get() as usize - 1];
+        if self.escapes {
+            return self.value(key).as_str().unwrap_or(Cow::Borrowed(name));
+        }
+        Cow::Borrowed(name)
+    }
+}
+
 /// A walk over the index of one text, which checks the grammar as it goes.
 ///
 /// A token is the byte offset of a bracket, colon, comma, opening quote, or the first byte of
@@ -176,51 +221,50 @@ fn unexpected(text: &str, at: usize, expected: &'static str) -> SyntaxError {
 /// token are white space, or the token is not what it seemed and is refused.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
-    text: &'a str,
-    tokens: &'a [u32],
+    text: Text<'a>,
     next: usize,
-    /// Whether there is a backslash anywhere in the text.
-    escapes: bool,
 }
 
+/// Boxed, to keep what is returned for each token small.
+type Walked<T> = Result<T, Box<SyntaxError>>;
+
 impl<'a> Cursor<'a> {
+    /// What is walked.
+    pub(crate) const fn text(&self) -> Text<'a> {
+        self.text
+    }
+
     /// Walks the object that comes next. `member` is called after each key and its colon, and walks
     /// the value.
     #[inline]
-    pub(crate) fn object(
-        &mut self,
-        mut member: impl FnMut(Value<'a>, &mut Self) -> Result<(), SyntaxError>,
-    ) -> Result<(), SyntaxError> {
+    pub(crate) fn object(&mut self, mut member: impl FnMut(Span, &mut Self) -> Walked<()>) -> Walked<Span> {
+        let first = self.next;
         self.expect(b'{', "an object")?;
-        if self.peek() == b'}' {
-            self.next += 1;
-            return Ok(());
-        }
-        loop {
-            let key = self.key()?;
-            member(key, self)?;
-            match self.peek() {
-                b',' => self.next += 1,
-                b'}' => break,
-                _ => return Err(self.unexpected("`,` or `}`")),
+        if self.peek() != b'}' {
+            loop {
+                let key = self.key()?;
+                member(key, self)?;
+                match self.peek() {
+                    b',' => self.next += 1,
+                    b'}' => break,
+                    _ => return Err(self.unexpected("`,` or `}`")),
+                }
             }
         }
+        let end = self.at() + 1;
         self.next += 1;
-        Ok(())
+        Ok(self.span(first, end))
     }
 
     /// Walks the value that comes next, whatever it is, at the given depth of nesting.
-    #[inline]
-    pub(crate) fn value(&mut self, depth: usize) -> Result<Value<'a>, SyntaxError> {
+    #[inline(always)]
+    pub(crate) fn value(&mut self, depth: usize) -> Walked<Span> {
         let first = self.next;
         let end = match self.peek() {
-            b'{' | b'[' => {
-                self.nested(depth)?;
-                self.tokens[self.next - 1] as usize + 1
-            }
+            b'{' | b'[' => self.nested(depth)?,
             _ => self.scalar()?,
         };
-        Ok(self.cut(first, end))
+        Ok(self.span(first, end))
     }
 
     /// Whether an object comes next.
@@ -228,23 +272,13 @@ impl<'a> Cursor<'a> {
         self.peek() == b'{'
     }
 
-    /// Where the walk is: for [`since`](Self::since).
-    pub(crate) fn mark(&self) -> usize {
-        self.next
-    }
-
-    /// The object or array that was walked since the mark.
-    pub(crate) fn since(&self, mark: usize) -> Value<'a> {
-        self.cut(mark, self.tokens[self.next - 1] as usize + 1)
-    }
-
     /// Makes sure that nothing follows.
-    pub(crate) fn end(&self) -> Result<(), SyntaxError> {
-        if self.next == self.tokens.len() { Ok(()) } else { Err(self.unexpected("the end of the line")) }
+    pub(crate) fn end(&self) -> Walked<()> {
+        if self.next == self.text.tokens.len() { Ok(()) } else { Err(self.unexpected("the end of the line")) }
     }
 
-    /// Walks an array or object with everything in it, without recursion.
-    fn nested(&mut self, depth: usize) -> Result<(), SyntaxError> {
+    /// Walks an array or object with everything in it, without recursion; the offset of its end.
+    fn nested(&mut self, depth: usize) -> Walked<usize> {
         let mut open = Nesting::new(depth);
         loop {
             let object = match self.peek() {
@@ -252,20 +286,20 @@ impl<'a> Cursor<'a> {
                 b'[' => false,
                 _ => {
                     self.scalar()?;
-                    if self.close_and_separate(&mut open)? {
-                        return Ok(());
+                    if let Some(end) = self.close_and_separate(&mut open)? {
+                        return Ok(end);
                     }
                     continue;
                 }
             };
             if !open.push(object) {
-                return Err(SyntaxError::TooDeep { at: self.at() + 1 });
+                return Err(Box::new(SyntaxError::TooDeep { at: self.at() + 1 }));
             }
             self.next += 1;
             let empty = self.peek() == if object { b'}' } else { b']' };
             if empty {
-                if self.close_and_separate(&mut open)? {
-                    return Ok(());
+                if let Some(end) = self.close_and_separate(&mut open)? {
+                    return Ok(end);
                 }
             } else if object {
                 self.key()?;
@@ -274,15 +308,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// After a value: closes what ends here, then steps over the comma (and, in an object, the key)
-    /// to the next value. Whether everything is closed.
-    fn close_and_separate(&mut self, open: &mut Nesting) -> Result<bool, SyntaxError> {
+    /// to the next value. If that closed everything, the offset of the end.
+    fn close_and_separate(&mut self, open: &mut Nesting) -> Walked<Option<usize>> {
         loop {
             let object = open.in_object();
             match (self.peek(), object) {
                 (b'}', true) | (b']', false) => {
+                    let end = self.at() + 1;
                     self.next += 1;
                     if open.pop() {
-                        return Ok(true);
+                        return Ok(Some(end));
                     }
                 }
                 (b',', _) => {
@@ -290,7 +325,7 @@ impl<'a> Cursor<'a> {
                     if object {
                         self.key()?;
                     }
-                    return Ok(false);
+                    return Ok(None);
                 }
                 (_, true) => return Err(self.unexpected("`,` or `}`")),
                 (_, false) => return Err(self.unexpected("`,` or `]`")),
@@ -299,29 +334,30 @@ impl<'a> Cursor<'a> {
     }
 
     /// A key and its colon.
-    #[inline]
-    fn key(&mut self) -> Result<Value<'a>, SyntaxError> {
+    #[inline(always)]
+    fn key(&mut self) -> Walked<Span> {
         if self.peek() != b'"' {
             return Err(self.unexpected("a key in quotes"));
         }
         let first = self.next;
         let end = self.scalar()?;
-        let key = self.cut(first, end);
+        let key = self.span(first, end);
         self.expect(b':', "`:`")?;
         Ok(key)
     }
 
     /// A string, number, `true`, `false` or `null`; the offset of its end.
-    #[inline]
-    fn scalar(&mut self) -> Result<usize, SyntaxError> {
+    #[inline(always)]
+    fn scalar(&mut self) -> Walked<usize> {
+        let Text { line, tokens, escapes } = self.text;
         let start = self.at();
-        let following = self.tokens.get(self.next + 1).map_or(self.text.len(), |&token| token as usize);
-        let Some(slot) = self.text.as_bytes().get(start..following) else {
+        let following = tokens.get(self.next + 1).map_or(line.len(), |&token| token as usize);
+        let Some(slot) = line.as_bytes().get(start..following) else {
             return Err(self.unexpected("a value"));
         };
         let scalar = trim_end(slot);
         let valid = match scalar {
-            [b'"', inner @ .., b'"'] => !self.escapes || are_escapes_valid(inner),
+            [b'"', inner @ .., b'"'] => !escapes || are_escapes_valid(inner),
             [b'-' | b'0'..=b'9', ..] => is_number(scalar),
             b"true" | b"false" | b"null" => true,
             _ => false,
@@ -334,18 +370,18 @@ impl<'a> Cursor<'a> {
     }
 
     #[cold]
-    fn bad_scalar(&self, scalar: &[u8]) -> SyntaxError {
+    fn bad_scalar(&self, scalar: &[u8]) -> Box<SyntaxError> {
         let expected = match scalar.first() {
             Some(b'"') => "a string with valid escapes",
             Some(b'-' | b'0'..=b'9') => "a number",
             _ => return self.unexpected("a value"),
         };
         let found = format!("`{}`", excerpt(&String::from_utf8_lossy(scalar)));
-        SyntaxError::Unexpected { expected, at: self.at() + 1, found }
+        Box::new(SyntaxError::Unexpected { expected, at: self.at() + 1, found })
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8, name: &'static str) -> Result<(), SyntaxError> {
+    fn expect(&mut self, byte: u8, name: &'static str) -> Walked<()> {
         if self.peek() != byte {
             return Err(self.unexpected(name));
         }
@@ -356,24 +392,26 @@ impl<'a> Cursor<'a> {
     /// The first byte of the next token; 0 at the end, which no grammar asks for.
     #[inline]
     fn peek(&self) -> u8 {
-        self.text.as_bytes().get(self.at()).copied().unwrap_or(0)
+        self.text.line.as_bytes().get(self.at()).copied().unwrap_or(0)
     }
 
     /// Where the next token begins.
     #[inline]
     fn at(&self) -> usize {
-        self.tokens.get(self.next).map_or(self.text.len(), |&token| token as usize)
+        self.text.tokens.get(self.next).map_or(self.text.line.len(), |&token| token as usize)
     }
 
     #[cold]
-    fn unexpected(&self, expected: &'static str) -> SyntaxError {
-        unexpected(self.text, self.at(), expected)
+    fn unexpected(&self, expected: &'static str) -> Box<SyntaxError> {
+        Box::new(unexpected(self.text.line, self.at(), expected))
     }
 
-    #[inline]
-    fn cut(&self, first: usize, end: usize) -> Value<'a> {
-        let tokens = &self.tokens[first..self.next];
-        Value::new(&self.text[tokens[0] as usize..end], tokens, self.escapes)
+    /// What was walked since token `first`. Offsets fit: simd-json refuses texts of 4 GiB.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the index itself has offsets of 32 bits")]
+    fn span(&self, first: usize, end: usize) -> Span {
+        let end = NonZeroU32::new(end as u32).expect("a value has at least one byte");
+        Span { start: self.text.tokens[first], end, first: first as u32, next: self.next as u32 }
     }
 }
 
@@ -477,13 +515,13 @@ mod tests {
     fn raw(text: &str) -> Result<String, SyntaxError> {
         let mut parser = Parser::new();
         let mut bytes = format!("{{ \"v\" : {text} }}").into_bytes();
-        let mut cursor = parser.index(Line::padded(&mut bytes))?;
-        let mut raw = String::new();
-        cursor.object(|_, cursor| {
-            cursor.value(1)?.raw().clone_into(&mut raw);
+        let mut cursor = parser.index(Line::padded(&mut bytes)).map_err(|error| *error)?;
+        let (text, mut raw) = (cursor.text(), String::new());
+        let walked = cursor.object(|_, cursor| {
+            text.value(cursor.value(1)?).raw().clone_into(&mut raw);
             Ok(())
-        })?;
-        cursor.end().map(|()| raw)
+        });
+        walked.and_then(|_| cursor.end()).map(|()| raw).map_err(|error| *error)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::json::{Cursor, Line, Parser, SyntaxError};
+use super::json::{Cursor, Line, Parser, Span, SyntaxError, Text};
 use super::value::{Integer, Kind, Value, excerpt};
 
 /// A message that follows the schema, borrowed from the line that it came in.
@@ -30,8 +30,9 @@ pub struct Body<'a> {
     pub msg_id: Option<Integer<'a>>,
     /// `in_reply_to`: the `msg_id` of the request that this answers.
     pub in_reply_to: Option<Integer<'a>>,
-    value: Value<'a>,
-    members: &'a [(Cow<'a, str>, Value<'a>)],
+    text: Text<'a>,
+    value: Span,
+    members: &'a [(Span, Span)],
 }
 
 /// A field that is not what the schema wants.
@@ -59,13 +60,17 @@ impl SchemaError {
 
 impl<'a> Body<'a> {
     /// The whole body, an object.
-    pub const fn value(&self) -> Value<'a> {
-        self.value
+    pub fn value(&self) -> Value<'a> {
+        self.text.value(self.value)
     }
 
     /// The field of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members.iter().rev().find(|(key, _)| key == name).map(|&(_, value)| value)
+        let members = self.members.iter().rev();
+        members
+            .copied()
+            .find(|&(key, _)| self.text.name(key) == name)
+            .map(|(_, value)| self.text.value(value))
     }
 
     /// The field of that name, whatever its type.
@@ -116,26 +121,34 @@ impl<'a> Body<'a> {
 /// `msg_id`, `validate` tells of each field, and `messenger parse` does without a type.
 #[derive(Debug, Default)]
 pub struct Outline<'a> {
-    src: Option<Value<'a>>,
-    dest: Option<Value<'a>>,
-    body: Option<Value<'a>>,
-    kind: Option<Value<'a>>,
-    msg_id: Option<Value<'a>>,
-    in_reply_to: Option<Value<'a>>,
-    /// Members of the body, in their order. Most bodies have no more than fit in place.
-    members: SmallVec<[(Cow<'a, str>, Value<'a>); 4]>,
+    text: Text<'a>,
+    src: Option<Span>,
+    dest: Option<Span>,
+    body: Option<Span>,
+    kind: Option<Span>,
+    msg_id: Option<Span>,
+    in_reply_to: Option<Span>,
+    /// Keys and values of the body, in their order. Most bodies have no more than fit in place.
+    members: SmallVec<[(Span, Span); 6]>,
 }
 
 impl<'a> Outline<'a> {
     /// Reads one line, which has to be an object.
+    #[inline]
     pub fn parse(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
+        Self::walk(parser, line).map_err(|error| *error)
+    }
+
+    #[inline]
+    fn walk(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, Box<SyntaxError>> {
         let mut cursor = parser.index(line)?;
-        let mut outline = Self::default();
+        let text = cursor.text();
+        let mut outline = Self { text, ..Self::default() };
         cursor.object(|key, cursor| {
-            match key.as_str().as_deref() {
-                Some("src") => outline.src = Some(cursor.value(1)?),
-                Some("dest") => outline.dest = Some(cursor.value(1)?),
-                Some("body") => outline.read_body(cursor)?,
+            match &*text.name(key) {
+                "src" => outline.src = Some(cursor.value(1)?),
+                "dest" => outline.dest = Some(cursor.value(1)?),
+                "body" => outline.read_body(cursor)?,
                 _ => drop(cursor.value(1)?),
             }
             Ok(())
@@ -144,19 +157,17 @@ impl<'a> Outline<'a> {
         Ok(outline)
     }
 
-    fn read_body(&mut self, cursor: &mut Cursor<'a>) -> Result<(), SyntaxError> {
+    #[inline]
+    fn read_body(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Box<SyntaxError>> {
         (self.kind, self.msg_id, self.in_reply_to) = (None, None, None);
         self.members.clear();
         if !cursor.at_object() {
             self.body = Some(cursor.value(1)?);
             return Ok(());
         }
-        let mark = cursor.mark();
-        cursor.object(|key, cursor| {
+        self.body = Some(cursor.object(|key, cursor| {
             let value = cursor.value(2)?;
-            // A key with half of a surrogate pair is no text, but no name that is asked for either.
-            let key = key.as_str().unwrap_or(Cow::Borrowed(key.raw()));
-            match &*key {
+            match &*self.text.name(key) {
                 "type" => self.kind = Some(value),
                 "msg_id" => self.msg_id = Some(value),
                 "in_reply_to" => self.in_reply_to = Some(value),
@@ -164,40 +175,38 @@ impl<'a> Outline<'a> {
             }
             self.members.push((key, value));
             Ok(())
-        })?;
-        self.body = Some(cursor.since(mark));
+        })?);
         Ok(())
     }
 
     /// `src`, a string.
     pub fn src(&self) -> Result<Cow<'a, str>, SchemaError> {
-        string("src", self.src)
+        self.string("src", self.src)
     }
 
     /// `dest`, a string.
     pub fn dest(&self) -> Result<Cow<'a, str>, SchemaError> {
-        string("dest", self.dest)
+        self.string("dest", self.dest)
     }
 
     /// `body`, an object.
     pub fn body(&self) -> Result<Value<'a>, SchemaError> {
-        let object = self.body.filter(|body| body.kind() == Kind::Object);
-        object.ok_or_else(|| SchemaError::new("body", "an object", self.body))
+        self.body_span().map(|body| self.text.value(body))
     }
 
     /// `body.type`, a string.
     pub fn kind(&self) -> Result<Cow<'a, str>, SchemaError> {
-        string("body.type", self.kind)
+        self.string("body.type", self.kind)
     }
 
     /// `body.msg_id`, an integer that may be missing.
     pub fn msg_id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
-        optional_integer("body.msg_id", self.msg_id)
+        self.optional_integer("body.msg_id", self.msg_id)
     }
 
     /// `body.in_reply_to`, an integer that may be missing.
     pub fn in_reply_to(&self) -> Result<Option<Integer<'a>>, SchemaError> {
-        optional_integer("body.in_reply_to", self.in_reply_to)
+        self.optional_integer("body.in_reply_to", self.in_reply_to)
     }
 
     /// Whether the line says that it answers something, rightly typed or not. Such a line is never
@@ -213,26 +222,40 @@ impl<'a> Outline<'a> {
 
     /// The message, if every part is as the schema wants it; else the first that is not.
     pub fn check(&self) -> Result<Envelope<'_>, SchemaError> {
-        let (src, dest, value) = (self.src()?, self.dest()?, self.body()?);
+        let (src, dest, value) = (self.src()?, self.dest()?, self.body_span()?);
         let (kind, msg_id, in_reply_to) = (self.kind()?, self.msg_id()?, self.in_reply_to()?);
-        Ok(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, value, members: &self.members } })
+        Ok(Envelope {
+            src,
+            dest,
+            body: Body { kind, msg_id, in_reply_to, text: self.text, value, members: &self.members },
+        })
     }
-}
 
-fn string<'a>(field: &'static str, value: Option<Value<'a>>) -> Result<Cow<'a, str>, SchemaError> {
-    value.and_then(Value::as_str).ok_or_else(|| SchemaError::new(field, "a string", value))
-}
+    fn body_span(&self) -> Result<Span, SchemaError> {
+        let is_object = |body: &Span| self.text.value(*body).kind() == Kind::Object;
+        self.body.filter(is_object).ok_or_else(|| self.error("body", "an object", self.body))
+    }
 
-fn optional_integer<'a>(
-    field: &'static str,
-    value: Option<Value<'a>>,
-) -> Result<Option<Integer<'a>>, SchemaError> {
-    match value {
-        None => Ok(None),
-        Some(found) => match found.as_integer() {
-            None => Err(SchemaError::new(field, "an integer", value)),
+    fn string(&self, field: &'static str, span: Option<Span>) -> Result<Cow<'a, str>, SchemaError> {
+        let text = span.and_then(|span| self.text.value(span).as_str());
+        text.ok_or_else(|| self.error(field, "a string", span))
+    }
+
+    fn optional_integer(
+        &self,
+        field: &'static str,
+        span: Option<Span>,
+    ) -> Result<Option<Integer<'a>>, SchemaError> {
+        let Some(found) = span else { return Ok(None) };
+        match self.text.value(found).as_integer() {
+            None => Err(self.error(field, "an integer", span)),
             integer => Ok(integer),
-        },
+        }
+    }
+
+    #[cold]
+    fn error(&self, field: &'static str, expected: &'static str, found: Option<Span>) -> SchemaError {
+        SchemaError::new(field, expected, found.map(|span| self.text.value(span)))
     }
 }
 

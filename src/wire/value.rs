@@ -234,7 +234,9 @@ mod tests {
     fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
         let mut parser = Parser::new();
         let mut bytes = format!("[ {text} ]").into_bytes();
-        let array = parser.index(Line::padded(&mut bytes)).unwrap().value(0).unwrap();
+        let mut cursor = parser.index(Line::padded(&mut bytes)).unwrap();
+        let array = cursor.value(0).unwrap();
+        let array = cursor.text().value(array);
         look(array.as_array().unwrap().next().unwrap())
     }
 

@@ -90,9 +90,9 @@ fn check_outline(parser: &mut Parser, text: &[u8], reference: &Reference<'_>) {
         (Ok(outline), Reference::Parts(Some(parts))) => (outline, parts),
         (outline, reference) => panic!("{shown}: read as {outline:?}, expected {reference:?}"),
     };
-    assert_eq!(outline.src().ok(), reference.string(reference.top("src")), "{shown}");
-    assert_eq!(outline.dest().ok(), reference.string(reference.top("dest")), "{shown}");
-    assert_eq!(outline.kind().ok(), reference.string(reference.in_body("type")), "{shown}");
+    assert_eq!(outline.src().ok(), string(reference.top("src")), "{shown}");
+    assert_eq!(outline.dest().ok(), string(reference.top("dest")), "{shown}");
+    assert_eq!(outline.kind().ok(), string(reference.in_body("type")), "{shown}");
     for (name, got) in [("msg_id", outline.msg_id()), ("in_reply_to", outline.in_reply_to())] {
         let raw = reference.in_body(name);
         let is_integer = |raw: &str| raw.bytes().all(|x| x == b'-' || x.is_ascii_digit());
@@ -192,18 +192,18 @@ impl<'a> Parts<'a> {
         self.body.as_ref()?.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.get())
     }
 
-    fn string(&self, raw: Option<&str>) -> Option<Cow<'static, str>> {
-        serde_json::from_str::<String>(raw?).ok().map(Cow::Owned)
-    }
-
     /// The value to echo, if that is what is asked of node n.
     fn echo_request(&self) -> Option<&'a str> {
-        let is_echo = self.string(self.in_body("type"))? == "echo" && self.string(self.top("dest"))? == "n";
+        let is_echo = string(self.in_body("type"))? == "echo" && string(self.top("dest"))? == "n";
         let is_integer = |raw: &&str| raw.bytes().all(|x| x == b'-' || x.is_ascii_digit());
-        self.string(self.top("src"))?;
+        string(self.top("src"))?;
         self.in_body("msg_id").filter(is_integer)?;
         if is_echo && self.in_body("in_reply_to").is_none() { self.in_body("echo") } else { None }
     }
+}
+
+fn string(raw: Option<&str>) -> Option<Cow<'static, str>> {
+    serde_json::from_str::<String>(raw?).ok().map(Cow::Owned)
 }
 
 fn depth(text: &str) -> usize {
