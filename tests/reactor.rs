@@ -121,6 +121,7 @@ fn a_blocked_stdout_costs_no_memory_and_no_answer() {
             let lines: String = (first..first + 1000).map(|n| echo(n, "\"Please wait\"") + "\n").collect();
             stdin.write_all(lines.as_bytes()).unwrap();
         }
+        stdin
     });
     until_it_stops_reading(&node);
     assert!(!writer.is_finished(), "the node took everything in though nobody reads its answers");
@@ -128,7 +129,7 @@ fn a_blocked_stdout_costs_no_memory_and_no_answer() {
     for n in 1..=COUNT {
         assert_eq!(node.line(), echo_ok(n, "\"Please wait\"", n));
     }
-    writer.join().unwrap();
+    node.stdin = Some(writer.join().unwrap());
     assert!(node.memory("VmHWM") < 64 << 20, "{} bytes", node.memory("VmHWM"));
     node.end();
 }
@@ -275,17 +276,21 @@ fn a_terminal() {
 
 #[test]
 fn a_closed_stdout_ends_it_quietly() {
-    let mut node = Node::initialised();
-    let (stdin, mut stderr) = (node.stdin.take().unwrap(), node.child.stderr.take().unwrap());
-    // Drops our end of its stdout.
-    node.stdout = BufReader::new(
-        messenger(&["--version"]).stdout(Stdio::piped()).spawn().unwrap().stdout.take().unwrap(),
-    );
-    (&stdin).write_all((echo(1, "1") + "\n").as_bytes()).unwrap();
-    assert!(node.child.wait().unwrap().success());
-    let mut text = String::new();
-    stderr.read_to_string(&mut text).unwrap();
-    assert!(text.lines().all(|line| line.starts_with("messenger: info: n1: ")), "{text}");
+    let mut command = messenger(&[]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all((INIT.to_owned() + "\n").as_bytes()).unwrap();
+    let mut stdout = BufReader::new(reader);
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    // More than once: a process that another test is just starting may hold our end for a moment.
+    while stdin.write_all((echo(1, "1") + "\n").as_bytes()).is_ok() {}
+    assert!(child.wait().unwrap().success());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.lines().all(|line| line.starts_with("messenger: info: n1: ")), "{stderr}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! place and turns numbers into machine numbers. A node has to hand values on exactly as they came,
 //! whatever their escapes or digits, so [`Parser`] takes the first stage only: it asks for a nesting
 //! depth of zero, which stops the second one at the opening bracket, before it has changed anything,
-//! and leaves the index of structural characters ([`Buffers::structural_indexes`]). [`Cursor`] walks
+//! and leaves the index of structural characters ([`Buffers::structural_indexes`]). A cursor walks
 //! that index once. It checks everything that the second stage would have checked and cuts the text
 //! into [`Value`]s: borrowed, unchanged, looked into only when somebody asks.
 //!

@@ -1,6 +1,6 @@
 //! Bytes to messages and back.
 //!
-//! [`line`] cuts the input into lines, [`json`] reads one in place, [`message`] gives it the shape of
+//! [`mod@line`] cuts the input into lines, [`json`] reads one in place, [`message`] gives it the shape of
 //! an envelope. On the way out [`encode`] writes values and [`out`] keeps whole lines until the pipe
 //! takes them. [`error`] is Maelstrom's table of error codes.
 

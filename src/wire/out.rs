@@ -16,9 +16,8 @@ const CAPACITY_KEPT: usize = 1024 * 1024;
 ///      ^ next write  ^ the line that is being written
 /// ```
 ///
-/// A line is written in place, after [`start_line`](Self::start_line), and counts once
-/// [`end_line`](Self::end_line) was called: nobody ever sees half of one, and one that is given up
-/// needs no more than to start another.
+/// A line is written in place and counts once it is ended: nobody ever sees half of one, and one that is
+/// given up needs no more than to start another.
 /// The buffer itself takes whatever it is given; the shell holds it in bounds by not reading while
 /// [`len`](Self::len) is past [`HIGH_WATER`].
 #[derive(Debug, Default)]
