@@ -36,7 +36,9 @@
 pub mod node;
 pub mod observe;
 pub mod reactor;
+pub mod rpc;
 pub mod time;
+pub mod timer;
 pub mod wire;
 pub mod workload;
 
@@ -72,5 +74,6 @@ pub use crate::wire::value::Value;
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
 pub fn run<W: Workload>(workload: W) -> std::io::Result<()> {
     reactor::log_to_stderr(log::LevelFilter::Info);
-    reactor::run(&mut node::Node::new(workload), &reactor::Options::default())
+    let config = node::Config { seed: fastrand::u64(..), ..node::Config::default() };
+    reactor::run(&mut node::Node::new(workload, config), &reactor::Options::default())
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use log::{LevelFilter, warn};
-use messenger::node::Node;
+use messenger::node::{Config, Node};
 use messenger::reactor::{self, Options};
 use messenger::time::Duration;
 use messenger::wire::json;
@@ -56,7 +56,7 @@ enum Command {
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Workload {
-    /// The messages of the course: echo, validate
+    /// The messages of the course: echo, validate, proxy, relay and more
     #[default]
     Messenger,
 }
@@ -69,6 +69,15 @@ struct NodeArgs {
     /// At the end, wait this long for what is not finished
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     drain_timeout: Duration,
+    /// Let at most so many calls to other nodes wait at once
+    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_pending)]
+    max_pending: usize,
+    /// Drop an answer that a client would get later than this after its request; clients give up after 5
+    #[arg(long, value_name = "SECONDS", default_value = "4.5", value_parser = seconds)]
+    answer_within: Duration,
+    /// Seed of the random numbers (jitter), to repeat a run [default: a random one]
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -101,9 +110,16 @@ fn main() -> ExitCode {
 
 fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log.log_level);
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    let config = Config {
+        seed,
+        max_pending: args.max_pending,
+        answer_within: args.answer_within,
+        ..Config::default()
+    };
     let options = Options { max_line: args.max_line, drain_timeout: args.drain_timeout };
     match workload {
-        Workload::Messenger => reactor::run(&mut Node::new(Messenger::default()), &options),
+        Workload::Messenger => reactor::run(&mut Node::new(Messenger::default(), config), &options),
     }
 }
 

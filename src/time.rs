@@ -17,6 +17,9 @@ impl Instant {
     /// The shell's start.
     pub const START: Self = Self(0);
 
+    /// Later than anything that happens.
+    pub const END: Self = Self(u64::MAX);
+
     /// The instant this many microseconds after the start.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
@@ -36,6 +39,9 @@ impl Instant {
 impl Duration {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+
+    /// Longer than anything lasts.
+    pub const MAX: Self = Self(u64::MAX);
 
     /// A span of whole microseconds.
     pub const fn from_micros(micros: u64) -> Self {

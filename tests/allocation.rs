@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use messenger::node::Node;
+use messenger::node::{Config, Node};
 use messenger::time::Instant;
 use messenger::wire::line::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
@@ -76,7 +76,7 @@ fn an_echo_allocates_nothing() {
     let lines: String =
         (0..1000).map(|n| line(n, ["\"Please echo 7\"", nested, &long, "null"][n % 4])).collect();
     let mut pipeline = Pipeline {
-        node: Node::new(Messenger::default()),
+        node: Node::new(Messenger::default(), Config::default()),
         lines: LineBuffer::new(1 << 20),
         out: OutBuffer::new(),
         answers: 0,

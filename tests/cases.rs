@@ -6,7 +6,18 @@ use serde_json::{Value, json};
 use support::{message, messenger, run};
 
 /// Requests that this version answers. The cases that ask for others wait for them.
-const COVERED: &[&str] = &["init", "echo", "validate"];
+const COVERED: &[&str] = &[
+    "init",
+    "echo",
+    "validate",
+    "proxy",
+    "relay",
+    "batch_echo",
+    "pending_count",
+    "send_fire_forget",
+    "backoff_relay",
+    "compute_backoff",
+];
 
 #[test]
 fn published_cases() {
@@ -25,7 +36,7 @@ fn published_cases() {
             continue;
         }
         covered += 1;
-        let command = messenger(if parses { &["parse"] } else { &[] });
+        let command = messenger(if parses { &["parse"] } else { &["--drain-timeout", "0"] });
         let output = run(command, (lines.join("\n") + "\n").as_bytes());
         assert!(output.status.success(), "{name}");
         let stdout = String::from_utf8(output.stdout).unwrap();
@@ -41,7 +52,7 @@ fn published_cases() {
             assert_eq!(&got[..expected.len()], expected, "{name}");
         }
     }
-    assert_eq!(covered, 14);
+    assert_eq!(covered, 20);
 }
 
 #[test]

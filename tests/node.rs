@@ -1,6 +1,6 @@
 //! The sans-IO core in one process: what handlers may do, and what they cannot get wrong.
 
-use messenger::node::{Context, Node, Request, Workload};
+use messenger::node::{Config, Context, Node, Request, Workload};
 use messenger::time::Instant;
 use messenger::wire::error::{ErrorCode, RpcError};
 use messenger::wire::json::Line;
@@ -70,7 +70,7 @@ impl Workload for Careless {
 
 #[test]
 fn a_panic_costs_its_client_error_13_and_nothing_else() {
-    let mut node = Node::new(Careless::default());
+    let mut node = Node::new(Careless::default(), Config::default());
     let lines = [request("panic", 1), request("panic_in_message", 2), request("state", 3)];
     let answers = drive(&mut node, &lines.each_ref().map(String::as_str));
     assert_eq!(answers[0]["body"]["code"], 13);
@@ -82,7 +82,7 @@ fn a_panic_costs_its_client_error_13_and_nothing_else() {
 
 #[test]
 fn half_a_message_never_leaves() {
-    let mut node = Node::new(Careless::default());
+    let mut node = Node::new(Careless::default(), Config::default());
     let lines = [request("forget", 1), request("give_up", 2), request("state", 3)];
     let answers = drive(&mut node, &lines.each_ref().map(String::as_str));
     assert_eq!(answers.len(), 2);
@@ -95,7 +95,7 @@ fn half_a_message_never_leaves() {
 
 #[test]
 fn a_request_is_answered_once() {
-    let mut node = Node::new(Careless::default());
+    let mut node = Node::new(Careless::default(), Config::default());
     let lines = [request("twice", 1), request("panic_after", 2), request("silent", 3)];
     let answers = drive(&mut node, &lines.each_ref().map(String::as_str));
     let kinds: Vec<_> = answers.iter().map(|answer| &answer["body"]["type"]).collect();
@@ -104,13 +104,13 @@ fn a_request_is_answered_once() {
 
 #[test]
 fn a_handler_cannot_forge_the_correlation() {
-    let answers = drive(&mut Node::new(Careless::default()), &[&request("forge", 1)]);
+    let answers = drive(&mut Node::new(Careless::default(), Config::default()), &[&request("forge", 1)]);
     assert_eq!((&answers[0]["body"]["code"], &answers[0]["body"]["in_reply_to"]), (&json!(13), &json!(1)));
 }
 
 #[test]
 fn counters_tell_what_happened() {
-    let mut node = Node::new(Careless::default());
+    let mut node = Node::new(Careless::default(), Config::default());
     drive(&mut node, &["", "{}", &request("panic", 1), r#"{"src":"a","dest":"n3","body":{"type":"x"}}"#]);
     node.handle_too_long(1000);
     assert_eq!(

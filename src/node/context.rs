@@ -1,16 +1,59 @@
 //! What a handler works with: the request that it got, and what it may do about it.
 
-use std::cell::Cell;
-use std::marker::PhantomData;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ops::Deref;
+use std::rc::Rc;
 
+use fastrand::Rng;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::call::{Call, Completion};
+use super::sequential::{Answer, Tasks};
+use super::timers::{Alarm, HandlerTimer};
 use crate::observe::metrics::Counters;
-use crate::time::Instant;
+use crate::rpc::breaker::{Breaker, BreakerConfig};
+use crate::rpc::pending::{PeerId, Pending};
+use crate::time::{Duration, Instant};
+use crate::timer::Wheel;
 use crate::wire::encode::ToJson;
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
 use crate::wire::value::Integer;
+
+/// Maelstrom's services, which every node can call.
+const SERVICES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
+
+/// What a node may be told beyond its workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The seed of everything that is left to chance. A shell on real time takes it from chance itself.
+    pub seed: u64,
+    /// How many calls may wait at once. Beyond it a call fails with error 11.
+    pub max_pending: usize,
+    /// How many handlers may wait at once. Beyond it a request is answered with error 11.
+    pub max_waiting: usize,
+    /// A deferred answer to a client that would leave later than this after its request is dropped. A client
+    /// gives up after 5 seconds, and Maelstrom goes deaf to a node that answers one which is gone.
+    pub answer_within: Duration,
+    /// Whether, and when, to stop calling a peer that does not answer.
+    pub breaker: Option<BreakerConfig>,
+}
+
+impl Default for Config {
+    /// A million calls, 10,000 handlers, 4.5 seconds, no breaker, seed 0.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            max_pending: 1_000_000,
+            max_waiting: 10_000,
+            answer_within: Duration::from_millis(4500),
+            breaker: None,
+        }
+    }
+}
 
 /// A request to this node. It reads like its [`Body`], which gives typed access to the fields.
 #[derive(Debug)]
@@ -34,7 +77,7 @@ impl<'a> Request<'a> {
         &self.envelope.body.kind
     }
 
-    /// Whether an answer to it was sent.
+    /// Whether it was answered, or is to be answered later.
     pub const fn is_answered(&self) -> bool {
         self.answered.get()
     }
@@ -63,18 +106,49 @@ pub(super) struct Origin<'a> {
     pub(super) msg_id: Integer<'a>,
 }
 
+/// A request that will be answered later, with [`Context::answer`].
+///
+/// If it is dropped without an answer, by a panic for instance, its client gets error 13: a client is never
+/// left to wait for nothing.
+#[derive(Debug)]
+#[must_use = "a request that was deferred has to be answered"]
+pub struct Deferred {
+    address: Option<ReturnAddress>,
+    abandoned: Abandoned,
+}
+
+/// Deferred requests that were dropped without an answer.
+pub(super) type Abandoned = Rc<RefCell<Vec<ReturnAddress>>>;
+
+/// A `msg_id` as its sender wrote it.
+type MsgIdText = SmallVec<[u8; 16]>;
+
+/// Whom to answer, in the text of a message.
+#[derive(Debug)]
+pub(super) struct ReturnAddress {
+    /// The client's name in quotes.
+    dest: SmallVec<[u8; 16]>,
+    msg_id: MsgIdText,
+    /// When an answer would come too late.
+    until: Instant,
+}
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        self.abandoned.borrow_mut().extend(self.address.take());
+    }
+}
+
 /// What a handler may do.
 #[derive(Debug)]
 pub struct Context<'a, W> {
-    core: &'a mut Core,
-    out: &'a mut OutBuffer,
-    now: Instant,
-    workload: PhantomData<fn(&mut W)>,
+    pub(super) core: &'a mut Core<W>,
+    pub(super) out: &'a mut OutBuffer,
 }
 
 impl<'a, W> Context<'a, W> {
-    pub(super) const fn new(core: &'a mut Core, out: &'a mut OutBuffer, now: Instant) -> Self {
-        Self { core, out, now, workload: PhantomData }
+    pub(super) const fn new(core: &'a mut Core<W>, out: &'a mut OutBuffer) -> Self {
+        Self { core, out }
     }
 
     /// Starts the answer to a request: add its fields, then send it.
@@ -82,12 +156,81 @@ impl<'a, W> Context<'a, W> {
     /// It goes from this node to the request's sender, with the request's `msg_id` as `in_reply_to`.
     pub fn reply<'m>(&'m mut self, request: &'m Request<'_>, kind: &str) -> Message<'m> {
         let Envelope { src, dest, body } = request.envelope;
-        let mut message = self.core.message(self.out, dest, src, kind);
-        message.answer = Some(Answer { in_reply_to: body.msg_id, sent: &request.answered });
-        if request.is_answered() {
-            message.fault = Some("a request is answered only once");
+        let mut message = self.core.sender.message(self.out, dest, src, kind);
+        match body.msg_id {
+            None => message.leave = Leave::Nowhere,
+            Some(_) if request.is_answered() => {
+                message.leave = Leave::Refused("a request is answered only once");
+            }
+            Some(msg_id) => {
+                message.in_reply_to.extend_from_slice(msg_id.as_str().as_bytes());
+                message.answers = Some(&request.answered);
+            }
         }
         message
+    }
+
+    /// Puts the answer to a request off.
+    pub fn defer(&mut self, request: &Request<'_>) -> Deferred {
+        let abandoned = Rc::clone(&self.core.abandoned);
+        let origin = if request.answered.replace(true) { None } else { request.origin() };
+        let address = origin.map(|Origin { src, msg_id, .. }| {
+            let mut dest = self.core.take_buffer();
+            src.write_json(&mut dest);
+            let is_patient = self.core.peer(src).is_some();
+            let until =
+                if is_patient { Instant::END } else { self.core.now + self.core.config.answer_within };
+            let address = ReturnAddress {
+                dest: SmallVec::from_slice(&dest),
+                msg_id: MsgIdText::from_slice(msg_id.as_str().as_bytes()),
+                until,
+            };
+            self.core.give_buffer(dest);
+            address
+        });
+        Deferred { address, abandoned }
+    }
+
+    /// Starts the answer to a request that was put off: add its fields, then send it.
+    ///
+    /// If it is too late for its client, the answer is dropped and counted: see [`Config::answer_within`].
+    pub fn answer(&mut self, mut deferred: Deferred, kind: &str) -> Message<'_> {
+        match deferred.address.take() {
+            Some(address) => self.core.answer(self.out, &address, kind),
+            None => self.core.sender.nothing(self.out),
+        }
+    }
+
+    /// Answers a request that was put off with an error.
+    pub fn answer_error(&mut self, mut deferred: Deferred, error: &RpcError) {
+        if let Some(address) = deferred.address.take() {
+            self.core.answer_error(self.out, &address, error);
+        }
+    }
+
+    /// Answers a request that was put off with what its handler came to.
+    pub(super) fn answer_with(&mut self, deferred: Deferred, answer: &Answer) {
+        if answer.is_forged {
+            return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, RESERVED));
+        }
+        let message = self.answer(deferred, &answer.kind);
+        message.out.line().extend_from_slice(&answer.fields);
+        message.send().expect("its fields were checked");
+    }
+
+    /// Starts a call to another node, or to one of Maelstrom's services: add fields, then say how to go on.
+    pub fn call<'m>(&'m mut self, peer: &str, kind: &str) -> Call<'m, W> {
+        Call::new(self, peer).typed(kind)
+    }
+
+    /// How many calls wait for their answers.
+    pub fn pending_calls(&self) -> usize {
+        self.core.pending.len()
+    }
+
+    /// How many more calls may wait.
+    pub fn room_for_calls(&self) -> usize {
+        self.core.pending.room()
     }
 
     /// This node's id.
@@ -105,7 +248,12 @@ impl<'a, W> Context<'a, W> {
 
     /// When the bytes of this turn arrived.
     pub const fn now(&self) -> Instant {
-        self.now
+        self.core.now
+    }
+
+    /// Random numbers from the node's seed.
+    pub const fn rng(&mut self) -> &mut Rng {
+        &mut self.core.rng
     }
 
     pub(super) const fn is_initialised(&self) -> bool {
@@ -132,29 +280,31 @@ impl<'a, W> Context<'a, W> {
 #[derive(Debug)]
 #[must_use = "a message does not leave before `send`"]
 pub struct Message<'m> {
-    core: &'m mut Core,
+    sender: &'m mut Sender,
     out: &'m mut OutBuffer,
-    answer: Option<Answer<'m>>,
-    fault: Option<&'static str>,
+    /// Empty in what is no answer.
+    in_reply_to: MsgIdText,
+    /// To be set when an answer was sent.
+    answers: Option<&'m Cell<bool>>,
+    leave: Leave,
 }
 
-#[derive(Debug)]
-struct Answer<'m> {
-    in_reply_to: Option<Integer<'m>>,
-    sent: &'m Cell<bool>,
+/// What becomes of a message when it is sent.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    Out,
+    /// Nobody wants it.
+    Nowhere,
+    /// A handler did what it must not.
+    Refused(&'static str),
 }
 
 impl Message<'_> {
     /// Adds a field to the body. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        if matches!(name, "type" | "msg_id" | "in_reply_to") {
-            self.fault = Some("the fields `type`, `msg_id` and `in_reply_to` are the node's to write");
+        if !write_field(self.out.line(), name, value) {
+            self.leave = Leave::Refused(RESERVED);
         }
-        let line = self.out.line();
-        line.push(b',');
-        name.write_json(line);
-        line.push(b':');
-        value.write_json(line);
         self
     }
 
@@ -166,21 +316,34 @@ impl Message<'_> {
     /// Code 13 for what no handler should try: a second answer to the same request, or a field that
     /// is not its to write. Nothing is sent then.
     pub fn send(self) -> Result<(), RpcError> {
-        let Self { core, out, answer, fault } = self;
-        if let Some(fault) = fault {
-            return Err(RpcError::new(ErrorCode::CRASH, fault));
+        match self.leave {
+            Leave::Refused(fault) => return Err(RpcError::new(ErrorCode::CRASH, fault)),
+            Leave::Nowhere => return Ok(()),
+            Leave::Out => {}
         }
-        let in_reply_to = match answer {
-            None => None,
-            Some(Answer { in_reply_to: None, .. }) => return Ok(()),
-            Some(Answer { in_reply_to, sent }) => {
-                sent.set(true);
-                in_reply_to
-            }
-        };
-        core.end_message(out, in_reply_to);
+        if let Some(answered) = self.answers {
+            answered.set(true);
+        }
+        let line = self.out.line();
+        if !self.in_reply_to.is_empty() {
+            line.extend_from_slice(b",\"in_reply_to\":");
+            line.extend_from_slice(&self.in_reply_to);
+        }
+        self.sender.end_message(self.out);
         Ok(())
     }
+}
+
+/// Why a field was refused.
+pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
+
+/// Appends `,"name":value`; `false` for a name that handlers may not use.
+pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> bool {
+    line.push(b',');
+    name.write_json(line);
+    line.push(b':');
+    value.write_json(line);
+    !matches!(name, "type" | "msg_id" | "in_reply_to")
 }
 
 /// A node's own id and the ids of its whole cluster, as `init` told them.
@@ -212,21 +375,133 @@ impl Cluster {
 }
 
 /// The state of a node that is not its workload's.
-#[derive(Debug, Default)]
-pub(super) struct Core {
+#[derive(Debug)]
+pub(super) struct Core<W> {
+    pub(super) config: Config,
+    pub(super) now: Instant,
+    pub(super) rng: Rng,
     pub(super) cluster: Option<Cluster>,
+    pub(super) sender: Sender,
+    /// Whom this node may call: its cluster and the services. Nobody else exists for Maelstrom.
+    pub(super) peers: Vec<Peer>,
+    peer_ids: HashMap<Box<str>, PeerId>,
+    pub(super) pending: Pending<Completion<W>>,
+    pub(super) wheel: Wheel<Alarm>,
+    pub(super) timers: Slab<HandlerTimer<W>>,
+    pub(super) timers_started: u64,
+    pub(super) tasks: Tasks<W>,
+    pub(super) abandoned: Abandoned,
+    /// Memory that was used and will be again.
+    buffers: Vec<Vec<u8>>,
+}
+
+/// Somebody to call.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) name: Box<str>,
+    pub(super) breaker: Option<Breaker>,
+}
+
+impl<W> Core<W> {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            now: Instant::START,
+            rng: Rng::with_seed(config.seed),
+            cluster: None,
+            sender: Sender::default(),
+            peers: Vec::new(),
+            peer_ids: HashMap::new(),
+            pending: Pending::new(config.max_pending),
+            wheel: Wheel::new(),
+            timers: Slab::new(),
+            timers_started: 0,
+            tasks: Tasks::new(),
+            abandoned: Abandoned::default(),
+            buffers: Vec::new(),
+            config,
+        }
+    }
+
+    fn identify(&mut self, cluster: Cluster) {
+        self.sender.identify(&cluster.id);
+        let nodes = cluster.nodes.iter().map(String::as_str);
+        for name in nodes.chain(SERVICES).chain([&*cluster.id]) {
+            if !self.peer_ids.contains_key(name) {
+                self.peer_ids.insert(name.into(), PeerId(self.peers.len()));
+                self.peers.push(Peer { name: name.into(), breaker: self.config.breaker.map(Breaker::new) });
+            }
+        }
+        self.cluster = Some(cluster);
+    }
+
+    pub(super) fn peer(&self, name: &str) -> Option<PeerId> {
+        self.peer_ids.get(name).copied()
+    }
+
+    /// A deferred request that was dropped without an answer.
+    pub(super) fn next_abandoned(&mut self) -> Option<ReturnAddress> {
+        self.abandoned.borrow_mut().pop()
+    }
+
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_buffer(&mut self, mut buffer: Vec<u8>) {
+        const BUFFERS_KEPT: usize = 64;
+        const CAPACITY_KEPT: usize = 4096;
+        if (1..=CAPACITY_KEPT).contains(&buffer.capacity()) && self.buffers.len() < BUFFERS_KEPT {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    pub(super) fn send_error(&mut self, origin: &Origin<'_>, error: &RpcError, out: &mut OutBuffer) {
+        self.sender.counters.errors += 1;
+        let mut message = self.sender.message(out, origin.dest, origin.src, "error");
+        message.in_reply_to.extend_from_slice(origin.msg_id.as_str().as_bytes());
+        message.send_error(error);
+    }
+
+    fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, address: &ReturnAddress, kind: &str) -> Message<'m> {
+        if address.until < self.now {
+            self.sender.counters.late_answers += 1;
+            return self.sender.nothing(out);
+        }
+        self.sender.answer(out, address, kind)
+    }
+
+    pub(super) fn answer_error(&mut self, out: &mut OutBuffer, address: &ReturnAddress, error: &RpcError) {
+        self.sender.counters.errors += 1;
+        self.answer(out, address, "error").send_error(error);
+    }
+}
+
+impl Message<'_> {
+    fn send_error(self, error: &RpcError) {
+        self.field("code", error.code.0).field("text", &*error.text).send().expect("an error is no forgery");
+    }
+}
+
+/// Writes the beginnings and the ends of messages, numbers them, and counts what happens to them.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
     pub(super) counters: Counters,
     /// `{"src":"n1","dest":`, how every message of this node begins. Empty before `init`.
     head: Vec<u8>,
     next_msg_id: u64,
 }
 
-impl Core {
-    fn identify(&mut self, cluster: Cluster) {
-        write_src(&mut self.head, &cluster.id);
-        self.cluster = Some(cluster);
+impl Sender {
+    fn identify(&mut self, id: &str) {
+        write_src(&mut self.head, id);
         // What was refused before counts for nothing: `init_ok` has the number 0.
         self.next_msg_id = 0;
+    }
+
+    /// The number of the next message.
+    pub(super) const fn next_msg_id(&self) -> u64 {
+        self.next_msg_id
     }
 
     /// Starts a message. Before `init` its sender is `nameless_src`.
@@ -244,17 +519,36 @@ impl Core {
             line.extend_from_slice(&self.head);
         }
         dest.write_json(line);
-        line.extend_from_slice(b",\"body\":{\"type\":");
-        kind.write_json(line);
-        Message { core: self, out, answer: None, fault: None }
+        write_kind(line, kind);
+        Message { sender: self, out, in_reply_to: MsgIdText::new(), answers: None, leave: Leave::Out }
     }
 
-    fn end_message(&mut self, out: &mut OutBuffer, in_reply_to: Option<Integer<'_>>) {
+    fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, address: &ReturnAddress, kind: &str) -> Message<'m> {
+        let line = out.start_line();
+        line.extend_from_slice(&self.head);
+        line.extend_from_slice(&address.dest);
+        write_kind(line, kind);
+        Message { sender: self, out, in_reply_to: address.msg_id.clone(), answers: None, leave: Leave::Out }
+    }
+
+    /// A message that nobody gets.
+    fn nothing<'m>(&'m mut self, out: &'m mut OutBuffer) -> Message<'m> {
+        out.start_line();
+        Message { sender: self, out, in_reply_to: MsgIdText::new(), answers: None, leave: Leave::Nowhere }
+    }
+
+    /// Starts a message to `dest` and leaves its body to be written: the members of an object.
+    pub(super) fn start<'o>(&self, out: &'o mut OutBuffer, dest: &str) -> &'o mut Vec<u8> {
+        let line = out.start_line();
+        line.extend_from_slice(&self.head);
+        dest.write_json(line);
+        line.extend_from_slice(b",\"body\":{");
+        line
+    }
+
+    /// Numbers the message that is being written, and sends it.
+    pub(super) fn end_message(&mut self, out: &mut OutBuffer) {
         let line = out.line();
-        if let Some(in_reply_to) = in_reply_to {
-            line.extend_from_slice(b",\"in_reply_to\":");
-            in_reply_to.write_json(line);
-        }
         line.extend_from_slice(b",\"msg_id\":");
         self.next_msg_id.write_json(line);
         line.extend_from_slice(b"}}");
@@ -262,17 +556,15 @@ impl Core {
         self.next_msg_id += 1;
         self.counters.sent += 1;
     }
-
-    pub(super) fn send_error(&mut self, origin: &Origin<'_>, error: &RpcError, out: &mut OutBuffer) {
-        self.counters.errors += 1;
-        let message = self.message(out, origin.dest, origin.src, "error");
-        let Message { core, out, .. } = message.field("code", error.code.0).field("text", &*error.text);
-        core.end_message(out, Some(origin.msg_id));
-    }
 }
 
 fn write_src(line: &mut Vec<u8>, src: &str) {
     line.extend_from_slice(b"{\"src\":");
     src.write_json(line);
     line.extend_from_slice(b",\"dest\":");
+}
+
+fn write_kind(line: &mut Vec<u8>, kind: &str) {
+    line.extend_from_slice(b",\"body\":{\"type\":");
+    kind.write_json(line);
 }

@@ -4,24 +4,31 @@
 //! [`handle_line`](Node::handle_line) and writes what gathers in the [`OutBuffer`]; on real pipes that
 //! is the [`reactor`](crate::reactor).
 
+mod call;
 mod context;
+mod sequential;
+mod timers;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use log::{debug, error, warn};
+use log::{error, warn};
 
-pub use self::context::{Cluster, Context, Message, Request};
+pub use self::call::{Call, CallError, Outcome, Reply};
+pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
 use self::context::{Core, Origin};
+pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
+use self::timers::Alarm;
+pub use self::timers::TimerId;
 use crate::observe::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::json::{Line, Parser};
 use crate::wire::message::{Envelope, Outline, SchemaError};
-use crate::wire::out::OutBuffer;
+use crate::wire::out::{HIGH_WATER, OutBuffer};
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
-pub trait Workload: Sized {
+pub trait Workload: Sized + 'static {
     /// Called once, when the node has learned who it is and has said so with `init_ok`.
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         let _ = cx;
@@ -39,14 +46,14 @@ pub trait Workload: Sized {
 #[derive(Debug)]
 pub struct Node<W> {
     parser: Parser,
-    core: Core,
+    core: Core<W>,
     workload: W,
 }
 
 impl<W: Workload> Node<W> {
     /// A node that waits for its `init`.
-    pub fn new(workload: W) -> Self {
-        Self { parser: Parser::new(), core: Core::default(), workload }
+    pub fn new(workload: W, config: Config) -> Self {
+        Self { parser: Parser::new(), core: Core::new(config), workload }
     }
 
     /// Handles one line of input at the time `now`. What there is to say goes to `out`.
@@ -54,31 +61,75 @@ impl<W: Workload> Node<W> {
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         let Self { parser, core, workload } = self;
-        core.counters.lines += 1;
+        core.now = now;
+        core.sender.counters.lines += 1;
+        let number = core.sender.counters.lines;
         let outline = match Outline::parse(parser, line) {
             Ok(outline) => outline,
             Err(error) => {
-                core.counters.not_json += 1;
-                return warn!("line {}: not JSON: {error}", core.counters.lines);
+                core.sender.counters.not_json += 1;
+                return warn!("line {number}: not JSON: {error}");
             }
         };
         match outline.check() {
-            Ok(envelope) => handle_message(core, workload, &envelope, now, out),
+            Ok(envelope) => handle_message(core, workload, &envelope, out),
             Err(error) => refuse(core, &outline, error, out),
         }
+        settle(core, workload, out);
     }
 
     /// Says that a line of `length` bytes was too long and was skipped.
     pub fn handle_too_long(&mut self, length: u64) {
-        let counters = &mut self.core.counters;
+        let counters = &mut self.core.sender.counters;
         counters.lines += 1;
         counters.too_long += 1;
         warn!("line {}: {length} bytes are more than a line may have: skipped", counters.lines);
     }
 
+    /// Does what is due at the time `now`, as long as the output is below its mark; what is left is due again
+    /// at once.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
+        let Self { core, workload, .. } = self;
+        core.now = now;
+        while out.len() < HIGH_WATER
+            && let Some((due, alarm)) = core.wheel.pop_expired(now)
+        {
+            match alarm {
+                Alarm::Attempt(key) => {
+                    if let Some((completion, error)) = core.handle_attempt_over(key, out) {
+                        let _ = guard(core, out, |cx| completion.complete(workload, Err(error), cx));
+                    }
+                }
+                Alarm::Handler(id) => {
+                    if let Some(mut callback) = core.handle_timer_due(id, due) {
+                        let _ = guard(core, out, |cx| callback(workload, cx));
+                        core.keep_callback(id, callback);
+                    }
+                }
+            }
+            settle(core, workload, out);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        self.core.wheel.next_deadline()
+    }
+
+    /// Whether nothing waits: no call for its answer, no handler, no timer that fires once.
+    pub fn is_idle(&self) -> bool {
+        let core = &self.core;
+        core.pending.is_empty() && core.tasks.len() == 0 && !core.has_timer_that_ends()
+    }
+
     /// What was counted so far.
     pub const fn counters(&self) -> &Counters {
-        &self.core.counters
+        &self.core.sender.counters
+    }
+
+    /// How many calls wait for their answers.
+    pub fn pending_calls(&self) -> usize {
+        self.core.pending.len()
     }
 
     /// Who the node is and whom it knows; `None` before `init`.
@@ -93,17 +144,16 @@ impl<W: Workload> Node<W> {
 }
 
 fn handle_message<W: Workload>(
-    core: &mut Core,
+    core: &mut Core<W>,
     workload: &mut W,
     envelope: &Envelope<'_>,
-    now: Instant,
     out: &mut OutBuffer,
 ) {
-    let line = core.counters.lines;
+    let line = core.sender.counters.lines;
     if let Some(cluster) = &core.cluster
         && cluster.id() != envelope.dest
     {
-        core.counters.misaddressed += 1;
+        core.sender.counters.misaddressed += 1;
         return warn!(
             "line {line}: dest is {:?}, this node is {:?}: not handled",
             envelope.dest,
@@ -111,37 +161,75 @@ fn handle_message<W: Workload>(
         );
     }
     if let Some(id) = envelope.body.in_reply_to {
-        core.counters.unmatched_replies += 1;
-        return debug!("line {line}: nothing waits for a reply to {id}: dropped");
+        if let Some((completion, outcome)) = core.handle_reply(id.as_u64(), envelope) {
+            let body = &envelope.body;
+            let outcome = outcome.map(|(attempts, waits)| Reply { body, attempts, waits });
+            let _ = guard(core, out, |cx| completion.complete(workload, outcome, cx));
+        }
+        return;
     }
 
     let request = Request::new(envelope);
-    // A panic may leave the workload's own state half changed, which is for the workload to bear. The
-    // core's state is whole whenever a handler runs, and an unfinished message is never sent.
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut cx = Context::new(core, out, now);
-        match (request.kind(), cx.is_initialised()) {
-            ("init", _) => handle_init(workload, &request, &mut cx),
-            (_, true) => workload.on_request(&request, &mut cx),
-            (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
-        }
-    }));
+    let outcome = guard(core, out, |cx| match (request.kind(), cx.is_initialised()) {
+        ("init", _) => handle_init(workload, &request, cx),
+        (_, true) => workload.on_request(&request, cx),
+        (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
+    });
     let error = match outcome {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
         Err(panic) => {
-            core.counters.panics += 1;
-            let text = format!("the handler of {:?} panicked: {}", request.kind(), panic_text(&*panic));
-            error!("line {line}: {text}");
-            RpcError::new(ErrorCode::CRASH, text)
+            RpcError::new(ErrorCode::CRASH, format!("the handler of {:?} panicked: {panic}", request.kind()))
         }
     };
     match request.origin() {
-        Some(_) if request.is_answered() => {
-            error!("line {line}: {:?} had its answer when its handler failed: {error}", request.kind());
-        }
+        Some(_) if request.is_answered() => match core.next_abandoned() {
+            // It was put off, and dropped with whatever was to answer it.
+            Some(address) => core.answer_error(out, &address, &error),
+            None => {
+                error!("line {line}: {:?} had its answer when its handler failed: {error}", request.kind());
+            }
+        },
         Some(origin) => core.send_error(&origin, &error, out),
         None => warn!("line {line}: {:?} has no msg_id, so nobody hears of {error}", request.kind()),
+    }
+}
+
+/// Runs code of the workload. A panic is reported and counted; its text comes back.
+///
+/// It may leave the workload's own state half changed, which is for the workload to bear. The core's state is
+/// whole whenever such code runs, and an unfinished message is never sent.
+fn guard<W, T>(
+    core: &mut Core<W>,
+    out: &mut OutBuffer,
+    act: impl FnOnce(&mut Context<'_, W>) -> T,
+) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(|| act(&mut Context::new(core, out)))).map_err(|panic| {
+        core.sender.counters.panics += 1;
+        let text = panic_text(&*panic);
+        error!("line {}: a handler panicked: {text}", core.sender.counters.lines);
+        text
+    })
+}
+
+/// Lets the waiting handlers go on as far as they can, and answers the requests that were given up.
+fn settle<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer) {
+    while core.tasks.is_ready() {
+        while let Some(end) = core.tasks.poll() {
+            match end {
+                Err(_) => core.sender.counters.panics += 1,
+                Ok((deferred, Ok(answer))) => Context::new(core, out).answer_with(deferred, &answer),
+                Ok((deferred, Err(error))) => Context::new(core, out).answer_error(deferred, &error),
+            }
+        }
+        for command in core.tasks.take_commands() {
+            // Whoever waits for a command that panicked waits in vain, and is given up.
+            let _ = guard(core, out, |cx| command(workload, cx));
+        }
+    }
+    while let Some(address) = core.next_abandoned() {
+        let error = RpcError::new(ErrorCode::CRASH, "the request was given up by its handler");
+        core.answer_error(out, &address, &error);
     }
 }
 
@@ -164,9 +252,9 @@ fn handle_init<W: Workload>(
 }
 
 /// A line that is JSON and no message is reported, and answered if it says whom to answer.
-fn refuse(core: &mut Core, outline: &Outline<'_>, error: SchemaError, out: &mut OutBuffer) {
-    core.counters.malformed += 1;
-    warn!("line {}: not a message: {error}", core.counters.lines);
+fn refuse<W>(core: &mut Core<W>, outline: &Outline<'_>, error: SchemaError, out: &mut OutBuffer) {
+    core.sender.counters.malformed += 1;
+    warn!("line {}: not a message: {error}", core.sender.counters.lines);
     let dest = outline.dest();
     let may_answer = match (&core.cluster, &dest) {
         _ if outline.claims_to_be_a_reply() => false,
@@ -181,7 +269,7 @@ fn refuse(core: &mut Core, outline: &Outline<'_>, error: SchemaError, out: &mut 
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }

@@ -21,6 +21,16 @@ pub struct Counters {
     pub unmatched_replies: u64,
     /// Requests answered with an error.
     pub errors: u64,
+    /// Calls to other nodes.
+    pub calls: u64,
+    /// Attempts beyond the first of a call.
+    pub retries: u64,
+    /// Calls whose time was up without an answer.
+    pub reaped: u64,
+    /// Calls that were not made, for want of room or because the peer's breaker was open.
+    pub calls_refused: u64,
+    /// Answers to clients that had given up, dropped.
+    pub late_answers: u64,
     /// Handlers that panicked.
     pub panics: u64,
 }
@@ -28,28 +38,22 @@ pub struct Counters {
 /// `648 lines in, 648 messages out`, and after it whatever went wrong.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            lines,
-            sent,
-            not_json,
-            malformed,
-            too_long,
-            misaddressed,
-            unmatched_replies,
-            errors,
-            panics,
-        } = self;
-        write!(f, "{lines} lines in, {sent} messages out")?;
+        write!(f, "{} lines in, {} messages out", self.lines, self.sent)?;
         for (count, what) in [
-            (not_json, "not JSON"),
-            (malformed, "malformed"),
-            (too_long, "too long"),
-            (misaddressed, "for another node"),
-            (unmatched_replies, "replies that nothing waited for"),
-            (errors, "answered with an error"),
-            (panics, "handlers panicked"),
+            (self.not_json, "not JSON"),
+            (self.malformed, "malformed"),
+            (self.too_long, "too long"),
+            (self.misaddressed, "for another node"),
+            (self.unmatched_replies, "replies that nothing waited for"),
+            (self.errors, "answered with an error"),
+            (self.panics, "handlers panicked"),
+            (self.calls, "calls"),
+            (self.retries, "retries"),
+            (self.reaped, "calls reaped"),
+            (self.calls_refused, "calls refused"),
+            (self.late_answers, "answers too late"),
         ] {
-            if *count > 0 {
+            if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
         }

@@ -45,9 +45,10 @@ impl Default for Options {
 
 /// Runs a node until its input ends, a signal ends it, or nobody reads its output any more.
 ///
-/// At the end of the input everything that was said is written, however long that takes. SIGTERM and
-/// SIGINT leave it [`Options::drain_timeout`] to be read, and a second one ends the wait. The summary
-/// goes to the log.
+/// At the end of the input the node waits for its pending calls and handlers, but not for longer than
+/// [`Options::drain_timeout`]; what it has said by then is written, however long that takes. SIGTERM and
+/// SIGINT end the waiting, and leave what was said the same time to be read; a second one ends that too. The
+/// summary goes to the log.
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written, or the operating system refuses what a
@@ -79,8 +80,11 @@ struct Reactor {
     /// The output is past its mark: read and handle nothing more until it is below the lower one.
     choked: bool,
     output: Output,
-    /// A signal came: nothing is read any more, and this is when to give up writing.
-    give_up_at: Option<Clock>,
+    /// A signal came: nothing is read or handled any more.
+    is_stopping: bool,
+    /// After a signal, when to give up writing; after the end of the input, when to give up waiting for what
+    /// the node waits for.
+    give_up_at: Instant,
     drain_timeout: Duration,
     started: Clock,
 }
@@ -129,7 +133,8 @@ impl Reactor {
             lines_left: false,
             choked: false,
             output: Output::Open,
-            give_up_at: None,
+            is_stopping: false,
+            give_up_at: Instant::END,
             drain_timeout: options.drain_timeout,
             started: Clock::now(),
         })
@@ -138,28 +143,34 @@ impl Reactor {
     fn run<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
         let mut events = Events::with_capacity(8);
         loop {
-            self.wait(&mut events)?;
+            self.wait(&mut events, node.poll_timeout())?;
+            // One reading of the clock for the whole turn.
+            let now = self.now();
             if self.may_take_more() {
                 if !self.lines_left {
                     self.read()?;
                 }
-                self.handle_lines(node);
+                self.handle_lines(node, now);
+                node.handle_timeout(now, &mut self.out);
             }
             self.write()?;
-            if self.is_done() {
+            if self.is_done(node, now) {
                 return Ok(());
             }
         }
     }
 
-    /// Waits for something to do and takes note of it.
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+    /// Waits for something to do, until `due` at the latest, and takes note of it.
+    fn wait(&mut self, events: &mut Events, due: Option<Instant>) -> io::Result<()> {
         let has_work = self.lines_left || matches!(self.input, Input::Ready | Input::ReadyToEnd);
-        let timeout = if self.may_take_more() && has_work {
-            Some(std::time::Duration::ZERO)
-        } else {
-            self.give_up_at.map(|at| at.saturating_duration_since(Clock::now()))
+        let timeout = match (self.may_take_more(), due) {
+            (true, _) if has_work => Some(Duration::ZERO),
+            // The poll's own clock counts milliseconds, and rounds up.
+            (true, Some(due)) => Some(due.min(self.give_up_at) - self.now()),
+            _ if self.give_up_at == Instant::END => None,
+            _ => Some(self.give_up_at - self.now()),
         };
+        let timeout = timeout.map(std::time::Duration::from);
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -181,8 +192,9 @@ impl Reactor {
     fn take_signals(&mut self) {
         for signal in self.signals.pending() {
             debug!("signal {signal}");
-            let patience = if self.give_up_at.is_some() { Duration::ZERO } else { self.drain_timeout };
-            self.give_up_at = Some(Clock::now() + patience.into());
+            let patience = if self.is_stopping { Duration::ZERO } else { self.drain_timeout };
+            self.is_stopping = true;
+            self.give_up_at = self.now() + patience;
         }
     }
 
@@ -212,9 +224,7 @@ impl Reactor {
     }
 
     /// Handles the lines that are whole, until the output is past its mark.
-    fn handle_lines<W: Workload>(&mut self, node: &mut Node<W>) {
-        // One reading of the clock for all of them.
-        let now = Instant::START + self.started.elapsed().into();
+    fn handle_lines<W: Workload>(&mut self, node: &mut Node<W>, now: Instant) {
         self.lines_left = true;
         while self.out.len() < HIGH_WATER {
             let line = match self.lines.next_line() {
@@ -231,6 +241,9 @@ impl Reactor {
             }
         }
         self.choked = self.lines_left;
+        if self.input == Input::Ended && !self.lines_left && self.give_up_at == Instant::END {
+            self.give_up_at = now + self.drain_timeout;
+        }
     }
 
     /// Writes what waits, in one go where stdout takes it.
@@ -268,15 +281,19 @@ impl Reactor {
     }
 
     fn may_take_more(&self) -> bool {
-        !self.choked && self.give_up_at.is_none()
+        !self.choked && !self.is_stopping
     }
 
-    fn is_done(&self) -> bool {
-        let is_over = match self.give_up_at {
-            None => self.input == Input::Ended && !self.lines_left,
-            Some(at) if at <= Clock::now() => return true,
-            Some(_) => true,
-        };
-        is_over && self.out.is_empty()
+    fn is_done<W: Workload>(&self, node: &Node<W>, now: Instant) -> bool {
+        let is_late = self.give_up_at <= now;
+        if self.is_stopping {
+            return self.out.is_empty() || is_late;
+        }
+        let is_over = self.input == Input::Ended && !self.lines_left;
+        is_over && self.out.is_empty() && (is_late || node.is_idle())
+    }
+
+    fn now(&self) -> Instant {
+        Instant::START + self.started.elapsed().into()
     }
 }

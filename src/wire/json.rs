@@ -202,6 +202,10 @@ impl<'a> Text<'a> {
         Value::new(raw, &self.tokens[span.first as usize..span.next as usize], self.escapes)
     }
 
+    pub(crate) fn detach(self) -> OwnedText {
+        OwnedText { line: self.line.into(), tokens: self.tokens.into(), escapes: self.escapes }
+    }
+
     /// The name that a key spells. One with half of a surrogate pair keeps its escapes: it is no text, and
     /// no name that anybody asks for.
     #[inline(always)]
@@ -211,6 +215,20 @@ impl<'a> Text<'a> {
             return self.value(key).as_str().unwrap_or(Cow::Borrowed(name));
         }
         Cow::Borrowed(name)
+    }
+}
+
+/// A copy of a text with its index.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedText {
+    line: Box<str>,
+    tokens: Box<[u32]>,
+    escapes: bool,
+}
+
+impl OwnedText {
+    pub(crate) fn text(&self) -> Text<'_> {
+        Text { line: &self.line, tokens: &self.tokens, escapes: self.escapes }
     }
 }
 

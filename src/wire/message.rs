@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::json::{Cursor, Line, Parser, Span, SyntaxError, Text};
+use super::json::{Cursor, Line, OwnedText, Parser, Span, SyntaxError, Text};
 use super::value::{Integer, Kind, Value, excerpt};
 
 /// A message that follows the schema, borrowed from the line that it came in.
@@ -64,6 +64,11 @@ impl<'a> Body<'a> {
         self.text.value(self.value)
     }
 
+    /// A copy that outlives the line.
+    pub fn detach(&self) -> OwnedBody {
+        OwnedBody { text: self.text.detach(), value: self.value, members: self.members.into() }
+    }
+
     /// The field of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         let members = self.members.iter().rev();
@@ -112,6 +117,27 @@ impl<'a> Body<'a> {
     ) -> Result<T, SchemaError> {
         let found = self.get(name);
         found.and_then(read).ok_or_else(|| SchemaError::new(name.to_owned(), expected, found))
+    }
+}
+
+/// A body that outlives its line.
+#[derive(Clone, Debug)]
+pub struct OwnedBody {
+    text: OwnedText,
+    value: Span,
+    members: Box<[(Span, Span)]>,
+}
+
+impl OwnedBody {
+    /// The body.
+    pub fn body(&self) -> Body<'_> {
+        let (text, value, members) = (self.text.text(), self.value, &*self.members);
+        let mut body =
+            Body { kind: Cow::Borrowed(""), msg_id: None, in_reply_to: None, text, value, members };
+        body.kind = body.get("type").and_then(Value::as_str).unwrap_or_default();
+        body.msg_id = body.get("msg_id").and_then(Value::as_integer);
+        body.in_reply_to = body.get("in_reply_to").and_then(Value::as_integer);
+        body
     }
 }
 

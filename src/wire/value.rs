@@ -209,6 +209,11 @@ impl<'a> Integer<'a> {
     pub fn as_i64(self) -> Option<i64> {
         self.0.parse().ok()
     }
+
+    /// Its value, if that is not negative and fits.
+    pub fn as_u64(self) -> Option<u64> {
+        self.0.parse().ok()
+    }
 }
 
 impl fmt::Display for Integer<'_> {

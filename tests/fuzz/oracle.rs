@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use messenger::node::Node;
+use messenger::node::{Config, Node};
 use messenger::time::Instant;
 use messenger::wire::json::{Line, MAX_DEPTH, Parser};
 use messenger::wire::line::{LineBuffer, NextLine};
@@ -47,8 +47,11 @@ struct LinePath {
 
 impl LinePath {
     fn new() -> Self {
-        let mut path =
-            Self { parser: Parser::new(), node: Node::new(Messenger::default()), out: OutBuffer::new() };
+        let mut path = Self {
+            parser: Parser::new(),
+            node: Node::new(Messenger::default(), Config::default()),
+            out: OutBuffer::new(),
+        };
         let mut init =
             br#"{"src":"c","dest":"n","body":{"type":"init","msg_id":1,"node_id":"n","node_ids":[]}}"#
                 .to_vec();

@@ -1,0 +1,375 @@
+//! Calls to other nodes: how they are made, tried again, and come to an end.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use smallvec::smallvec;
+use thiserror::Error;
+
+use super::context::{Context, Core, Peer, RESERVED, write_field};
+use super::timers::Alarm;
+use crate::rpc::pending::{self, CallKey, PeerId};
+use crate::rpc::retry::Policy;
+use crate::time::Duration;
+use crate::wire::encode::ToJson;
+use crate::wire::error::{ErrorCode, RpcError};
+use crate::wire::message::{Body, Envelope};
+use crate::wire::out::OutBuffer;
+use crate::wire::value::Value;
+
+/// How long a call waits that nobody waits for.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
+
+/// Why a call has no answer that it could use.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum CallError {
+    /// Nothing came in time. What became of the request is unknown.
+    #[error("no answer after {attempts} attempts")]
+    Timeout {
+        /// How many attempts were made.
+        attempts: u32,
+    },
+    /// The peer answered with an error.
+    #[error("{error}")]
+    Remote {
+        /// What it said.
+        error: RpcError,
+        /// How many attempts were made.
+        attempts: u32,
+    },
+    /// It was never sent: there is no such node (code 1), too many calls wait or the peer's breaker is open
+    /// (code 11), or its body was not right.
+    #[error("not sent: {0}")]
+    Unsent(RpcError),
+}
+
+impl CallError {
+    /// The code that a client gets to see.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Timeout { .. } => ErrorCode::TIMEOUT,
+            Self::Remote { error, .. } | Self::Unsent(error) => error.code,
+        }
+    }
+}
+
+/// A timeout becomes code 0; what a peer said is passed on.
+impl From<CallError> for RpcError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Timeout { .. } => Self::new(ErrorCode::TIMEOUT, error.to_string()),
+            CallError::Remote { error, .. } | CallError::Unsent(error) => error,
+        }
+    }
+}
+
+/// The answer to a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// What it says. Its type is never `error`.
+    pub body: &'a Body<'a>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The sum of the waits that those attempts had.
+    pub waits: Duration,
+}
+
+/// What a call comes to.
+pub type Outcome<'a> = Result<Reply<'a>, CallError>;
+
+/// What becomes of a call's outcome.
+pub(super) enum Completion<W> {
+    Callback(Callback<W>),
+    Forget,
+}
+
+type Callback<W> = Box<dyn FnOnce(&mut W, Outcome<'_>, &mut Context<'_, W>)>;
+
+impl<W> fmt::Debug for Completion<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Callback(_) => "Callback",
+            Self::Forget => "Forget",
+        })
+    }
+}
+
+/// A call that is being put together.
+#[derive(Debug)]
+#[must_use = "a call is made by `then` or `forget`"]
+pub struct Call<'m, W> {
+    core: &'m mut Core<W>,
+    out: &'m mut OutBuffer,
+    peer: Result<PeerId, RpcError>,
+    policy: Policy,
+    /// Where the members of the body begin in the line.
+    body: usize,
+}
+
+impl<'m, W> Call<'m, W> {
+    pub(super) fn new(cx: &'m mut Context<'_, W>, peer: &str) -> Self {
+        let Context { core, out } = cx;
+        let id = core.peer(peer).ok_or_else(|| {
+            RpcError::new(
+                ErrorCode::NODE_NOT_FOUND,
+                format!("{peer:?} is neither of this cluster nor a service"),
+            )
+        });
+        let body = core.sender.start(out, peer).len();
+        Self { core, out, peer: id, policy: Policy::default(), body }
+    }
+
+    pub(super) fn typed(self, kind: &str) -> Self {
+        let line = self.out.line();
+        line.extend_from_slice(b"\"type\":");
+        kind.write_json(line);
+        self
+    }
+
+    /// Members of a body, written before.
+    pub(super) fn members(self, members: &[u8]) -> Self {
+        self.out.line().extend_from_slice(members);
+        self
+    }
+
+    /// Adds a field to the body. Fields keep the order in which they are added.
+    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
+        if !write_field(self.out.line(), name, value) {
+            self.peer = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+        }
+        self
+    }
+
+    /// How often to try, and how long to wait. The default is one attempt of a second.
+    pub const fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Makes the call. `callback` gets its outcome, once, in a later turn.
+    ///
+    /// # Errors
+    /// If the call was not sent, and `callback` will never be called.
+    pub fn then(
+        self,
+        callback: impl FnOnce(&mut W, Outcome<'_>, &mut Context<'_, W>) + 'static,
+    ) -> Result<(), CallError> {
+        self.make(|| Completion::Callback(Box::new(callback)))
+    }
+
+    /// Makes the call and cares for nothing that comes of it. Until its answer comes, or for two seconds, it
+    /// counts as pending.
+    ///
+    /// # Errors
+    /// If the call was not sent.
+    pub fn forget(self) -> Result<(), CallError> {
+        self.policy(Policy::once(FORGOTTEN_AFTER)).make(|| Completion::Forget)
+    }
+
+    fn make(self, completion: impl FnOnce() -> Completion<W>) -> Result<(), CallError> {
+        let Self { core, out, peer, policy, body } = self;
+        let peer = peer.and_then(|peer| core.admit(peer)).map_err(|error| {
+            core.sender.counters.calls_refused += 1;
+            CallError::Unsent(error)
+        })?;
+        let msg_id = core.sender.next_msg_id();
+        let mut kept = Vec::new();
+        if policy.attempts > 1 {
+            kept = core.take_buffer();
+            kept.extend_from_slice(&out.line()[body..]);
+        }
+        core.sender.end_message(out);
+        core.sender.counters.calls += 1;
+
+        let deadline = core.now + policy.deadline;
+        let end = (core.now + policy.wait.wait(0, &mut core.rng)).min(deadline);
+        let key = core.pending.next_key(msg_id);
+        core.pending.insert(pending::Call {
+            peer,
+            policy,
+            deadline,
+            msg_ids: smallvec![msg_id],
+            waits: end - core.now,
+            timer: core.wheel.insert(end, Alarm::Attempt(key)),
+            body: kept,
+            refusal: None,
+            completion: completion(),
+        });
+        Ok(())
+    }
+}
+
+/// The members of a body that is forwarded: all of its own in their order, but for those that the node writes.
+///
+/// # Errors
+/// Code 12 if it has no `type`, which every request needs.
+pub fn forwarded(body: Value<'_>) -> Result<Vec<u8>, RpcError> {
+    let mut members = Vec::new();
+    let mut is_typed = false;
+    for (key, value) in body.as_object().into_iter().flatten() {
+        let name = key.as_str().unwrap_or_default();
+        is_typed |= name == "type" && value.as_str().is_some();
+        if !matches!(&*name, "msg_id" | "in_reply_to") {
+            if !members.is_empty() {
+                members.push(b',');
+            }
+            key.write_json(&mut members);
+            members.push(b':');
+            value.write_json(&mut members);
+        }
+    }
+    if is_typed {
+        Ok(members)
+    } else {
+        Err(RpcError::malformed("type: expected a string in the body to forward"))
+    }
+}
+
+impl<W> Context<'_, W> {
+    /// Starts a call whose body is forwarded: it keeps its fields in their order and to the byte, and gets a
+    /// `msg_id` of this node.
+    ///
+    /// # Errors
+    /// Code 12 if it has no `type`, which every request needs.
+    pub fn forward(&mut self, peer: &str, body: Value<'_>) -> Result<Call<'_, W>, RpcError> {
+        Ok(Call::new(self, peer).members(&forwarded(body)?))
+    }
+}
+
+/// A call that has ended by a reply: how many attempts it took and what they waited, or the error.
+type Answered = Result<(u32, Duration), CallError>;
+
+impl<W> Core<W> {
+    /// Whether a call to this peer may be made now.
+    fn admit(&mut self, peer: PeerId) -> Result<PeerId, RpcError> {
+        if self.pending.room() == 0 {
+            let limit = self.config.max_pending;
+            return Err(RpcError::temporarily_unavailable(format!("{limit} calls wait, which is the limit")));
+        }
+        let Peer { name, breaker } = &mut self.peers[peer.0];
+        if breaker.as_mut().is_some_and(|breaker| !breaker.allows(self.now)) {
+            return Err(RpcError::temporarily_unavailable(format!(
+                "{name:?} did not answer lately: its breaker is open"
+            )));
+        }
+        Ok(peer)
+    }
+
+    /// Takes a reply in. If that ends a call, its completion and its reply's attempts and waits, or the error.
+    pub(super) fn handle_reply(
+        &mut self,
+        msg_id: Option<u64>,
+        envelope: &Envelope<'_>,
+    ) -> Option<(Completion<W>, Answered)> {
+        let found = msg_id.and_then(|msg_id| self.pending.find(msg_id));
+        let Some((key, call)) = found.filter(|(_, call)| *self.peers[call.peer.0].name == *envelope.src)
+        else {
+            self.sender.counters.unmatched_replies += 1;
+            log::debug!(
+                "line {}: nothing waits for this reply of {:?}: dropped",
+                self.sender.counters.lines,
+                envelope.src
+            );
+            return None;
+        };
+        let error = remote_error(&envelope.body);
+        let is_refusal = error.as_ref().is_some_and(|error| {
+            error.code == ErrorCode::TEMPORARILY_UNAVAILABLE || !error.code.is_definite()
+        });
+        let may_retry = error.as_ref().is_some_and(|error| call.policy.may_retry(error.code));
+        let tries_again = may_retry && call.may_try_again(self.now);
+        self.judge(call.peer, !is_refusal);
+        if tries_again {
+            // The next attempt comes when the wait of this one is over.
+            self.pending.get_mut(key)?.refusal = error;
+            return None;
+        }
+        let call = self.end_call(key);
+        let attempts = call.attempts();
+        let outcome = match error {
+            None => Ok((attempts, call.waits)),
+            Some(error) => Err(CallError::Remote { error, attempts }),
+        };
+        Some((call.completion, outcome))
+    }
+
+    /// The wait of an attempt is over: makes another one, or ends the call.
+    pub(super) fn handle_attempt_over(
+        &mut self,
+        key: CallKey,
+        out: &mut OutBuffer,
+    ) -> Option<(Completion<W>, CallError)> {
+        let now = self.now;
+        let call = self.pending.get_mut(key)?;
+        let (peer, was_refused) = (call.peer, call.refusal.is_some());
+        let tries_again = (call.policy.may_retry_silence() || was_refused) && call.may_try_again(now);
+        if !was_refused {
+            self.judge(peer, false);
+        }
+        if !tries_again || !self.breaker_allows(peer) {
+            let mut call = self.end_call(key);
+            self.sender.counters.reaped += 1;
+            let attempts = call.attempts();
+            let error = match call.refusal.take() {
+                Some(error) => CallError::Remote { error, attempts },
+                None => CallError::Timeout { attempts },
+            };
+            return Some((call.completion, error));
+        }
+
+        let msg_id = self.sender.next_msg_id();
+        let call = self.pending.get_mut(key)?;
+        call.refusal = None;
+        let wait = call.policy.wait.wait(call.attempts(), &mut self.rng);
+        let end = (now + wait).min(call.deadline);
+        call.waits = call.waits + (end - now);
+        call.timer = self.wheel.insert(end, Alarm::Attempt(key));
+        let line = self.sender.start(out, &self.peers[peer.0].name);
+        line.extend_from_slice(&call.body);
+        self.sender.end_message(out);
+        self.sender.counters.retries += 1;
+        self.pending.add_attempt(key, msg_id);
+        None
+    }
+
+    fn end_call(&mut self, key: CallKey) -> pending::Call<Completion<W>> {
+        let mut call = self.pending.remove(key);
+        self.wheel.cancel(call.timer);
+        self.give_buffer(std::mem::take(&mut call.body));
+        call
+    }
+
+    fn breaker_allows(&mut self, peer: PeerId) -> bool {
+        let now = self.now;
+        self.peers[peer.0].breaker.as_mut().is_none_or(|breaker| breaker.allows(now))
+    }
+
+    /// Tells the peer's breaker how a call went.
+    fn judge(&mut self, peer: PeerId, is_well: bool) {
+        let (now, rng) = (self.now, &mut self.rng);
+        match &mut self.peers[peer.0].breaker {
+            Some(breaker) if is_well => breaker.succeeded(),
+            Some(breaker) => breaker.failed(now, rng),
+            None => {}
+        }
+    }
+}
+
+/// The error that a reply tells of, if it is one. One without a code that can be read is indefinite.
+fn remote_error(body: &Body<'_>) -> Option<RpcError> {
+    if body.kind != "error" {
+        return None;
+    }
+    let code = body.integer("code").map_or(ErrorCode::CRASH, ErrorCode);
+    let text = body.string("text").map_or_else(|_| "no text".into(), Cow::into_owned);
+    Some(RpcError::new(code, text))
+}
+
+impl<W> Completion<W> {
+    pub(super) fn complete(self, workload: &mut W, outcome: Outcome<'_>, cx: &mut Context<'_, W>) {
+        match self {
+            Self::Callback(callback) => callback(workload, outcome, cx),
+            Self::Forget => {}
+        }
+    }
+}

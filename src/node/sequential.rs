@@ -1,0 +1,310 @@
+//! Handlers written as straight code that waits.
+//!
+//! Such a handler is a future that belongs to the node and is polled by it, on its one thread. It holds no
+//! reference to the workload or the node while it waits: whatever it wants of them goes into a list of
+//! commands, which the node runs as soon as nobody is being polled.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{self, Poll, Wake, Waker};
+use std::thread;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::call::{Call, CallError, Reply, forwarded};
+use super::context::{Context, Deferred, RESERVED, Request, write_field};
+use crate::rpc::retry::Policy;
+use crate::time::Duration;
+use crate::wire::encode::ToJson;
+use crate::wire::error::{ErrorCode, RpcError};
+use crate::wire::message::{Body, OwnedBody};
+use crate::wire::value::Value;
+
+/// The waiting handlers of a node.
+pub(super) struct Tasks<W> {
+    running: FuturesUnordered<Task>,
+    commands: Commands<W>,
+    woken: Arc<Woken>,
+}
+
+type Task = Pin<Box<dyn Future<Output = TaskEnd>>>;
+
+/// The request of a handler that came to its end, and what it says to it.
+pub(super) type TaskEnd = (Deferred, Result<Answer, RpcError>);
+
+type Commands<W> = Rc<RefCell<Vec<Command<W>>>>;
+
+pub(super) type Command<W> = Box<dyn FnOnce(&mut W, &mut Context<'_, W>)>;
+
+/// Whether some task can go on. Wakers have to be shareable between threads; this one never is.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<W> Tasks<W> {
+    pub(super) fn new() -> Self {
+        Self { running: FuturesUnordered::new(), commands: Commands::default(), woken: Arc::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Whether polling or running commands would get anywhere.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.running.is_empty()
+            && (self.woken.0.load(Ordering::Relaxed) || !self.commands.borrow().is_empty())
+    }
+
+    /// Polls what can go on, until one handler comes to its end or panics; `None` if no more does.
+    pub(super) fn poll(&mut self) -> Option<thread::Result<TaskEnd>> {
+        self.woken.0.store(false, Ordering::Relaxed);
+        let waker = Waker::from(Arc::clone(&self.woken));
+        let mut cx = task::Context::from_waker(&waker);
+        match catch_unwind(AssertUnwindSafe(|| self.running.poll_next_unpin(&mut cx))) {
+            Ok(Poll::Ready(Some(end))) => Some(Ok(end)),
+            Ok(Poll::Ready(None) | Poll::Pending) => None,
+            Err(panic) => Some(Err(panic)),
+        }
+    }
+
+    pub(super) fn take_commands(&mut self) -> Vec<Command<W>> {
+        mem::take(&mut *self.commands.borrow_mut())
+    }
+}
+
+impl<W> fmt::Debug for Tasks<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks").field("running", &self.running.len()).finish_non_exhaustive()
+    }
+}
+
+impl<W: 'static> Context<'_, W> {
+    /// Handles a request with straight code that may wait. What the code comes to is the answer.
+    ///
+    /// ```ignore
+    /// cx.wait(request, async move |node| {
+    ///     let reply = node.call("n2", "read").await?;
+    ///     Ok(Answer::new("read_ok").field("value", reply.body().required("value")?))
+    /// })
+    /// ```
+    ///
+    /// # Errors
+    /// Code 11 if too many handlers wait already.
+    pub fn wait<F>(
+        &mut self,
+        request: &Request<'_>,
+        handler: impl FnOnce(Handle<W>) -> F,
+    ) -> Result<(), RpcError>
+    where
+        F: Future<Output = Result<Answer, RpcError>> + 'static,
+    {
+        let limit = self.core.config.max_waiting;
+        if self.core.tasks.len() >= limit {
+            let text = format!("{limit} handlers wait, which is the limit");
+            return Err(RpcError::temporarily_unavailable(text));
+        }
+        let deferred = self.defer(request);
+        let future = handler(Handle { commands: Rc::clone(&self.core.tasks.commands) });
+        self.core.tasks.running.push(Box::pin(async move { (deferred, future.await) }));
+        self.core.tasks.woken.0.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// How a waiting handler reaches its node.
+pub struct Handle<W> {
+    commands: Commands<W>,
+}
+
+impl<W> fmt::Debug for Handle<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+impl<W> Clone for Handle<W> {
+    fn clone(&self) -> Self {
+        Self { commands: Rc::clone(&self.commands) }
+    }
+}
+
+impl<W: 'static> Handle<W> {
+    /// Calls another node, or one of Maelstrom's services: add fields, then `.await` the answer.
+    pub fn call(&self, peer: &str, kind: &str) -> WaitingCall<W> {
+        let mut members = b"\"type\":".to_vec();
+        kind.write_json(&mut members);
+        self.call_with(peer, Ok(members))
+    }
+
+    /// Calls another node with a body that is forwarded: see [`Context::forward`].
+    pub fn forward(&self, peer: &str, body: Value<'_>) -> WaitingCall<W> {
+        self.call_with(peer, forwarded(body))
+    }
+
+    fn call_with(&self, peer: &str, members: Result<Vec<u8>, RpcError>) -> WaitingCall<W> {
+        WaitingCall { node: self.clone(), peer: peer.to_owned(), members, policy: Policy::default() }
+    }
+
+    /// Waits this long. Never less.
+    pub async fn sleep(&self, delay: Duration) {
+        let slot = Slot::default();
+        let filled = slot.clone();
+        self.with(move |_, cx| cx.after(delay, move |_, _| filled.fill(()))).await;
+        slot.await;
+    }
+
+    /// Has the workload and the node to itself for a moment.
+    pub fn with<T, F>(&self, act: F) -> impl Future<Output = T> + use<W, T, F>
+    where
+        T: 'static,
+        F: FnOnce(&mut W, &mut Context<'_, W>) -> T + 'static,
+    {
+        let slot = Slot::default();
+        let filled = slot.clone();
+        self.commands.borrow_mut().push(Box::new(move |workload, cx| filled.fill(act(workload, cx))));
+        slot
+    }
+}
+
+/// A call that a waiting handler puts together. It is made when it is awaited.
+#[derive(Debug)]
+#[must_use = "a call is made by `.await`"]
+pub struct WaitingCall<W> {
+    node: Handle<W>,
+    peer: String,
+    members: Result<Vec<u8>, RpcError>,
+    policy: Policy,
+}
+
+impl<W: 'static> WaitingCall<W> {
+    /// Adds a field to the body. Fields keep the order in which they are added.
+    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
+        if self.members.as_mut().is_ok_and(|members| !write_field(members, name, value)) {
+            self.members = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+        }
+        self
+    }
+
+    /// How often to try, and how long to wait. The default is one attempt of a second.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+}
+
+impl<W: 'static> IntoFuture for WaitingCall<W> {
+    type Output = Result<OwnedReply, CallError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { node, peer, members, policy } = self;
+        Box::pin(async move {
+            let members = members.map_err(CallError::Unsent)?;
+            let slot = Slot::default();
+            let filled = slot.clone();
+            let made = node.with(move |_, cx| {
+                let call = Call::new(cx, &peer).members(&members).policy(policy);
+                call.then(move |_, outcome, _| filled.fill(outcome.map(|reply| OwnedReply::new(&reply))))
+            });
+            made.await?;
+            slot.await
+        })
+    }
+}
+
+/// The answer to a call that a handler waited for.
+#[derive(Clone, Debug)]
+pub struct OwnedReply {
+    body: OwnedBody,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The sum of the waits that those attempts had.
+    pub waits: Duration,
+}
+
+impl OwnedReply {
+    fn new(reply: &Reply<'_>) -> Self {
+        Self { body: reply.body.detach(), attempts: reply.attempts, waits: reply.waits }
+    }
+
+    /// What it says. Its type is never `error`.
+    pub fn body(&self) -> Body<'_> {
+        self.body.body()
+    }
+}
+
+/// What a waiting handler answers its request with.
+#[derive(Clone, Debug)]
+#[must_use = "an answer is what a waiting handler returns"]
+pub struct Answer {
+    pub(super) kind: String,
+    /// The fields, each after a comma.
+    pub(super) fields: Vec<u8>,
+    pub(super) is_forged: bool,
+}
+
+impl Answer {
+    /// An answer of that type without fields.
+    pub fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), fields: Vec::new(), is_forged: false }
+    }
+
+    /// Adds a field. Fields keep the order in which they are added.
+    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
+        self.is_forged |= !write_field(&mut self.fields, name, value);
+        self
+    }
+}
+
+/// Where a waiting handler finds what it waits for.
+#[derive(Debug)]
+struct Slot<T>(Rc<RefCell<(Option<T>, Option<Waker>)>>);
+
+impl<T> Slot<T> {
+    fn fill(&self, value: T) {
+        let mut slot = self.0.borrow_mut();
+        slot.0 = Some(value);
+        if let Some(waker) = slot.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Rc::default())
+    }
+}
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T> Future for Slot<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<T> {
+        let mut slot = self.0.borrow_mut();
+        if let Some(value) = slot.0.take() {
+            return Poll::Ready(value);
+        }
+        slot.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}

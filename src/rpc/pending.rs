@@ -1,0 +1,157 @@
+//! Calls that wait for their answers.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::retry::Policy;
+use crate::time::{Duration, Instant};
+use crate::timer::TimerKey;
+use crate::wire::error::RpcError;
+
+/// A peer, by its place in the node's list of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerId(pub(crate) usize);
+
+/// Names one call of one table. A slab hands its places out again; the `msg_id` of the first attempt, which
+/// no other call ever has, tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallKey {
+    index: usize,
+    first_msg_id: u64,
+}
+
+/// A call that waits. `C` is what becomes of its outcome.
+#[derive(Debug)]
+pub struct Call<C> {
+    /// Who was asked. Nobody else can answer.
+    pub peer: PeerId,
+    /// What it may do.
+    pub policy: Policy,
+    /// When the last attempt ends at the latest.
+    pub deadline: Instant,
+    /// The `msg_id` of each attempt.
+    pub msg_ids: SmallVec<[u64; 3]>,
+    /// The sum of the waits of the attempts.
+    pub waits: Duration,
+    /// The end of the running attempt.
+    pub timer: TimerKey,
+    /// The members of the body, for another attempt; empty if there will be none.
+    pub body: Vec<u8>,
+    /// What the peer said last, if that was worth another attempt.
+    pub refusal: Option<RpcError>,
+    /// What becomes of the outcome.
+    pub completion: C,
+}
+
+impl<C> Call<C> {
+    /// How many attempts were made.
+    pub fn attempts(&self) -> u32 {
+        u32::try_from(self.msg_ids.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether another attempt may follow at `now`.
+    pub fn may_try_again(&self, now: Instant) -> bool {
+        self.attempts() < self.policy.attempts && now < self.deadline
+    }
+}
+
+/// The calls of a node that wait, found by the `msg_id` of any of their attempts.
+///
+/// It takes no more than its limit; what does not fit is for the caller to bear. Nothing here scans: the wheel
+/// names each call whose time is up.
+#[derive(Debug)]
+pub struct Pending<C> {
+    calls: Slab<Call<C>>,
+    by_msg_id: HashMap<u64, usize, BuildHasherDefault<Spread>>,
+    limit: usize,
+}
+
+/// A table with room for more than this gives memory back once it is empty.
+const ROOM_KEPT: usize = 4096;
+
+impl<C> Pending<C> {
+    /// An empty table for up to `limit` calls.
+    pub fn new(limit: usize) -> Self {
+        Self { calls: Slab::new(), by_msg_id: HashMap::default(), limit }
+    }
+
+    /// How many calls wait.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether no call waits.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// How many more calls may wait.
+    pub fn room(&self) -> usize {
+        self.limit - self.len()
+    }
+
+    /// The key that the next call gets if its first attempt has this `msg_id`.
+    pub fn next_key(&self, first_msg_id: u64) -> CallKey {
+        CallKey { index: self.calls.vacant_key(), first_msg_id }
+    }
+
+    /// Adds a call with one attempt. There has to be [`room`](Self::room).
+    pub fn insert(&mut self, call: Call<C>) {
+        debug_assert!(self.room() > 0 && call.msg_ids.len() == 1);
+        let msg_id = call.msg_ids[0];
+        self.by_msg_id.insert(msg_id, self.calls.insert(call));
+    }
+
+    /// Notes another attempt of a call.
+    pub fn add_attempt(&mut self, key: CallKey, msg_id: u64) {
+        self.calls[key.index].msg_ids.push(msg_id);
+        self.by_msg_id.insert(msg_id, key.index);
+    }
+
+    /// The call, if it still waits.
+    pub fn get_mut(&mut self, key: CallKey) -> Option<&mut Call<C>> {
+        self.calls.get_mut(key.index).filter(|call| call.msg_ids[0] == key.first_msg_id)
+    }
+
+    /// The call one of whose attempts had this `msg_id`, if it still waits.
+    pub fn find(&self, msg_id: u64) -> Option<(CallKey, &Call<C>)> {
+        let index = *self.by_msg_id.get(&msg_id)?;
+        let call = &self.calls[index];
+        Some((CallKey { index, first_msg_id: call.msg_ids[0] }, call))
+    }
+
+    /// Takes a call out that still waits. Later answers to it find nothing.
+    pub fn remove(&mut self, key: CallKey) -> Call<C> {
+        let call = self.calls.remove(key.index);
+        for msg_id in &call.msg_ids {
+            self.by_msg_id.remove(msg_id);
+        }
+        if self.calls.is_empty() && self.calls.capacity() > ROOM_KEPT {
+            self.calls.shrink_to_fit();
+            self.by_msg_id.shrink_to_fit();
+        }
+        call
+    }
+}
+
+/// Spreads numbers that count up over the whole range, with the odd constant nearest to 2^64 divided by the
+/// golden ratio (Knuth, vol. 3, 6.4). They are this node's own, so nobody can choose them to collide.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed");
+    }
+}
