@@ -11,11 +11,16 @@
 //!   lines. A [`Parser`](wire::json::Parser) indexes a line with SIMD instructions where it lies, and one
 //!   walk over the index checks it and cuts it into an [`Envelope`](wire::message::Envelope) of borrowed
 //!   [`Value`]s, unchanged to the byte.
+//! - [`timer`]: a hashed wheel for everything that waits.
+//! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
 //! - [`observe`]: what was counted.
 //! - [`node`]: the sans-IO core. A [`Node`](node::Node) handles `init`, numbers what it sends, calls the
 //!   workload for each request with a [`Context`], and turns its errors and panics into error messages.
 //!   A [`Message`](node::Message) is written straight into the
-//!   [`OutBuffer`](wire::out::OutBuffer), and counts only when it is complete.
+//!   [`OutBuffer`](wire::out::OutBuffer), and counts only when it is complete. A reply ends the call whose
+//!   `msg_id` and peer it names, or is dropped; the wheel ends the others. Handlers that are written as
+//!   straight code and wait are futures that the node polls itself.
+//! - [`service`]: clients for Maelstrom's services.
 //! - [`workload`]: the workloads of this crate.
 //! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
 //!   stdin is open.
@@ -28,21 +33,26 @@
 //!   answered at once allocates nothing.
 //! - Everything has a bound: a line by [`Options::max_line`](reactor::Options), nesting by
 //!   [`MAX_DEPTH`](wire::json::MAX_DEPTH), the output by
-//!   [`HIGH_WATER`](wire::out::HIGH_WATER), past which nothing is read until somebody reads it.
-//! - Only whole messages leave, each from this node, each reply to the sender of a request that was read,
-//!   with its `msg_id`, and at most one.
+//!   [`HIGH_WATER`](wire::out::HIGH_WATER), past which nothing is read until somebody reads it; calls and
+//!   handlers that wait by [`Config`].
+//! - Only whole messages leave, each from this node: each answer to the sender of a request that was read,
+//!   with its `msg_id`, and at most one; each call to somebody who exists.
+//! - A request that was put off is answered in the end, or its client is told that it was given up.
 #![forbid(unsafe_code)]
 
 pub mod node;
 pub mod observe;
 pub mod reactor;
 pub mod rpc;
+pub mod service;
 pub mod time;
 pub mod timer;
 pub mod wire;
 pub mod workload;
 
-pub use crate::node::{Context, Request, Workload};
+pub use crate::node::{Answer, CallError, Config, Context, Handle, Request, Workload};
+pub use crate::rpc::retry::{Backoff, Policy, Retry};
+pub use crate::time::{Duration, Instant};
 pub use crate::wire::error::{ErrorCode, RpcError};
 pub use crate::wire::value::Value;
 

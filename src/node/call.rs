@@ -13,7 +13,7 @@ use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::encode::ToJson;
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::message::{Body, Envelope};
+use crate::wire::message::{Body, Envelope, SchemaError};
 use crate::wire::out::OutBuffer;
 use crate::wire::value::Value;
 
@@ -41,6 +41,9 @@ pub enum CallError {
     /// (code 11), or its body was not right.
     #[error("not sent: {0}")]
     Unsent(RpcError),
+    /// The answer is not what such an answer should be.
+    #[error("a strange answer: {0}")]
+    Strange(#[from] SchemaError),
 }
 
 impl CallError {
@@ -49,16 +52,17 @@ impl CallError {
         match self {
             Self::Timeout { .. } => ErrorCode::TIMEOUT,
             Self::Remote { error, .. } | Self::Unsent(error) => error.code,
+            Self::Strange(_) => ErrorCode::CRASH,
         }
     }
 }
 
-/// A timeout becomes code 0; what a peer said is passed on.
+/// What a peer said is passed on, and why a call was not sent. A timeout becomes code 0, a strange answer 13.
 impl From<CallError> for RpcError {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Timeout { .. } => Self::new(ErrorCode::TIMEOUT, error.to_string()),
             CallError::Remote { error, .. } | CallError::Unsent(error) => error,
+            _ => Self::new(error.code(), error.to_string()),
         }
     }
 }

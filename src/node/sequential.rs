@@ -95,11 +95,16 @@ impl<W> fmt::Debug for Tasks<W> {
 impl<W: 'static> Context<'_, W> {
     /// Handles a request with straight code that may wait. What the code comes to is the answer.
     ///
-    /// ```ignore
-    /// cx.wait(request, async move |node| {
+    /// ```
+    /// # use messenger::{Answer, Context, Request, RpcError};
+    /// # struct Relay;
+    /// # impl messenger::Workload for Relay {
+    /// # fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+    /// cx.wait(request, async |node| {
     ///     let reply = node.call("n2", "read").await?;
     ///     Ok(Answer::new("read_ok").field("value", reply.body().required("value")?))
     /// })
+    /// # }}
     /// ```
     ///
     /// # Errors

@@ -101,17 +101,19 @@ fn relay(
     let call = cx.forward(&target, payload)?.policy(policy);
     call.then(move |_, outcome: Outcome<'_>, cx| match outcome {
         Ok(reply) => answer_with(reply, answer, cx).expect("its fields are its own"),
-        // What the target has to say is passed on, unless that was only that it cannot answer now.
-        Err(CallError::Remote { error, .. }) if !policy.may_retry(error.code) => {
-            cx.answer_error(answer, &error)
+        Err(CallError::Timeout { attempts }) => all_failed(attempts, answer, cx),
+        Err(CallError::Remote { error, attempts }) if policy.may_retry(error.code) => {
+            all_failed(attempts, answer, cx);
         }
-        Err(CallError::Unsent(error)) => cx.answer_error(answer, &error),
-        Err(CallError::Remote { attempts, .. } | CallError::Timeout { attempts }) => {
-            let text = format!("RPC failed after {attempts} attempts");
-            cx.answer_error(answer, &RpcError::new(ErrorCode::TIMEOUT, text));
-        }
+        // Anything else that the target has to say is passed on.
+        Err(error) => cx.answer_error(answer, &error.into()),
     })?;
     Ok(())
+}
+
+fn all_failed(attempts: u32, answer: Deferred, cx: &mut Context<'_, Messenger>) {
+    let text = format!("RPC failed after {attempts} attempts");
+    cx.answer_error(answer, &RpcError::new(ErrorCode::TIMEOUT, text));
 }
 
 /// The waits that a call with such a backoff would have.
