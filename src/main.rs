@@ -66,7 +66,7 @@ struct NodeArgs {
     /// Skip lines longer than this (bytes, or with KiB, MiB, GiB)
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     max_line: usize,
-    /// At the end, wait this long for what is not finished
+    /// At the end of stdin, wait this long for pending calls; after SIGTERM, for stdout to be read
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     drain_timeout: Duration,
     /// Let at most so many calls to other nodes wait at once
@@ -168,7 +168,10 @@ fn print_gist(
     let gist = || -> Result<String, SchemaError> {
         let (src, dest, _) = (outline.src()?, outline.dest()?, outline.body()?);
         let kind = if outline.has_kind() { outline.kind()? } else { "unknown".into() };
-        Ok(format!("PARSED: {src}|{dest}|{kind}"))
+        let gist = format!("PARSED: {src}|{dest}|{kind}");
+        // A name may have any character; a line of output and a terminal may not.
+        let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        Ok(if gist.contains(char::is_control) { gist.chars().map(shown).collect() } else { gist })
     };
     match gist() {
         Ok(gist) => writeln!(out, "{gist}"),

@@ -13,7 +13,7 @@ fn drive<W: Workload>(node: &mut Node<W>, lines: &[&str]) -> Vec<Value> {
     let init =
         r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1","n2"]}}"#;
     for line in [init].iter().chain(lines) {
-        node.handle_line(Instant::START, Line::padded(&mut line.as_bytes().to_vec()), &mut out);
+        node.handle_line(Instant::START, Line::copied(line.as_bytes(), &mut Vec::new()), &mut out);
     }
     let text = std::str::from_utf8(out.waiting()).unwrap();
     text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()

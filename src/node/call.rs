@@ -11,7 +11,7 @@ use super::timers::Alarm;
 use crate::rpc::pending::{self, CallKey, PeerId};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
-use crate::wire::encode::ToJson;
+use crate::wire::encode::{ToJson, WriteJson as _};
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, Envelope, SchemaError};
 use crate::wire::out::OutBuffer;

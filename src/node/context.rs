@@ -17,11 +17,11 @@ use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
 use crate::time::{Duration, Instant};
 use crate::timer::Wheel;
-use crate::wire::encode::ToJson;
+use crate::wire::encode::{ToJson, WriteJson as _};
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
-use crate::wire::value::Integer;
+use crate::wire::value::{Integer, excerpt};
 
 /// Maelstrom's services, which every node can call.
 const SERVICES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
@@ -269,8 +269,11 @@ impl<'a, W> Context<'a, W> {
             }
             Some(known) if *known == cluster => Ok(false),
             Some(known) => Err(RpcError::precondition_failed(format!(
-                "this is node {:?} of {:?} since its first init, and cannot become {:?} of {:?}",
-                known.id, known.nodes, cluster.id, cluster.nodes,
+                "this is node {:?} of {} since its first init, and cannot become {:?} of {}",
+                known.id,
+                known.nodes.len(),
+                excerpt(&cluster.id),
+                cluster.nodes.len(),
             ))),
         }
     }

@@ -26,6 +26,7 @@ use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::json::{Line, Parser};
 use crate::wire::message::{Envelope, Outline, SchemaError};
 use crate::wire::out::{HIGH_WATER, OutBuffer};
+use crate::wire::value::excerpt;
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
 pub trait Workload: Sized + 'static {
@@ -36,8 +37,8 @@ pub trait Workload: Sized + 'static {
 
     /// Handles a request of another node or of a client.
     ///
-    /// Answer it with [`Context::reply`]. An `Err` is answered as an error message; so is a panic,
-    /// with code 13. A request without `msg_id` is handled like any other and gets no answer,
+    /// Answer it with [`Context::reply`]. An `Err` is answered as an error message; so is a panic (which the
+    /// program has to unwind, not abort), with code 13. A request without `msg_id` is handled like any other and gets no answer,
     /// whatever this does.
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError>;
 }
@@ -154,11 +155,8 @@ fn handle_message<W: Workload>(
         && cluster.id() != envelope.dest
     {
         core.sender.counters.misaddressed += 1;
-        return warn!(
-            "line {line}: dest is {:?}, this node is {:?}: not handled",
-            envelope.dest,
-            cluster.id()
-        );
+        let (dest, id) = (excerpt(&envelope.dest), cluster.id());
+        return warn!("line {line}: dest is {dest:?}, this node is {id:?}: not handled");
     }
     if let Some(id) = envelope.body.in_reply_to {
         if let Some((completion, outcome)) = core.handle_reply(id.as_u64(), envelope) {
@@ -175,27 +173,25 @@ fn handle_message<W: Workload>(
         (_, true) => workload.on_request(&request, cx),
         (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
     });
+    let kind = excerpt(request.kind());
     let error = match outcome {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
-        Err(panic) => {
-            RpcError::new(ErrorCode::CRASH, format!("the handler of {:?} panicked: {panic}", request.kind()))
-        }
+        Err(panic) => RpcError::new(ErrorCode::CRASH, format!("the handler of {kind:?} panicked: {panic}")),
     };
     match request.origin() {
         Some(_) if request.is_answered() => match core.next_abandoned() {
             // It was put off, and dropped with whatever was to answer it.
             Some(address) => core.answer_error(out, &address, &error),
-            None => {
-                error!("line {line}: {:?} had its answer when its handler failed: {error}", request.kind());
-            }
+            None => error!("line {line}: {kind:?} had its answer when its handler failed: {error}"),
         },
         Some(origin) => core.send_error(&origin, &error, out),
-        None => warn!("line {line}: {:?} has no msg_id, so nobody hears of {error}", request.kind()),
+        None => warn!("line {line}: {kind:?} has no msg_id, so nobody hears of {error}"),
     }
 }
 
-/// Runs code of the workload. A panic is reported and counted; its text comes back.
+/// Runs code of the workload. A panic is counted, and its text comes back; to report it is for the process's
+/// panic hook.
 ///
 /// It may leave the workload's own state half changed, which is for the workload to bear. The core's state is
 /// whole whenever such code runs, and an unfinished message is never sent.
@@ -206,9 +202,7 @@ fn guard<W, T>(
 ) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(|| act(&mut Context::new(core, out)))).map_err(|panic| {
         core.sender.counters.panics += 1;
-        let text = panic_text(&*panic);
-        error!("line {}: a handler panicked: {text}", core.sender.counters.lines);
-        text
+        panic_text(&*panic)
     })
 }
 
@@ -238,7 +232,7 @@ fn handle_init<W: Workload>(
     request: &Request<'_>,
     cx: &mut Context<'_, W>,
 ) -> Result<(), RpcError> {
-    let id = request.string("node_id")?;
+    let id = request.typed("node_id", "a string, not empty", |id| id.as_str().filter(|id| !id.is_empty()))?;
     let nodes = request.typed("node_ids", "an array of strings", |value| {
         let names = value.as_array()?.map(|name| Some(name.as_str()?.into_owned()));
         names.collect::<Option<Vec<String>>>()

@@ -23,7 +23,7 @@ use super::call::{Call, CallError, Reply, forwarded};
 use super::context::{Context, Deferred, RESERVED, Request, write_field};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
-use crate::wire::encode::ToJson;
+use crate::wire::encode::{ToJson, WriteJson as _};
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, OwnedBody};
 use crate::wire::value::Value;

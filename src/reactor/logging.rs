@@ -2,15 +2,16 @@
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::panic;
 
-use log::LevelFilter;
+use log::{LevelFilter, error};
 use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::Errno;
 
 use super::descriptor::open_again;
 
-/// Sends the log to stderr, one line a record, up to this level. Does nothing if the process has a
-/// logger already.
+/// Sends the log to stderr, one line a record, up to this level, and panics to the log. A logger that the
+/// process has already stays.
 ///
 /// Where stderr is a pipe that nobody empties, lines are lost rather than the node blocked; how many
 /// is said once there is room again.
@@ -22,7 +23,16 @@ pub fn log_to_stderr(level: LevelFilter) {
         })
         .target(env_logger::Target::Pipe(Box::new(Stderr::open())))
         .try_init();
+    // The hook that every program starts with writes to stderr itself, and would wait for it.
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no message");
+        error!("a panic at {place}: {text}");
+    }));
 }
+
+/// What a pipe takes whole or not at all: pipe(7).
+const PIPE_BUF: usize = 4096;
 
 /// Stderr; a pipe through a non-blocking description of our own.
 struct Stderr {
@@ -39,10 +49,20 @@ impl Stderr {
 }
 
 impl Write for Stderr {
-    /// Takes all of `record` or, where it would block, loses it: never an error, never a part.
+    /// Takes all of `record` or, where it would block, loses it. What is too long to be written in one piece
+    /// is cut: never an error, never a part.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let whole = record.len();
+        let mut cut;
+        let record = if whole <= PIPE_BUF {
+            record
+        } else {
+            cut = record[..PIPE_BUF].to_vec();
+            cut[PIPE_BUF - 1] = b'\n';
+            &cut
+        };
         let Some(pipe) = &self.pipe else {
-            return io::stderr().write_all(record).map(|()| record.len());
+            return io::stderr().write_all(record).map(|()| whole);
         };
         if self.lost > 0 {
             let notice = format!("messenger: warn: {} log lines lost: stderr was full\n", self.lost);
@@ -53,7 +73,7 @@ impl Write for Stderr {
         if let Err(Errno::AGAIN) = rustix::io::write(pipe, record) {
             self.lost += 1;
         }
-        Ok(record.len())
+        Ok(whole)
     }
 
     fn flush(&mut self) -> io::Result<()> {

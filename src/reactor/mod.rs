@@ -30,9 +30,11 @@ const SIGNALS: Token = Token(2);
 /// What a shell has to know beyond its node.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The longest line that is read, in bytes without the newline. Longer ones are skipped.
+    /// The longest line that is read, in bytes without the newline. Longer ones are skipped. A line is kept
+    /// whole while it is handled; with its index it may take ten times its length in the worst case.
     pub max_line: usize,
-    /// How long an end (of the input, or by a signal) waits for what is not finished.
+    /// At the end of the input, how long to wait for pending calls and handlers; after a signal, how long to
+    /// wait for somebody to read what was said.
     pub drain_timeout: Duration,
 }
 
@@ -62,7 +64,9 @@ pub fn run<W: Workload>(node: &mut Node<W>, options: &Options) -> io::Result<()>
     drop(reactor);
     info!("{}: {}", node.cluster().map_or("no init", |cluster| cluster.id()), node.counters());
     match end {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+            Ok(())
+        }
         end => end,
     }
 }
@@ -209,13 +213,14 @@ impl Reactor {
             Ok(0) => self.input = Input::Ended,
             Ok(count) => {
                 self.lines.filled(count);
-                // A short read means drained: epoll(7). The next byte makes an event.
-                if count < room && self.input == Input::Ready {
+                // A short read of a byte stream means drained: epoll(7). The next byte makes an event.
+                if count < room && self.input == Input::Ready && self.stdin.is_byte_stream() {
                     self.input = Input::Drained;
                 }
             }
             Err(Errno::AGAIN) => self.input = Input::Drained,
             Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => self.input = Input::Ended,
             // A terminal that was hung up.
             Err(Errno::IO) if rustix::termios::isatty(&self.stdin) => self.input = Input::Ended,
             Err(error) => return Err(error.into()),

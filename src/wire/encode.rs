@@ -5,28 +5,36 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::value::{Integer, Value};
 
-/// What can stand as a value in a message.
-///
-/// An implementation appends exactly one JSON value to `out`, without a newline.
-pub trait ToJson {
-    /// Appends the value.
-    fn write_json(&self, out: &mut Vec<u8>);
+/// What can stand as a value in a message: numbers, strings, [`Value`]s that came in one, and collections of
+/// those. It is sealed, because whoever writes into the output could write anything.
+pub trait ToJson: private::WriteJson {}
+
+impl<T: private::WriteJson + ?Sized> ToJson for T {}
+
+pub(crate) mod private {
+    /// Appends exactly one JSON value to `out`.
+    pub trait WriteJson {
+        /// Appends the value.
+        fn write_json(&self, out: &mut Vec<u8>);
+    }
 }
 
+pub(crate) use private::WriteJson;
+
 /// Byte for byte as it came.
-impl ToJson for Value<'_> {
+impl WriteJson for Value<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.raw().as_bytes());
     }
 }
 
-impl ToJson for Integer<'_> {
+impl WriteJson for Integer<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_str().as_bytes());
     }
 }
 
-impl ToJson for str {
+impl WriteJson for str {
     fn write_json(&self, out: &mut Vec<u8>) {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         out.push(b'"');
@@ -52,19 +60,19 @@ impl ToJson for str {
     }
 }
 
-impl ToJson for String {
+impl WriteJson for String {
     fn write_json(&self, out: &mut Vec<u8>) {
         self.as_str().write_json(out);
     }
 }
 
-impl ToJson for Cow<'_, str> {
+impl WriteJson for Cow<'_, str> {
     fn write_json(&self, out: &mut Vec<u8>) {
         self.as_ref().write_json(out);
     }
 }
 
-impl ToJson for bool {
+impl WriteJson for bool {
     fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if *self { b"true" } else { b"false" });
     }
@@ -72,7 +80,7 @@ impl ToJson for bool {
 
 macro_rules! integers {
     ($($integer:ty)*) => {$(
-        impl ToJson for $integer {
+        impl WriteJson for $integer {
             fn write_json(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
             }
@@ -84,7 +92,7 @@ integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
 
 /// The shortest digits that read back as the same double; `null` for infinities and NaN, which JSON
 /// cannot say.
-impl ToJson for f64 {
+impl WriteJson for f64 {
     fn write_json(&self, out: &mut Vec<u8>) {
         if self.is_finite() {
             out.extend_from_slice(format!("{self:?}").as_bytes());
@@ -95,7 +103,7 @@ impl ToJson for f64 {
 }
 
 /// `null` where there is none.
-impl<T: ToJson> ToJson for Option<T> {
+impl<T: ToJson> WriteJson for Option<T> {
     fn write_json(&self, out: &mut Vec<u8>) {
         match self {
             Some(value) => value.write_json(out),
@@ -104,15 +112,25 @@ impl<T: ToJson> ToJson for Option<T> {
     }
 }
 
-impl<T: ToJson + ?Sized> ToJson for &T {
+impl<T: ToJson + ?Sized> WriteJson for &T {
     fn write_json(&self, out: &mut Vec<u8>) {
         (**self).write_json(out);
     }
 }
 
+impl<A: ToJson, B: ToJson> WriteJson for (A, B) {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.0.write_json(out);
+        out.push(b',');
+        self.1.write_json(out);
+        out.push(b']');
+    }
+}
+
 macro_rules! arrays {
     ($([$($bounds:tt)*] $array:ty)*) => {$(
-        impl<T: ToJson, $($bounds)*> ToJson for $array {
+        impl<T: ToJson, $($bounds)*> WriteJson for $array {
             fn write_json(&self, out: &mut Vec<u8>) {
                 write_array(self.iter(), out);
             }
@@ -124,7 +142,7 @@ arrays! { [] [T]  [] Vec<T>  [] BTreeSet<T>  [S] HashSet<T, S>  [const N: usize]
 
 macro_rules! objects {
     ($([$($bounds:tt)*] $object:ty)*) => {$(
-        impl<K: AsRef<str>, V: ToJson, $($bounds)*> ToJson for $object {
+        impl<K: AsRef<str>, V: ToJson, $($bounds)*> WriteJson for $object {
             fn write_json(&self, out: &mut Vec<u8>) {
                 write_object(self.iter(), out);
             }

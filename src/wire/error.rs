@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::message::SchemaError;
+use super::value::excerpt;
 
 /// Maelstrom's error codes: 0 to 30 are its own, and workloads may add theirs from 1000.
 ///
@@ -87,7 +88,10 @@ impl RpcError {
 
     /// 10: for a request whose type the workload does not know.
     pub fn not_supported(kind: &str) -> Self {
-        Self::new(ErrorCode::NOT_SUPPORTED, format!("no request of type {kind:?} is supported here"))
+        Self::new(
+            ErrorCode::NOT_SUPPORTED,
+            format!("no request of type {:?} is supported here", excerpt(kind)),
+        )
     }
 
     /// 11: for what may work a little later.

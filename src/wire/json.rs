@@ -53,11 +53,12 @@ impl<'a> Line<'a> {
         Self { padded, len }
     }
 
-    /// A line in memory of its own: pads `text` for as long as the line lives.
-    pub fn padded(text: &'a mut Vec<u8>) -> Self {
-        let len = text.len();
-        text.resize(len + PADDING, 0);
-        Self { padded: text, len }
+    /// A copy of `text` in `memory`, which loses what it had.
+    pub fn copied(text: &[u8], memory: &'a mut Vec<u8>) -> Self {
+        memory.clear();
+        memory.extend_from_slice(text);
+        memory.resize(text.len() + PADDING, 0);
+        Self { padded: memory, len: text.len() }
     }
 
     /// The line's bytes, without the padding.
@@ -122,24 +123,23 @@ impl Parser {
         let Line { padded, len } = line;
         self.largest = self.largest.max(len);
 
+        // The second stage stops at a bracket, but would go on to decode anything else.
+        if !matches!(padded[..len].trim_ascii_start().first(), Some(b'{' | b'[')) {
+            return Err(Box::new(not_indexed(&padded[..len])));
+        }
         let mut tape = self.tape.take().unwrap_or_else(Tape::null).reset();
         let stopped = simd_json::fill_tape_padded(padded, len, &mut self.buffers, &mut tape);
         self.tape = Some(tape.reset());
-        let indexed = match stopped {
-            // A text without brackets never meets the limit. The cursor refuses it.
-            Ok(()) => true,
-            Err(error) => matches!(error.error(), ErrorType::DepthLimitExceeded),
-        };
+        let is_indexed = stopped.is_err_and(|error| matches!(error.error(), ErrorType::DepthLimitExceeded));
 
         let bytes = &padded[..len];
         match std::str::from_utf8(bytes) {
-            Ok(text) if indexed => {
+            Ok(line) if is_indexed => {
                 let tokens = self.buffers.structural_indexes();
-                let text = Text { line: text, tokens, escapes: memchr(b'\\', bytes).is_some() };
+                let text = Text { line, tokens, escapes: memchr(b'\\', bytes).is_some() };
                 Ok(Cursor { text, next: 0 })
             }
-            Ok(text) => Err(Box::new(no_index(text))),
-            Err(error) => Err(Box::new(SyntaxError::NotUtf8 { at: error.valid_up_to() + 1 })),
+            _ => Err(Box::new(not_indexed(bytes))),
         }
     }
 }
@@ -156,9 +156,13 @@ impl fmt::Debug for Parser {
     }
 }
 
-/// Why there is no index of a text that is UTF-8.
+/// Why there is no index of a text.
 #[cold]
-fn no_index(text: &str) -> SyntaxError {
+fn not_indexed(bytes: &[u8]) -> SyntaxError {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return SyntaxError::NotUtf8 { at: error.valid_up_to() + 1 },
+    };
     match text.find(|c: char| !c.is_ascii_whitespace()) {
         None => SyntaxError::Empty,
         Some(start) if text[start..].starts_with('{') => SyntaxError::BrokenString,
@@ -532,8 +536,8 @@ mod tests {
 
     fn raw(text: &str) -> Result<String, SyntaxError> {
         let mut parser = Parser::new();
-        let mut bytes = format!("{{ \"v\" : {text} }}").into_bytes();
-        let mut cursor = parser.index(Line::padded(&mut bytes)).map_err(|error| *error)?;
+        let (bytes, mut memory) = (format!("{{ \"v\" : {text} }}").into_bytes(), Vec::new());
+        let mut cursor = parser.index(Line::copied(&bytes, &mut memory)).map_err(|error| *error)?;
         let (text, mut raw) = (cursor.text(), String::new());
         let walked = cursor.object(|_, cursor| {
             text.value(cursor.value(1)?).raw().clone_into(&mut raw);

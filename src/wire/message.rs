@@ -291,9 +291,9 @@ mod tests {
 
     fn check(line: &str) -> Result<(String, Option<String>, Option<String>), String> {
         let mut parser = Parser::new();
-        let mut bytes = line.as_bytes().to_vec();
-        let outline =
-            Outline::parse(&mut parser, Line::padded(&mut bytes)).map_err(|error| error.to_string())?;
+        let mut memory = Vec::new();
+        let outline = Outline::parse(&mut parser, Line::copied(line.as_bytes(), &mut memory))
+            .map_err(|error| error.to_string())?;
         let Envelope { src, dest, body } = outline.check().map_err(|error| error.to_string())?;
         let integer = |value: Option<Integer<'_>>| value.map(|x| x.to_string());
         Ok((format!("{src}|{dest}|{}", body.kind), integer(body.msg_id), integer(body.in_reply_to)))

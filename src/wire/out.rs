@@ -1,5 +1,7 @@
 //! Messages on their way out: whole lines in, partial writes out.
 
+use memchr::memchr;
+
 /// From this much output waiting, a shell stops reading.
 pub const HIGH_WATER: usize = 256 * 1024;
 
@@ -76,8 +78,14 @@ impl OutBuffer {
         &mut self.bytes
     }
 
-    /// Ends the line.
+    /// Ends the line. A newline within JSON can only be white space, and becomes a space: a value that came
+    /// in a text of several lines is still the same value.
     pub(crate) fn end_line(&mut self) {
+        let mut line = &mut self.bytes[self.ended..];
+        while let Some(newline) = memchr(b'\n', line) {
+            line[newline] = b' ';
+            line = &mut line[newline + 1..];
+        }
         self.bytes.push(b'\n');
         self.ended = self.bytes.len();
     }

@@ -44,7 +44,7 @@ impl<'a> Value<'a> {
         Self { raw, tokens, escapes }
     }
 
-    /// The value's text, byte for byte as it came. Never has a newline.
+    /// The value's text, byte for byte as it came.
     pub const fn raw(self) -> &'a str {
         self.raw
     }
@@ -238,8 +238,9 @@ mod tests {
 
     fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
         let mut parser = Parser::new();
-        let mut bytes = format!("[ {text} ]").into_bytes();
-        let mut cursor = parser.index(Line::padded(&mut bytes)).unwrap();
+        let mut memory = Vec::new();
+        let line = Line::copied(format!("[ {text} ]").as_bytes(), &mut memory);
+        let mut cursor = parser.index(line).unwrap();
         let array = cursor.value(0).unwrap();
         let array = cursor.text().value(array);
         look(array.as_array().unwrap().next().unwrap())

@@ -201,8 +201,9 @@ impl Messenger {
 
     /// The schema's verdict on an envelope that comes as text.
     fn validate(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
-        let mut text = request.string("payload")?.into_owned().into_bytes();
-        let outline = Outline::parse(&mut self.parser, Line::padded(&mut text)).unwrap_or_default();
+        let (payload, mut memory) = (request.string("payload")?, Vec::new());
+        let line = Line::copied(payload.as_bytes(), &mut memory);
+        let outline = Outline::parse(&mut self.parser, line).unwrap_or_default();
         let fields = [
             ("src", outline.src().is_ok()),
             ("dest", outline.dest().is_ok()),

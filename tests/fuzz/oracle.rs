@@ -52,10 +52,9 @@ impl LinePath {
             node: Node::new(Messenger::default(), Config::default()),
             out: OutBuffer::new(),
         };
-        let mut init =
-            br#"{"src":"c","dest":"n","body":{"type":"init","msg_id":1,"node_id":"n","node_ids":[]}}"#
-                .to_vec();
-        path.node.handle_line(Instant::START, Line::padded(&mut init), &mut path.out);
+        let init = br#"{"src":"c","dest":"n","body":{"type":"init","msg_id":1,"node_id":"n","node_ids":[]}}"#
+            .as_slice();
+        path.node.handle_line(Instant::START, Line::copied(init, &mut Vec::new()), &mut path.out);
         path.out.consume(path.out.len());
         path
     }
@@ -86,8 +85,8 @@ impl LinePath {
 
 fn check_outline(parser: &mut Parser, text: &[u8], reference: &Reference<'_>) {
     let shown = String::from_utf8_lossy(text);
-    let mut copy = text.to_vec();
-    let outline = Outline::parse(parser, Line::padded(&mut copy));
+    let mut memory = Vec::new();
+    let outline = Outline::parse(parser, Line::copied(text, &mut memory));
     let (outline, reference) = match (outline, reference) {
         (Err(_), Reference::Refused) | (Ok(_), Reference::Parts(None)) => return,
         (Ok(outline), Reference::Parts(Some(parts))) => (outline, parts),
