@@ -125,7 +125,7 @@ fn rows() -> Vec<Row> {
         ),
         row(
             request(r#"{"type":"init","msg_id":11,"node_ids":[]}"#),
-            Some((11, 12, "node_id: expected a string, found nothing")),
+            Some((11, 12, "node_id: expected a non-empty string, found nothing")),
             None,
         ),
         row(

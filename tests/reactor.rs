@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl};
-use support::{INIT, INIT_OK, Node, answers, echo, echo_ok, kill, messenger, run};
+use support::{INIT, INIT_OK, Node, answers, echo, echo_ok, example, kill, messenger, run, watch};
 
 /// The first of the classic mistakes: a node that reads to the end of stdin before it answers, or does
 /// not flush, fails this.
@@ -136,15 +136,16 @@ fn a_blocked_stdout_costs_no_memory_and_no_answer() {
 
 /// Returns once everything between us and a node whose answers nobody reads is full.
 fn until_it_stops_reading(node: &Node) {
-    let mut read = 0;
-    loop {
-        thread::sleep(Duration::from_millis(200));
-        let io = std::fs::read_to_string(format!("/proc/{}/io", node.child.id())).unwrap();
-        let now: u64 = io.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
-        if now == read {
-            return;
-        }
-        read = now;
+    let (mut seen, mut times) = (0, 0);
+    while times < 5 {
+        thread::sleep(Duration::from_millis(50));
+        let proc = |file| std::fs::read_to_string(format!("/proc/{}/{file}", node.child.id())).unwrap();
+        let read: u64 =
+            proc("io").lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+        // A node that is merely waiting for a processor is not asleep.
+        let sleeps = proc("stat").rsplit(')').next().unwrap().trim_start().starts_with('S');
+        times = if read == seen && sleeps { times + 1 } else { 0 };
+        seen = read;
     }
 }
 
@@ -205,6 +206,7 @@ fn sockets_and_their_flags() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let _watchdog = watch(&child);
     let mut reader = BufReader::new(ours.try_clone().unwrap());
     let mut line = String::new();
     for (request, answer) in [(INIT.to_owned(), INIT_OK.to_owned()), (echo(1, "1"), echo_ok(1, "1", 1))] {
@@ -229,6 +231,7 @@ fn the_flags_of_a_shared_pipe_are_never_touched() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let _watchdog = watch(&child);
     (&writer).write_all(format!("{INIT}\n").as_bytes()).unwrap();
     let mut line = String::new();
     BufReader::new(out_reader).read_line(&mut line).unwrap();
@@ -253,16 +256,19 @@ fn a_terminal() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let _watchdog = watch(&child);
     let mut controller = File::from(controller);
-    controller.write_all(format!("{INIT}\n").as_bytes()).unwrap();
+    // All at once, as when it is pasted: a terminal hands out a line a read.
+    controller.write_all(format!("{INIT}\n{}\n{}\n", echo(1, "1"), echo(2, "2")).as_bytes()).unwrap();
     let mut screen = BufReader::new(controller.try_clone().unwrap());
-    let mut line = String::new();
-    // The terminal echoes what is typed.
-    while !line.contains("init_ok") {
+    let (mut line, mut answers) =
+        (String::new(), vec![INIT_OK.to_owned(), echo_ok(1, "1", 1), echo_ok(2, "2", 2)]);
+    // It echoes what is typed.
+    while !answers.is_empty() {
         line.clear();
         screen.read_line(&mut line).unwrap();
+        answers.retain(|answer| answer != line.trim_end());
     }
-    assert_eq!(line.trim_end(), INIT_OK);
     assert!(
         !fcntl_getfl(&terminal).unwrap().contains(OFlags::NONBLOCK),
         "the shell's terminal is left alone"
@@ -280,6 +286,7 @@ fn a_closed_stdout_ends_it_quietly() {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut child = command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
     drop(command);
+    let _watchdog = watch(&child);
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all((INIT.to_owned() + "\n").as_bytes()).unwrap();
     let mut stdout = BufReader::new(reader);
@@ -290,7 +297,7 @@ fn a_closed_stdout_ends_it_quietly() {
     assert!(child.wait().unwrap().success());
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert!(stderr.lines().all(|line| line.starts_with("messenger: info: n1: ")), "{stderr}");
+    assert!(stderr.starts_with("messenger: info: n1: ") && stderr.lines().count() == 1, "{stderr}");
 }
 
 #[test]
@@ -341,6 +348,57 @@ fn a_full_stderr_does_not_block() {
     assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
     let stderr = node.end();
     assert!(stderr.len() >= 60_000, "the pipe was not full");
+}
+
+#[test]
+fn panics_on_a_full_stderr_do_not_block_either() {
+    let mut node = Node::spawn(&mut example("panicking"));
+    assert_eq!(node.ask(INIT), INIT_OK);
+    for n in 1..=2000 {
+        let answer = node.ask(&echo(n, "1"));
+        assert!(answer.contains("the handler of \\\"echo\\\" panicked: no \\\"echo\\\" today"), "{answer}");
+    }
+    let stderr = node.end();
+    assert!(stderr.contains("error: a panic at tests/nodes/panicking.rs:"), "{stderr}");
+}
+
+#[test]
+fn a_peer_that_hangs_up_on_its_answers_is_no_error() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = OwnedFd::from(theirs);
+    let mut child = messenger(&[])
+        .stdin(theirs.try_clone().unwrap())
+        .stdout(theirs)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _watchdog = watch(&child);
+    (&ours).write_all(format!("{INIT}\n").as_bytes()).unwrap();
+    BufReader::new(&ours).read_line(&mut String::new()).unwrap();
+    (&ours).write_all((echo(1, "1") + "\n").as_bytes()).unwrap();
+    drop(ours);
+    assert!(child.wait().unwrap().success());
+}
+
+/// In real time, and only from below: a call waits for its second, and the end of the input for the call.
+#[test]
+fn the_end_of_the_input_waits_for_pending_calls() {
+    let proxy =
+        r#"{"src":"c1","dest":"n1","body":{"type":"proxy","msg_id":2,"target":"n2","inner":{"type":"x"}}}"#;
+    let start = Instant::now();
+    let (messages, stderr) = answers(&[INIT, proxy]);
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(
+        (&messages[2]["body"]["code"], &messages[2]["body"]["text"]),
+        (&0.into(), &"RPC timeout".into())
+    );
+    assert!(stderr.contains("1 calls, 1 calls reaped"), "{stderr}");
+    let output = run(messenger(&["--drain-timeout", "0"]), format!("{INIT}\n{proxy}\n").as_bytes());
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().lines().count(),
+        2,
+        "it does not wait for longer than it may"
+    );
 }
 
 #[test]

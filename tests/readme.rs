@@ -2,26 +2,22 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::Value;
-use support::{message, run};
+use support::{example, message, run};
 
 const README: &str = include_str!("../README.md");
 
 #[test]
 fn the_example_node_is_the_one_that_is_compiled() {
-    let example = include_str!("nodes/unique_ids.rs");
-    let code = &example[example.find("use ").unwrap()..];
-    assert!(README.contains(code), "README.md and tests/nodes/unique_ids.rs differ");
+    for example in [include_str!("nodes/unique_ids.rs"), include_str!("nodes/three_ways.rs")] {
+        let code = &example[example.find("use ").unwrap()..];
+        assert!(README.contains(code), "this is not in README.md:\n{code}");
+    }
 }
 
 #[test]
 fn the_example_node_runs() {
-    // Examples are built beside the tests and the binary.
-    let built = Path::new(env!("CARGO_BIN_EXE_messenger")).with_file_name("examples").join("unique_ids");
-    let output = run(Command::new(built), include_bytes!("data/unique-ids.jsonl"));
+    let output = run(example("unique_ids"), include_bytes!("data/unique-ids.jsonl"));
     assert!(output.status.success());
     let stdout = String::from_utf8(output.stdout).unwrap();
     let messages: Vec<Value> = stdout.lines().map(message).collect();

@@ -217,7 +217,7 @@ fn settle<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer
             }
         }
         for command in core.tasks.take_commands() {
-            // Whoever waits for a command that panicked waits in vain, and is given up.
+            // Whoever waits for a command that panicked is told when it is dropped.
             let _ = guard(core, out, |cx| command(workload, cx));
         }
     }
@@ -232,7 +232,7 @@ fn handle_init<W: Workload>(
     request: &Request<'_>,
     cx: &mut Context<'_, W>,
 ) -> Result<(), RpcError> {
-    let id = request.typed("node_id", "a string, not empty", |id| id.as_str().filter(|id| !id.is_empty()))?;
+    let id = request.typed("node_id", "a non-empty string", |id| id.as_str().filter(|id| !id.is_empty()))?;
     let nodes = request.typed("node_ids", "an array of strings", |value| {
         let names = value.as_array()?.map(|name| Some(name.as_str()?.into_owned()));
         names.collect::<Option<Vec<String>>>()

@@ -166,9 +166,8 @@ impl<W: 'static> Handle<W> {
 
     /// Waits this long. Never less.
     pub async fn sleep(&self, delay: Duration) {
-        let slot = Slot::default();
-        let filled = slot.clone();
-        self.with(move |_, cx| cx.after(delay, move |_, _| filled.fill(()))).await;
+        let (filler, slot) = slot();
+        self.with(move |_, cx| cx.after(delay, move |_, _| filler.fill(()))).await;
         slot.await;
     }
 
@@ -178,9 +177,8 @@ impl<W: 'static> Handle<W> {
         T: 'static,
         F: FnOnce(&mut W, &mut Context<'_, W>) -> T + 'static,
     {
-        let slot = Slot::default();
-        let filled = slot.clone();
-        self.commands.borrow_mut().push(Box::new(move |workload, cx| filled.fill(act(workload, cx))));
+        let (filler, slot) = slot();
+        self.commands.borrow_mut().push(Box::new(move |workload, cx| filler.fill(act(workload, cx))));
         slot
     }
 }
@@ -219,11 +217,10 @@ impl<W: 'static> IntoFuture for WaitingCall<W> {
         let Self { node, peer, members, policy } = self;
         Box::pin(async move {
             let members = members.map_err(CallError::Unsent)?;
-            let slot = Slot::default();
-            let filled = slot.clone();
+            let (filler, slot) = slot();
             let made = node.with(move |_, cx| {
                 let call = Call::new(cx, &peer).members(&members).policy(policy);
-                call.then(move |_, outcome, _| filled.fill(outcome.map(|reply| OwnedReply::new(&reply))))
+                call.then(move |_, outcome, _| filler.fill(outcome.map(|reply| OwnedReply::new(&reply))))
             });
             made.await?;
             slot.await
@@ -275,29 +272,47 @@ impl Answer {
     }
 }
 
-/// Where a waiting handler finds what it waits for.
-#[derive(Debug)]
-struct Slot<T>(Rc<RefCell<(Option<T>, Option<Waker>)>>);
+/// Where a waiting handler finds what it waits for, and the other end, which puts it there.
+fn slot<T>() -> (Filler<T>, Slot<T>) {
+    let shared = Rc::new(RefCell::new(Shared { state: State::Empty, waker: None }));
+    (Filler(Rc::clone(&shared)), Slot(shared))
+}
 
-impl<T> Slot<T> {
-    fn fill(&self, value: T) {
-        let mut slot = self.0.borrow_mut();
-        slot.0 = Some(value);
-        if let Some(waker) = slot.1.take() {
+#[derive(Debug)]
+struct Slot<T>(Rc<RefCell<Shared<T>>>);
+
+#[derive(Debug)]
+struct Filler<T>(Rc<RefCell<Shared<T>>>);
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: State<T>,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Empty,
+    Full(T),
+    /// It will never be filled: what was to do it panicked.
+    Lost,
+}
+
+impl<T> Filler<T> {
+    fn fill(self, value: T) {
+        self.0.borrow_mut().state = State::Full(value);
+    }
+}
+
+impl<T> Drop for Filler<T> {
+    fn drop(&mut self) {
+        let mut shared = self.0.borrow_mut();
+        if matches!(shared.state, State::Empty) {
+            shared.state = State::Lost;
+        }
+        if let Some(waker) = shared.waker.take() {
             waker.wake();
         }
-    }
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self(Rc::default())
-    }
-}
-
-impl<T> Clone for Slot<T> {
-    fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
     }
 }
 
@@ -305,11 +320,14 @@ impl<T> Future for Slot<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<T> {
-        let mut slot = self.0.borrow_mut();
-        if let Some(value) = slot.0.take() {
-            return Poll::Ready(value);
+        let mut shared = self.0.borrow_mut();
+        match mem::replace(&mut shared.state, State::Empty) {
+            State::Full(value) => Poll::Ready(value),
+            State::Lost => panic!("what this handler waited for panicked"),
+            State::Empty => {
+                shared.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
         }
-        slot.1 = Some(cx.waker().clone());
-        Poll::Pending
     }
 }

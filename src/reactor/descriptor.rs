@@ -33,23 +33,25 @@ impl Descriptor {
 
     fn new(shared: BorrowedFd<'static>, access: OFlags) -> io::Result<Self> {
         let kind = FileType::from_raw_mode(fstat(shared)?.st_mode);
-        let flags = fcntl_getfl(shared)?;
-        // A pipe can also be one of packets, which says so with this flag.
-        let is_byte_stream = kind == FileType::Fifo && !flags.contains(OFlags::DIRECT);
+        // Linux knows pipes of packets too, but their readers cannot tell, and nobody makes one a stdin.
+        let is_byte_stream = kind == FileType::Fifo;
         let mut descriptor = Self { shared, private: None, restore: None, is_byte_stream };
         match kind {
             FileType::RegularFile | FileType::Directory => return Ok(descriptor),
             FileType::Fifo | FileType::CharacterDevice => descriptor.private = open_again(shared, access),
             _ => {}
         }
-        if descriptor.private.is_none() && !flags.contains(OFlags::NONBLOCK) {
-            fcntl_setfl(shared, flags | OFlags::NONBLOCK)?;
-            descriptor.restore = Some(flags);
+        if descriptor.private.is_none() {
+            let flags = fcntl_getfl(shared)?;
+            if !flags.contains(OFlags::NONBLOCK) {
+                fcntl_setfl(shared, flags | OFlags::NONBLOCK)?;
+                descriptor.restore = Some(flags);
+            }
         }
         Ok(descriptor)
     }
 
-    /// Whether a short read means that nothing is left. Elsewhere it may mean the end of a line or a packet,
+    /// Whether a short read means that nothing is left. Elsewhere it may mean the end of a line or of a packet,
     /// with more behind it.
     pub(super) const fn is_byte_stream(&self) -> bool {
         self.is_byte_stream

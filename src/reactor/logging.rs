@@ -26,7 +26,9 @@ pub fn log_to_stderr(level: LevelFilter) {
     // The hook that every program starts with writes to stderr itself, and would wait for it.
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let text = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
         error!("a panic at {place}: {text}");
     }));
 }

@@ -210,7 +210,7 @@ impl Reactor {
         let space = self.lines.space();
         let room = space.len();
         match rustix::io::read(&self.stdin, space) {
-            Ok(0) => self.input = Input::Ended,
+            Ok(0) | Err(Errno::CONNRESET) => self.input = Input::Ended,
             Ok(count) => {
                 self.lines.filled(count);
                 // A short read of a byte stream means drained: epoll(7). The next byte makes an event.
@@ -220,7 +220,6 @@ impl Reactor {
             }
             Err(Errno::AGAIN) => self.input = Input::Drained,
             Err(Errno::INTR) => {}
-            Err(Errno::CONNRESET) => self.input = Input::Ended,
             // A terminal that was hung up.
             Err(Errno::IO) if rustix::termios::isatty(&self.stdin) => self.input = Input::Ended,
             Err(error) => return Err(error.into()),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
@@ -128,8 +129,15 @@ impl Drop for Node {
     }
 }
 
+/// A node of tests/nodes, built if need be.
+pub fn example(name: &str) -> Command {
+    let build = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", name]).status().unwrap();
+    assert!(build.success());
+    Command::new(Path::new(env!("CARGO_BIN_EXE_messenger")).with_file_name("examples").join(name))
+}
+
 /// Kills the process if what this returns lives too long.
-fn watch(child: &Child) -> Sender<()> {
+pub fn watch(child: &Child) -> Sender<()> {
     let pid = child.id();
     let (alive, expired) = mpsc::channel();
     thread::spawn(move || {

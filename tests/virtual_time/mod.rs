@@ -1,5 +1,6 @@
 //! A node in virtual time: nothing sleeps, and every message is seen with the microsecond it left at.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(clippy::needless_pass_by_value, clippy::cast_precision_loss, reason = "short tests, short spans")]
 
 use messenger::node::{Config, Node};
 use messenger::wire::json::Line;

@@ -1,0 +1,15 @@
+//! A node whose handler panics at every request.
+
+use messenger::{Context, Request, RpcError, Workload};
+
+struct Panicking;
+
+impl Workload for Panicking {
+    fn on_request(&mut self, request: &Request<'_>, _: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        panic!("no {:?} today", request.kind());
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    messenger::run(Panicking)
+}
