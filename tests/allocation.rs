@@ -1,33 +1,43 @@
-//! Nothing is allocated per message once the buffers have their size.
+//! What is allocated per message once the buffers have their size: nothing for an echo, at most one piece for
+//! a call, and nothing that stays.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use messenger::node::{Config, Node};
-use messenger::time::Instant;
+use messenger::wire::json::Line;
 use messenger::wire::line::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
 use messenger::workload::messenger::Messenger;
+use messenger::{Context, Duration, Instant, Policy, Request, RpcError, Workload};
 
 /// Counts what this thread allocates.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that are allocated now.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+fn note(allocations: u64, bytes: isize) {
+    ALLOCATIONS.set(ALLOCATIONS.get() + allocations);
+    LIVE.set(LIVE.get() + bytes);
 }
 
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        note(1, layout.size().cast_signed());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        note(0, -layout.size().cast_signed());
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        note(1, size.cast_signed() - layout.size().cast_signed());
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -88,6 +98,113 @@ fn an_echo_allocates_nothing() {
         pipeline.feed(lines.as_bytes(), step);
         assert_eq!(pipeline.answers - before.1, 1000);
         assert_eq!(ALLOCATIONS.get() - before.0, 0, "allocations for 1,000 echoes in reads of {step}");
+    }
+}
+
+/// Calls n2, as often and in the way that the request says.
+struct Caller {
+    answered: usize,
+}
+
+impl Workload for Caller {
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        for n in 0..request.integer("times")? {
+            let call = cx.call("n2", "read").field("key", n);
+            match request.kind() {
+                "forget" => call.forget()?,
+                "call" => call
+                    .then(move |this, outcome, _| this.answered += usize::from(outcome.is_ok() && n >= 0))?,
+                "retry" => call
+                    .policy(Policy::repeat(3, Duration::from_secs(1)))
+                    .then(move |this, outcome, _| this.answered += usize::from(outcome.is_ok() && n >= 0))?,
+                kind => return Err(RpcError::not_supported(kind)),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Calls {
+    node: Node<Caller>,
+    out: OutBuffer,
+    memory: Vec<u8>,
+}
+
+impl Calls {
+    fn new() -> Self {
+        let node = Node::new(Caller { answered: 0 }, Config::default());
+        let mut calls = Self { node, out: OutBuffer::new(), memory: Vec::new() };
+        calls.receive(
+            r#"{"src":"c0","dest":"n1","body":{"type":"init","node_id":"n1","node_ids":["n1","n2"]}}"#,
+        );
+        calls
+    }
+
+    fn receive(&mut self, line: &str) {
+        self.node.handle_line(Instant::START, Line::copied(line.as_bytes(), &mut self.memory), &mut self.out);
+        self.out.consume(self.out.len());
+    }
+}
+
+#[test]
+fn a_call_allocates_one_piece_for_its_callback_and_none_without() {
+    const COUNT: usize = 1000;
+    for (kind, is_called_back) in [("forget", false), ("call", true), ("retry", true)] {
+        let mut calls = Calls::new();
+        let request = format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"{kind}","times":1}}}}"#);
+        let mut next_msg_id = 0..;
+        for round in 0..3 {
+            let replies: Vec<String> = next_msg_id
+                .by_ref()
+                .take(COUNT)
+                .map(|id: u64| {
+                    format!(r#"{{"src":"n2","dest":"n1","body":{{"type":"read_ok","value":1,"in_reply_to":{id}}}}}"#)
+                })
+                .collect();
+            let before = ALLOCATIONS.get();
+            // Up to ten wait at once.
+            for replies in replies.chunks(10) {
+                for _ in replies {
+                    calls.receive(&request);
+                }
+                for reply in replies {
+                    calls.receive(reply);
+                }
+            }
+            let allocated = ALLOCATIONS.get() - before;
+            assert_eq!(calls.node.pending_calls(), 0);
+            if round > 0 {
+                let expected = if is_called_back { COUNT as u64 } else { 0 };
+                assert!(allocated <= expected, "{allocated} allocations for {COUNT} of {kind:?}");
+            }
+        }
+        let answered = if is_called_back { 3 * COUNT } else { 0 };
+        assert_eq!(calls.node.workload().answered, answered);
+    }
+}
+
+#[test]
+fn a_million_calls_that_all_time_out_leave_nothing() {
+    for kind in ["call", "forget"] {
+        let mut calls = Calls::new();
+        let request = format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"{kind}","times":1000}}}}"#);
+        calls.receive(&request);
+        let expire = |calls: &mut Calls, now| {
+            while calls.node.poll_timeout().is_some_and(|due| due <= now) {
+                calls.node.handle_timeout(now, &mut calls.out);
+            }
+        };
+        let end = Instant::START + Duration::from_secs(2);
+        expire(&mut calls, end);
+        let before = LIVE.get();
+        for _ in 0..1000 {
+            calls.receive(&request);
+        }
+        assert_eq!(calls.node.pending_calls(), 1_000_000);
+        assert!(LIVE.get() - before > 50 << 20, "it takes memory while they wait");
+        expire(&mut calls, end + Duration::from_secs(2));
+        assert_eq!((calls.node.pending_calls(), calls.node.counters().reaped), (0, 1_001_000));
+        assert!(LIVE.get() - before < 1 << 20, "{} bytes stay", LIVE.get() - before);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::timer::TimerKey;
 use crate::wire::error::RpcError;
 
 /// A peer, by its place in the node's list of names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerId(pub(crate) usize);
 
 /// Names one call of one table. A slab hands its places out again; the `msg_id` of the first attempt, which
