@@ -161,13 +161,23 @@ fn an_idle_node_sleeps() {
     let mut blocked = Node::initialised();
     let mut stdin = blocked.stdin.take().unwrap();
     thread::spawn(move || while stdin.write_all((echo(1, "1") + "\n").as_bytes()).is_ok() {});
+    // Its input has ended, but nobody reads what it had to say.
+    let mut ended = Node::spawn(&mut messenger(&["--drain-timeout", "0"]));
+    ended.send(&format!("{INIT}\n{}", echo(1, &format!("\"{}\"", "x".repeat(300_000)))));
+    drop(ended.stdin.take());
     until_it_stops_reading(&blocked);
-    let before = (ticks(&idle), ticks(&blocked));
+    until_it_stops_reading(&ended);
+    let before = [ticks(&idle), ticks(&blocked), ticks(&ended)];
     thread::sleep(Duration::from_millis(500));
-    let after = (ticks(&idle), ticks(&blocked));
+    let after = [ticks(&idle), ticks(&blocked), ticks(&ended)];
     // A tick is 10 ms; a spinning node takes 50 of them. How few are left does not depend on the machine.
-    assert!(after.0 - before.0 <= 1, "idle: {before:?} to {after:?}");
-    assert!(after.1 - before.1 <= 1, "blocked: {before:?} to {after:?}");
+    assert!(
+        std::iter::zip(before, after).all(|(before, after)| after - before <= 1),
+        "{before:?} to {after:?}"
+    );
+    assert_eq!(ended.line(), INIT_OK);
+    assert_eq!(ended.line(), echo_ok(1, &format!("\"{}\"", "x".repeat(300_000)), 1));
+    assert!(ended.wait().success());
 }
 
 #[test]
@@ -335,6 +345,21 @@ fn a_signal_does_not_wait_for_ever() {
     node.send(&echo(1, &format!("\"{}\"", "x".repeat(300_000))));
     assert_eq!(node.stdout.fill_buf().unwrap()[0], b'{');
     kill(node.child.id(), "TERM");
+    assert!(node.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_second_signal_ends_the_wait() {
+    let mut node = Node::spawn(&mut messenger(&["--drain-timeout", "10000"]));
+    assert_eq!(node.ask(INIT), INIT_OK);
+    node.send(&echo(1, &format!("\"{}\"", "x".repeat(300_000))));
+    assert_eq!(node.stdout.fill_buf().unwrap()[0], b'{');
+    kill(node.child.id(), "TERM");
+    while node.child.try_wait().unwrap().is_none() {
+        // Signals of one kind that come too fast are one signal.
+        thread::sleep(Duration::from_millis(20));
+        kill(node.child.id(), "TERM");
+    }
     assert!(node.child.wait().unwrap().success());
 }
 

@@ -186,14 +186,15 @@ impl<'m, W> Call<'m, W> {
         core.sender.counters.calls += 1;
 
         let deadline = core.now + policy.deadline;
-        let end = (core.now + policy.wait.wait(0, &mut core.rng)).min(deadline);
+        let wait = policy.wait.wait(0, &mut core.rng).min(policy.deadline);
+        let end = core.soon(wait);
         let key = core.pending.next_key(msg_id);
         core.pending.insert(pending::Call {
             peer,
             policy,
             deadline,
             msg_ids: smallvec![msg_id],
-            waits: end - core.now,
+            waits: wait,
             timer: core.wheel.insert(end, Alarm::Attempt(key)),
             body: kept,
             refusal: None,
@@ -325,9 +326,9 @@ impl<W> Core<W> {
         let call = self.pending.get_mut(key)?;
         call.refusal = None;
         let wait = call.policy.wait.wait(call.attempts(), &mut self.rng);
-        let end = (now + wait).min(call.deadline);
-        call.waits = call.waits + (end - now);
-        call.timer = self.wheel.insert(end, Alarm::Attempt(key));
+        let wait = wait.min(call.deadline - now);
+        call.waits = call.waits + wait;
+        call.timer = self.wheel.insert(now + wait, Alarm::Attempt(key));
         let line = self.sender.start(out, &self.peers[peer.0].name);
         line.extend_from_slice(&call.body);
         self.sender.end_message(out);

@@ -441,6 +441,12 @@ impl<W> Core<W> {
         self.peer_ids.get(name).copied()
     }
 
+    /// When this much time has passed, and not in this turn: or a handler that starts itself again and again
+    /// would never let the node read.
+    pub(super) fn soon(&self, delay: Duration) -> Instant {
+        self.now + delay.max(Duration::from_micros(1))
+    }
+
     /// A deferred request that was dropped without an answer.
     pub(super) fn next_abandoned(&mut self) -> Option<ReturnAddress> {
         self.abandoned.borrow_mut().pop()

@@ -173,12 +173,16 @@ fn handle_message<W: Workload>(
         (_, true) => workload.on_request(&request, cx),
         (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
     });
-    let kind = excerpt(request.kind());
-    let error = match outcome {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
-        Err(panic) => RpcError::new(ErrorCode::CRASH, format!("the handler of {kind:?} panicked: {panic}")),
+    let Some(error) = outcome.map_or_else(
+        |panic| {
+            let kind = excerpt(request.kind());
+            Some(RpcError::new(ErrorCode::CRASH, format!("the handler of {kind:?} panicked: {panic}")))
+        },
+        Result::err,
+    ) else {
+        return;
     };
+    let kind = excerpt(request.kind());
     match request.origin() {
         Some(_) if request.is_answered() => match core.next_abandoned() {
             // It was put off, and dropped with whatever was to answer it.

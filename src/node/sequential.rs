@@ -65,8 +65,8 @@ impl<W> Tasks<W> {
 
     /// Whether polling or running commands would get anywhere.
     pub(super) fn is_ready(&self) -> bool {
-        !self.running.is_empty()
-            && (self.woken.0.load(Ordering::Relaxed) || !self.commands.borrow().is_empty())
+        let may_poll = !self.running.is_empty() && self.woken.0.load(Ordering::Relaxed);
+        may_poll || !self.commands.borrow().is_empty()
     }
 
     /// Polls what can go on, until one handler comes to its end or panics; `None` if no more does.

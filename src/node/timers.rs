@@ -45,7 +45,7 @@ impl<W> fmt::Debug for HandlerTimer<W> {
 }
 
 impl<W> Context<'_, W> {
-    /// Calls `callback` once, after this time. Never early.
+    /// Calls `callback` once, after this time. Never early, and never in the same turn.
     pub fn after(
         &mut self,
         delay: Duration,
@@ -91,7 +91,7 @@ impl<W> Core<W> {
     ) -> TimerId {
         let id = TimerId { index: self.timers.vacant_key(), started: self.timers_started };
         self.timers_started += 1;
-        let alarm = self.wheel.insert(self.now + delay, Alarm::Handler(id));
+        let alarm = self.wheel.insert(self.soon(delay), Alarm::Handler(id));
         self.timers.insert(HandlerTimer { id, alarm, period, callback: Some(callback) });
         id
     }

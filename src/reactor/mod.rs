@@ -150,7 +150,7 @@ impl Reactor {
             self.wait(&mut events, node.poll_timeout())?;
             // One reading of the clock for the whole turn.
             let now = self.now();
-            if self.may_take_more() {
+            if self.may_take_more(now) {
                 if !self.lines_left {
                     self.read()?;
                 }
@@ -166,14 +166,18 @@ impl Reactor {
 
     /// Waits for something to do, until `due` at the latest, and takes note of it.
     fn wait(&mut self, events: &mut Events, due: Option<Instant>) -> io::Result<()> {
+        let now = self.now();
         let has_work = self.lines_left || matches!(self.input, Input::Ready | Input::ReadyToEnd);
-        let timeout = match (self.may_take_more(), due) {
-            (true, _) if has_work => Some(Duration::ZERO),
-            // The poll's own clock counts milliseconds, and rounds up.
-            (true, Some(due)) => Some(due.min(self.give_up_at) - self.now()),
-            _ if self.give_up_at == Instant::END => None,
-            _ => Some(self.give_up_at - self.now()),
+        let wake_at = if self.may_take_more(now) {
+            if has_work { now } else { due.unwrap_or(Instant::END).min(self.give_up_at) }
+        } else if self.is_stopping {
+            self.give_up_at
+        } else {
+            // Stdout alone makes it go on.
+            Instant::END
         };
+        // The poll counts milliseconds, and rounds up.
+        let timeout = (wake_at < Instant::END).then(|| wake_at - now);
         let timeout = timeout.map(std::time::Duration::from);
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -284,8 +288,9 @@ impl Reactor {
         Ok(())
     }
 
-    fn may_take_more(&self) -> bool {
-        !self.choked && !self.is_stopping
+    /// Whether there is anything to do but to write.
+    fn may_take_more(&self, now: Instant) -> bool {
+        !self.choked && !self.is_stopping && now < self.give_up_at
     }
 
     fn is_done<W: Workload>(&self, node: &Node<W>, now: Instant) -> bool {
