@@ -11,7 +11,6 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use fastrand::Rng;
 use messenger::rpc::pending::{Call, CallKey, PeerId, Pending};
 use messenger::timer::{TimerKey, Wheel};
 use messenger::{Duration, Instant, Policy};
@@ -115,7 +114,6 @@ struct Calls<D: Deadlines> {
     step: Duration,
     next_msg_id: u64,
     any_timer: TimerKey,
-    rng: Rng,
 }
 
 impl<D: Deadlines> Calls<D> {
@@ -128,7 +126,6 @@ impl<D: Deadlines> Calls<D> {
             step: Duration::from_micros((TIMEOUT.as_micros() / waiting).max(1)),
             next_msg_id: 0,
             any_timer: Wheel::new().insert(Instant::START, ()),
-            rng: Rng::with_seed(1),
         };
         for _ in 0..waiting {
             calls.make();
@@ -156,16 +153,9 @@ impl<D: Deadlines> Calls<D> {
         self.keys.push_back((msg_id, key));
     }
 
-    /// The answer to the call that was made first.
+    /// The answer to the call that was made first: most peers answer in the order in which they are asked.
     fn answer_oldest(&mut self) {
         let (msg_id, key) = self.keys.pop_front().expect("a call waits");
-        self.answer(msg_id, key);
-    }
-
-    /// The answer to any of the calls.
-    fn answer_any(&mut self) {
-        let place = self.rng.usize(..self.keys.len());
-        let (msg_id, key) = self.keys.swap_remove_back(place).expect("a call waits");
         self.answer(msg_id, key);
     }
 
@@ -210,7 +200,6 @@ macro_rules! compare {
 
 fn calls(criterion: &mut Criterion) {
     compare!(criterion, "make a call, answer the oldest", Calls::answer_oldest);
-    compare!(criterion, "make a call, answer any", Calls::answer_any);
     compare!(criterion, "make a call, give up the oldest", Calls::expire);
 }
 
