@@ -105,13 +105,15 @@ pub struct Parser {
     buffers: Buffers,
     /// Storage that simd-json wants for its second stage; `None` only while it has it.
     tape: Option<Tape<'static>>,
+    /// Room for what a walk wants to remember.
+    members: Vec<(Span, Span)>,
     largest: usize,
 }
 
 impl Parser {
     /// A parser that has read nothing yet.
     pub fn new() -> Self {
-        Self { buffers: Buffers::with_max_depth(0, 0), tape: None, largest: 0 }
+        Self { buffers: Buffers::with_max_depth(0, 0), tape: None, members: Vec::new(), largest: 0 }
     }
 
     /// Indexes the line, for a cursor that walks it.
@@ -137,7 +139,7 @@ impl Parser {
             Ok(line) if is_indexed => {
                 let tokens = self.buffers.structural_indexes();
                 let text = Text { line, tokens, escapes: memchr(b'\\', bytes).is_some() };
-                Ok(Cursor { text, next: 0 })
+                Ok(Cursor { text, next: 0, members: &mut self.members })
             }
             _ => Err(Box::new(not_indexed(bytes))),
         }
@@ -245,6 +247,8 @@ impl OwnedText {
 pub(crate) struct Cursor<'a> {
     text: Text<'a>,
     next: usize,
+    /// For the walker's use: keys and values of an object.
+    pub(crate) members: &'a mut Vec<(Span, Span)>,
 }
 
 /// Boxed, to keep what is returned for each token small.

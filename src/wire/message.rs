@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::json::{Cursor, Line, OwnedText, Parser, Span, SyntaxError, Text};
@@ -154,8 +153,8 @@ pub struct Outline<'a> {
     kind: Option<Span>,
     msg_id: Option<Span>,
     in_reply_to: Option<Span>,
-    /// Keys and values of the body, in their order. Most bodies have no more than fit in place.
-    members: SmallVec<[(Span, Span); 6]>,
+    /// Keys and values of the body, in their order.
+    members: &'a [(Span, Span)],
 }
 
 impl<'a> Outline<'a> {
@@ -180,13 +179,14 @@ impl<'a> Outline<'a> {
             Ok(())
         })?;
         cursor.end()?;
+        outline.members = cursor.members;
         Ok(outline)
     }
 
     #[inline]
     fn read_body(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Box<SyntaxError>> {
         (self.kind, self.msg_id, self.in_reply_to) = (None, None, None);
-        self.members.clear();
+        cursor.members.clear();
         if !cursor.at_object() {
             self.body = Some(cursor.value(1)?);
             return Ok(());
@@ -199,7 +199,7 @@ impl<'a> Outline<'a> {
                 "in_reply_to" => self.in_reply_to = Some(value),
                 _ => {}
             }
-            self.members.push((key, value));
+            cursor.members.push((key, value));
             Ok(())
         })?);
         Ok(())
@@ -253,7 +253,7 @@ impl<'a> Outline<'a> {
         Ok(Envelope {
             src,
             dest,
-            body: Body { kind, msg_id, in_reply_to, text: self.text, value, members: &self.members },
+            body: Body { kind, msg_id, in_reply_to, text: self.text, value, members: self.members },
         })
     }
 
