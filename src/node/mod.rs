@@ -65,15 +65,14 @@ impl<W: Workload> Node<W> {
         core.now = now;
         core.sender.counters.lines += 1;
         let number = core.sender.counters.lines;
-        let outline = match Outline::parse(parser, line) {
-            Ok(outline) => outline,
-            Err(error) => {
-                core.sender.counters.not_json += 1;
-                return warn!("line {number}: not JSON: {error}");
-            }
-        };
-        match outline.check() {
-            Ok(envelope) => handle_message(core, workload, &envelope, out),
+        let mut outline = Outline::default();
+        if let Err(error) = outline.read(parser, line) {
+            core.sender.counters.not_json += 1;
+            return warn!("line {number}: not JSON: {error}");
+        }
+        // By reference, here as well: an envelope that was just written is not moved.
+        match &outline.check() {
+            Ok(envelope) => handle_message(core, workload, envelope, out),
             Err(error) => refuse(core, &outline, error, out),
         }
         settle(core, workload, out);
@@ -250,7 +249,7 @@ fn handle_init<W: Workload>(
 }
 
 /// A line that is JSON and no message is reported, and answered if it says whom to answer.
-fn refuse<W>(core: &mut Core<W>, outline: &Outline<'_>, error: SchemaError, out: &mut OutBuffer) {
+fn refuse<W>(core: &mut Core<W>, outline: &Outline<'_>, error: &SchemaError, out: &mut OutBuffer) {
     core.sender.counters.malformed += 1;
     warn!("line {}: not a message: {error}", core.sender.counters.lines);
     let dest = outline.dest();
@@ -263,7 +262,7 @@ fn refuse<W>(core: &mut Core<W>, outline: &Outline<'_>, error: SchemaError, out:
     };
     if let (true, Ok(src), Ok(Some(msg_id))) = (may_answer, outline.src(), outline.msg_id()) {
         let origin = Origin { src: &src, dest: dest.as_deref().unwrap_or_default(), msg_id };
-        core.send_error(&origin, &RpcError::from(error), out);
+        core.send_error(&origin, &RpcError::malformed(error.to_string()), out);
     }
 }
 

@@ -159,28 +159,33 @@ pub struct Outline<'a> {
 
 impl<'a> Outline<'a> {
     /// Reads one line, which has to be an object.
-    #[inline]
     pub fn parse(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
-        Self::walk(parser, line).map_err(|error| *error)
+        let mut outline = Self::default();
+        match outline.read(parser, line) {
+            Ok(()) => Ok(outline),
+            Err(error) => Err(*error),
+        }
     }
 
+    /// Reads one line into an empty outline, where it stays: to move what was just written takes longer than to
+    /// write it.
     #[inline]
-    fn walk(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, Box<SyntaxError>> {
+    pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
         let mut cursor = parser.index(line)?;
         let text = cursor.text();
-        let mut outline = Self { text, ..Self::default() };
+        self.text = text;
         cursor.object(|key, cursor| {
             match &*text.name(key) {
-                "src" => outline.src = Some(cursor.value(1)?),
-                "dest" => outline.dest = Some(cursor.value(1)?),
-                "body" => outline.read_body(cursor)?,
+                "src" => self.src = Some(cursor.value(1)?),
+                "dest" => self.dest = Some(cursor.value(1)?),
+                "body" => self.read_body(cursor)?,
                 _ => drop(cursor.value(1)?),
             }
             Ok(())
         })?;
         cursor.end()?;
-        outline.members = cursor.members;
-        Ok(outline)
+        self.members = cursor.members;
+        Ok(())
     }
 
     #[inline]
