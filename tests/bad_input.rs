@@ -92,6 +92,11 @@ fn rows() -> Vec<Row> {
         ),
         row(request(r#"{"msg_id":8,"in_reply_to":1}"#), None, Some("body.type")),
         row(request(r#"{"type":"echo_ok","in_reply_to":1}"#), None, None),
+        row(
+            request(r#"{"type":"echo","echo":1,"msg_id":8,"in_reply_to":null}"#),
+            Some((8, 12, "body.in_reply_to: expected an integer, found null")),
+            Some("body.in_reply_to"),
+        ),
         row(request(r#"{"type":"echo","echo":1,"msg_id":8,"in_reply_to":0}"#), None, None),
         // A field of a known request missing or of the wrong type.
         row(
@@ -203,7 +208,7 @@ fn all_in_a_row() {
         assert_eq!(message["body"]["msg_id"], json!(number), "one counter numbers everything");
     }
     let summary = stderr.lines().last().unwrap();
-    assert!(summary.contains("9 not JSON, 13 malformed"), "{summary}");
+    assert!(summary.contains("9 not JSON, 14 malformed"), "{summary}");
     assert!(summary.contains("1 for another node, 2 replies that nothing waited for"), "{summary}");
 }
 

@@ -426,6 +426,57 @@ fn the_end_of_the_input_waits_for_pending_calls() {
     );
 }
 
+fn proxies(count: u64) -> String {
+    let proxy = |id| {
+        format!(
+            r#"{{"src":"c1","dest":"n1","body":{{"type":"proxy","msg_id":{id},"target":"n2","inner":{{"type":"x"}}}}}}"#
+        )
+    };
+    (1..=count).map(|id| proxy(id) + "\n").collect()
+}
+
+/// More is due than stdout takes, and nobody reads it until the node has given up waiting.
+#[test]
+fn it_ends_though_its_output_was_full_when_it_gave_up_waiting() {
+    let mut node = Node::spawn(&mut messenger(&["--drain-timeout", "1.2"]));
+    let mut stdin = node.stdin.take().unwrap();
+    let input = format!("{INIT}\n{}", proxies(20_000));
+    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
+    thread::sleep(Duration::from_millis(2500));
+    let mut output = String::new();
+    node.stdout.read_to_string(&mut output).unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.ends_with('\n') && output.starts_with(INIT_OK));
+    assert!(node.wait().success());
+}
+
+/// A node that was stopped finds that all its timers are over. The answers that came meanwhile come first.
+#[test]
+fn a_stopped_node_that_continues_takes_its_answers_before_its_timers() {
+    const COUNT: usize = 100;
+    loop {
+        let mut node = Node::initialised();
+        let start = Instant::now();
+        node.send(proxies(COUNT as u64).trim_end());
+        for _ in 0..COUNT {
+            assert!(node.line().contains(r#""dest":"n2""#));
+        }
+        kill(node.child.id(), "STOP");
+        if start.elapsed() > Duration::from_millis(500) {
+            // The machine is so slow that a call may have been over before the node was stopped.
+            continue;
+        }
+        for id in 1..=COUNT {
+            node.send(&format!(r#"{{"src":"n2","dest":"n1","body":{{"type":"x_ok","in_reply_to":{id}}}}}"#));
+        }
+        thread::sleep(Duration::from_millis(1200));
+        kill(node.child.id(), "CONT");
+        let answered = (0..COUNT).filter(|_| node.line().contains("proxy_ok")).count();
+        assert_eq!(answered, COUNT);
+        return;
+    }
+}
+
 #[test]
 fn nothing_but_messages_on_stdout() {
     let (messages, stderr) = answers(&["", "{", INIT, "nonsense", &echo(1, "1"), "[]"]);

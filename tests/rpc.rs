@@ -430,6 +430,63 @@ fn an_open_breaker_fails_fast() {
 }
 
 #[test]
+fn a_batch_that_cannot_be_sent_whole_is_an_error_to_its_client() {
+    let breaker = BreakerConfig { failures: 1, cool_down: Duration::from_secs(10), probes: 1 };
+    let mut bench = Bench::new(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
+    let batch = |id: u64| json!({"type": "batch_echo", "msg_id": id, "values": ["a", "b"]});
+    bench.receive("c1", batch(1));
+    bench.pass_ms(2000);
+    bench.take();
+    bench.receive("c1", batch(2));
+    let body = bench.bodies().remove(0);
+    assert_eq!((&body["code"], &body["in_reply_to"]), (&json!(11), &json!(2)), "open");
+    bench.pass_ms(15_000);
+    bench.receive("c1", batch(3));
+    let bodies = bench.bodies();
+    assert_eq!(
+        (&bodies[0]["type"], &bodies[1]["code"], bodies.len()),
+        (&json!("echo"), &json!(11), 2),
+        "half open"
+    );
+    bench.receive("n1", json!({"type": "echo_ok", "echo": "a", "in_reply_to": bodies[0]["msg_id"]}));
+    assert!(bench.take().is_empty() && bench.node.is_idle());
+}
+
+#[test]
+fn what_is_forgotten_says_nothing_about_a_peer() {
+    let breaker = BreakerConfig { failures: 2, cool_down: Duration::from_secs(10), probes: 1 };
+    let mut bench = Bench::new(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
+    for id in 1..=5 {
+        bench.receive(
+            "c1",
+            json!({"type": "send_fire_forget", "msg_id": id, "target": "n2", "payload": {"type": "x"}}),
+        );
+    }
+    bench.pass_ms(3000);
+    bench.take();
+    bench.receive("c1", proxy(6));
+    assert_eq!(bench.bodies()[0]["type"], "read");
+}
+
+#[test]
+fn a_body_to_forward_has_one_type_in_the_end() {
+    let mut bench = bench();
+    let line = r#"{"src":"c1","dest":"n1","body":{"type":"proxy","msg_id":1,"target":"n2","inner":{"type":"q","type":5}}}"#;
+    bench.receive_line(line);
+    assert_eq!(bench.bodies()[0]["code"], 12);
+}
+
+#[test]
+fn a_relay_that_was_held_up_still_makes_its_tries() {
+    let mut bench = bench();
+    bench.receive("c1", relay("relay", 7));
+    bench.now += Duration::from_millis(1800);
+    bench.pass_ms(2000);
+    assert_eq!(bench.times(), [0.0, 1800.0, 2300.0, 2800.0]);
+    assert_eq!(bench.bodies()[3]["text"], "RPC failed after 3 attempts");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     let run = |seed| {
         let mut bench = Bench::new(Messenger::default(), Config { seed, ..Config::default() });

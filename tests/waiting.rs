@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_util::future::join_all;
-use messenger::node::{Config, TimerId};
+use messenger::node::{Config, Deferred, TimerId};
 use messenger::service::{Cas, Kv, Lin, Lww, Seq, timestamp};
 use messenger::{Answer, Context, Duration, Policy, Request, RpcError, Workload};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ struct Patient {
     count: u64,
     ticks: u64,
     ticker: Option<TimerId>,
+    kept: Option<Deferred>,
     /// Counts the waiting handlers that were dropped or came to their end.
     gone: Rc<Cell<u32>>,
 }
@@ -66,6 +67,20 @@ impl Workload for Patient {
             "forget_to_answer" => {
                 let _later = cx.defer(request);
                 Ok(())
+            }
+            "wait_for_count" => cx.wait(request, async |node| {
+                while node.with(|this: &mut Self, _| this.count).await == 0 {}
+                Ok(Answer::new("wait_for_count_ok"))
+            }),
+            "count" => {
+                self.count += 1;
+                cx.reply(request, "count_ok").send()
+            }
+            "swap" => {
+                let later = cx.defer(request);
+                let other = self.kept.replace(later);
+                drop(other);
+                Err(RpcError::precondition_failed("of the second"))
             }
             "start_ticks" => {
                 self.ticker = Some(cx.every(Duration::from_millis(10), |this: &mut Self, cx| {
@@ -190,6 +205,32 @@ fn a_waiting_handler_that_panics_costs_its_client_error_13() {
         bench.pass_ms(100);
         assert_eq!(bench.bodies()[0]["type"], "sleep_ok", "and nothing else");
     }
+}
+
+#[test]
+fn a_handler_that_always_goes_on_does_not_keep_the_node_from_reading() {
+    let mut bench = bench();
+    bench.receive("c1", ask("wait_for_count"));
+    assert_eq!(bench.node.poll_timeout(), Some(bench.now), "it wants to go on at once");
+    bench.receive("c2", ask("count"));
+    let kinds: Vec<_> = bench.bodies().into_iter().map(|body| body["type"].clone()).collect();
+    assert_eq!(kinds, ["count_ok", "wait_for_count_ok"]);
+    assert!(bench.node.is_idle());
+}
+
+#[test]
+fn an_error_goes_to_the_client_whose_handler_failed() {
+    let mut bench = bench();
+    bench.receive("c1", ask("swap"));
+    assert!(bench.take().is_empty(), "its answer is kept for later");
+    bench.receive("c2", ask("swap"));
+    let sent = bench.take();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(
+        (&sent[0].1["dest"], &sent[0].1["body"]["code"]),
+        (&json!("c1"), &json!(13)),
+        "given up, and no more"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use thiserror::Error;
 
 use super::context::{Context, Core, Peer, RESERVED, write_field};
-use super::timers::Alarm;
+use super::timers::{Alarm, soon};
 use crate::rpc::pending::{self, CallKey, PeerId};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
@@ -162,7 +162,7 @@ impl<'m, W> Call<'m, W> {
     }
 
     /// Makes the call and cares for nothing that comes of it. Until its answer comes, or for two seconds, it
-    /// counts as pending.
+    /// counts as pending. It is tried once, whatever its policy.
     ///
     /// # Errors
     /// If the call was not sent.
@@ -187,7 +187,7 @@ impl<'m, W> Call<'m, W> {
 
         let deadline = core.now + policy.deadline;
         let wait = policy.wait.wait(0, &mut core.rng).min(policy.deadline);
-        let end = core.soon(wait);
+        let end = soon(core.now, wait);
         let key = core.pending.next_key(msg_id);
         core.pending.insert(pending::Call {
             peer,
@@ -213,7 +213,9 @@ pub fn forwarded(body: Value<'_>) -> Result<Vec<u8>, RpcError> {
     let mut is_typed = false;
     for (key, value) in body.as_object().into_iter().flatten() {
         let name = key.as_str().unwrap_or_default();
-        is_typed |= name == "type" && value.as_str().is_some();
+        if name == "type" {
+            is_typed = value.as_str().is_some();
+        }
         if !matches!(&*name, "msg_id" | "in_reply_to") {
             if !members.is_empty() {
                 members.push(b',');
@@ -283,7 +285,10 @@ impl<W> Core<W> {
         });
         let may_retry = error.as_ref().is_some_and(|error| call.policy.may_retry(error.code));
         let tries_again = may_retry && call.may_try_again(self.now);
-        self.judge(call.peer, !is_refusal);
+        let (peer, was_refused) = (call.peer, call.refusal.is_some());
+        if !(is_refusal && was_refused) {
+            self.judge(peer, !is_refusal);
+        }
         if tries_again {
             // The next attempt comes when the wait of this one is over.
             self.pending.get_mut(key)?.refusal = error;
@@ -307,8 +312,10 @@ impl<W> Core<W> {
         let now = self.now;
         let call = self.pending.get_mut(key)?;
         let (peer, was_refused) = (call.peer, call.refusal.is_some());
+        let is_forgotten = matches!(call.completion, Completion::Forget);
         let tries_again = (call.policy.may_retry_silence() || was_refused) && call.may_try_again(now);
-        if !was_refused {
+        // Whoever was asked to forget it may do so without an answer.
+        if !was_refused && !is_forgotten {
             self.judge(peer, false);
         }
         if !tries_again || !self.breaker_allows(peer) {
@@ -328,7 +335,7 @@ impl<W> Core<W> {
         let wait = call.policy.wait.wait(call.attempts(), &mut self.rng);
         let wait = wait.min(call.deadline - now);
         call.waits = call.waits + wait;
-        call.timer = self.wheel.insert(now + wait, Alarm::Attempt(key));
+        call.timer = self.wheel.insert(soon(now, wait), Alarm::Attempt(key));
         let line = self.sender.start(out, &self.peers[peer.0].name);
         line.extend_from_slice(&call.body);
         self.sender.end_message(out);

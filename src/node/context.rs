@@ -160,7 +160,7 @@ impl<'a, W> Context<'a, W> {
         match body.msg_id {
             None => message.leave = Leave::Nowhere,
             Some(_) if request.is_answered() => {
-                message.leave = Leave::Refused("a request is answered only once");
+                message.leave = Leave::Refused(ANSWERED_ONCE);
             }
             Some(msg_id) => {
                 message.in_reply_to.extend_from_slice(msg_id.as_str().as_bytes());
@@ -337,6 +337,9 @@ impl Message<'_> {
     }
 }
 
+/// Why an answer was refused.
+pub(super) const ANSWERED_ONCE: &str = "a request is answered only once";
+
 /// Why a field was refused.
 pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
 
@@ -441,15 +444,19 @@ impl<W> Core<W> {
         self.peer_ids.get(name).copied()
     }
 
-    /// When this much time has passed, and not in this turn: or a handler that starts itself again and again
-    /// would never let the node read.
-    pub(super) fn soon(&self, delay: Duration) -> Instant {
-        self.now + delay.max(Duration::from_micros(1))
-    }
-
     /// A deferred request that was dropped without an answer.
     pub(super) fn next_abandoned(&mut self) -> Option<ReturnAddress> {
         self.abandoned.borrow_mut().pop()
+    }
+
+    /// The deferred request from there, if it was dropped without an answer.
+    pub(super) fn take_abandoned(&mut self, origin: &Origin<'_>) -> Option<ReturnAddress> {
+        let mut dest = Vec::new();
+        origin.src.write_json(&mut dest);
+        let mut abandoned = self.abandoned.borrow_mut();
+        let msg_id = origin.msg_id.as_str().as_bytes();
+        let place = abandoned.iter().position(|from| from.dest[..] == dest && from.msg_id[..] == *msg_id)?;
+        Some(abandoned.swap_remove(place))
     }
 
     pub(super) fn take_buffer(&mut self) -> Vec<u8> {

@@ -91,6 +91,7 @@ impl<W: Workload> Node<W> {
     pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
         let Self { core, workload, .. } = self;
         core.now = now;
+        settle(core, workload, out);
         while out.len() < HIGH_WATER
             && let Some((due, alarm)) = core.wheel.pop_expired(now)
         {
@@ -113,6 +114,9 @@ impl<W: Workload> Node<W> {
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
+        if self.core.tasks.is_ready() {
+            return Some(self.core.now);
+        }
         self.core.wheel.next_deadline()
     }
 
@@ -183,7 +187,7 @@ fn handle_message<W: Workload>(
     };
     let kind = excerpt(request.kind());
     match request.origin() {
-        Some(_) if request.is_answered() => match core.next_abandoned() {
+        Some(origin) if request.is_answered() => match core.take_abandoned(&origin) {
             // It was put off, and dropped with whatever was to answer it.
             Some(address) => core.answer_error(out, &address, &error),
             None => error!("line {line}: {kind:?} had its answer when its handler failed: {error}"),
@@ -209,9 +213,16 @@ fn guard<W, T>(
     })
 }
 
-/// Lets the waiting handlers go on as far as they can, and answers the requests that were given up.
+/// Lets the waiting handlers go on, and answers the requests that were given up.
+///
+/// A handler that always has something more to do may not keep the node from reading: after some rounds the rest
+/// is due at once, which is what [`Node::poll_timeout`] says.
 fn settle<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer) {
-    while core.tasks.is_ready() {
+    const ROUNDS_MAX: u32 = 100;
+    for _ in 0..ROUNDS_MAX {
+        if !core.tasks.is_ready() {
+            break;
+        }
         while let Some(end) = core.tasks.poll() {
             match end {
                 Err(_) => core.sender.counters.panics += 1,

@@ -20,7 +20,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::call::{Call, CallError, Reply, forwarded};
-use super::context::{Context, Deferred, RESERVED, Request, write_field};
+use super::context::{ANSWERED_ONCE, Context, Deferred, RESERVED, Request, write_field};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::encode::{ToJson, WriteJson as _};
@@ -95,6 +95,9 @@ impl<W> fmt::Debug for Tasks<W> {
 impl<W: 'static> Context<'_, W> {
     /// Handles a request with straight code that may wait. What the code comes to is the answer.
     ///
+    /// It may await what its [`Handle`] offers, and combinations of that. Nobody wakes the node for anything else,
+    /// such as another thread.
+    ///
     /// ```
     /// # use messenger::{Answer, Context, Request, RpcError};
     /// # struct Relay;
@@ -108,7 +111,7 @@ impl<W: 'static> Context<'_, W> {
     /// ```
     ///
     /// # Errors
-    /// Code 11 if too many handlers wait already.
+    /// Code 11 if too many handlers wait already, and 13 if the request was answered before.
     pub fn wait<F>(
         &mut self,
         request: &Request<'_>,
@@ -121,6 +124,9 @@ impl<W: 'static> Context<'_, W> {
         if self.core.tasks.len() >= limit {
             let text = format!("{limit} handlers wait, which is the limit");
             return Err(RpcError::temporarily_unavailable(text));
+        }
+        if request.is_answered() {
+            return Err(RpcError::new(ErrorCode::CRASH, ANSWERED_ONCE));
         }
         let deferred = self.defer(request);
         let future = handler(Handle { commands: Rc::clone(&self.core.tasks.commands) });

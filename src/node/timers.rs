@@ -7,6 +7,12 @@ use crate::rpc::pending::CallKey;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerKey;
 
+/// When this much time has passed since `now`, and not in the same turn: or a handler that starts itself again and
+/// again would never let the node read.
+pub(super) fn soon(now: Instant, delay: Duration) -> Instant {
+    now + delay.max(Duration::from_micros(1))
+}
+
 /// What the wheel wakes up for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Alarm {
@@ -91,7 +97,7 @@ impl<W> Core<W> {
     ) -> TimerId {
         let id = TimerId { index: self.timers.vacant_key(), started: self.timers_started };
         self.timers_started += 1;
-        let alarm = self.wheel.insert(self.soon(delay), Alarm::Handler(id));
+        let alarm = self.wheel.insert(soon(self.now, delay), Alarm::Handler(id));
         self.timers.insert(HandlerTimer { id, alarm, period, callback: Some(callback) });
         id
     }

@@ -90,6 +90,8 @@ struct Reactor {
     /// the node waits for.
     give_up_at: Instant,
     drain_timeout: Duration,
+    /// For how many turns in a row timers were postponed.
+    turns_postponed: u32,
     started: Clock,
 }
 
@@ -140,6 +142,7 @@ impl Reactor {
             is_stopping: false,
             give_up_at: Instant::END,
             drain_timeout: options.drain_timeout,
+            turns_postponed: 0,
             started: Clock::now(),
         })
     }
@@ -147,7 +150,8 @@ impl Reactor {
     fn run<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
         let mut events = Events::with_capacity(8);
         loop {
-            self.wait(&mut events, node.poll_timeout())?;
+            let due = node.poll_timeout();
+            self.wait(&mut events, due)?;
             // One reading of the clock for the whole turn.
             let now = self.now();
             if self.may_take_more(now) {
@@ -155,7 +159,9 @@ impl Reactor {
                     self.read()?;
                 }
                 self.handle_lines(node, now);
-                node.handle_timeout(now, &mut self.out);
+                if !self.may_have_missed_answers(due, now) {
+                    node.handle_timeout(now, &mut self.out);
+                }
             }
             self.write()?;
             if self.is_done(node, now) {
@@ -179,9 +185,14 @@ impl Reactor {
         // The poll counts milliseconds, and rounds up.
         let timeout = (wake_at < Instant::END).then(|| wake_at - now);
         let timeout = timeout.map(std::time::Duration::from);
-        match self.poll.poll(events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            result => result?,
+        // A signal may have ended the wait before the poll could tell of anything: it is asked once more, or a
+        // node that was stopped and continued would take its timers for late and its answers for lost.
+        let mut timeout = timeout;
+        while let Err(error) = self.poll.poll(events, timeout) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+            timeout = Some(std::time::Duration::ZERO);
         }
         for event in events.iter() {
             match event.token() {
@@ -288,6 +299,18 @@ impl Reactor {
         Ok(())
     }
 
+    /// Whether the next timer is so late that the process was held up, and the answers that the timers wait for
+    /// may be among what was not read yet. Then they have to wait a little more.
+    fn may_have_missed_answers(&mut self, due: Option<Instant>, now: Instant) -> bool {
+        const LATE: Duration = Duration::from_millis(50);
+        const TURNS_MAX: u32 = 256;
+        let is_late = due.is_some_and(|due| due + LATE < now);
+        let has_more = self.lines_left || self.input == Input::Ready;
+        let postpones = is_late && has_more && self.turns_postponed < TURNS_MAX;
+        self.turns_postponed = if postpones { self.turns_postponed + 1 } else { 0 };
+        postpones
+    }
+
     /// Whether there is anything to do but to write.
     fn may_take_more(&self, now: Instant) -> bool {
         !self.choked && !self.is_stopping && now < self.give_up_at
@@ -298,7 +321,8 @@ impl Reactor {
         if self.is_stopping {
             return self.out.is_empty() || is_late;
         }
-        let is_over = self.input == Input::Ended && !self.lines_left;
+        // Set when the input has ended and was handled.
+        let is_over = self.give_up_at < Instant::END;
         is_over && self.out.is_empty() && (is_late || node.is_idle())
     }
 

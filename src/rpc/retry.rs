@@ -86,8 +86,14 @@ impl Policy {
 
     /// Several attempts of the same length, for a request that is idempotent.
     pub const fn repeat(attempts: u32, wait: Duration) -> Self {
-        let deadline = Duration::from_micros(wait.as_micros() * attempts as u64);
+        let deadline = Duration::from_micros(wait.as_micros().saturating_mul(attempts as u64));
         Self { attempts, wait: Backoff::constant(wait), deadline, retry: Retry::Indefinite }
+    }
+
+    /// Several attempts, each of which waits twice as long as the one before, up to `cap`, for a request that is
+    /// idempotent.
+    pub const fn backoff(attempts: u32, base: Duration, cap: Duration) -> Self {
+        Self { wait: Backoff::exponential(base, cap), ..Self::repeat(attempts, cap) }
     }
 
     /// Whether no answer is worth another attempt.

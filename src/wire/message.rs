@@ -242,8 +242,8 @@ impl<'a> Outline<'a> {
 
     /// Whether the line says that it answers something, rightly typed or not. Such a line is never
     /// answered itself.
-    pub const fn claims_to_be_a_reply(&self) -> bool {
-        self.in_reply_to.is_some()
+    pub fn claims_to_be_a_reply(&self) -> bool {
+        self.in_reply_to.is_some_and(|id| self.text.value(id).kind() != Kind::Null)
     }
 
     /// Whether the body has a `type`, rightly typed or not.

@@ -8,19 +8,27 @@ use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::json::{Line, Parser};
 use crate::wire::message::Outline;
-use crate::wire::value::Value;
+use crate::wire::value::{Kind, Value};
 
 /// How long `proxy` waits for its answer.
 const PROXY_WAIT: Duration = Duration::from_secs(1);
 
+/// Later than this no client waits for what a relay came to. A node that was held up for a while still makes all of
+/// its tries.
+const RELAY_DEADLINE: Duration = Duration::from_millis(4400);
+
 /// `relay` tries three times, half a second each.
-const RELAY: Policy = Policy { retry: Retry::Unanswered, ..Policy::repeat(3, Duration::from_millis(500)) };
+const RELAY: Policy = Policy {
+    retry: Retry::Unanswered,
+    deadline: RELAY_DEADLINE,
+    ..Policy::repeat(3, Duration::from_millis(500))
+};
 
 /// `backoff_relay` tries five times, and waits twice as long each time.
 const BACKOFF_RELAY: Policy = Policy {
     attempts: 5,
     wait: Backoff::exponential(Duration::from_millis(100), Duration::from_secs(2)),
-    deadline: Duration::from_millis(4400),
+    deadline: RELAY_DEADLINE,
     retry: Retry::Unanswered,
 };
 
@@ -131,8 +139,9 @@ fn compute_backoff(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Re
         Some(Duration::from_micros((seconds * 1e6).round() as u64))
     };
     let base = request.typed("base_delay", "a number of seconds, not negative", seconds)?;
-    let cap = match request.get("max_delay") {
-        None => Duration::MAX,
+    let cap = match request.get("max_delay").map(Value::kind) {
+        // A number of milliseconds that every reader of JSON can count.
+        None | Some(Kind::Null) => Duration::from_millis(1 << 52),
         Some(_) => request.typed("max_delay", "a number of seconds, not negative", seconds)?,
     };
     let backoff = Backoff::exponential(base, cap);
@@ -171,9 +180,19 @@ impl Messenger {
         let batch = Batch { answer, results: vec![None; values.len()], missing: values.len() };
         let batch = self.batches.insert(batch);
         let me = cx.id().to_owned();
-        for (place, value) in values.into_iter().enumerate() {
+        for (place, value) in values.iter().enumerate() {
             let call = cx.call(&me, "echo").field("echo", value).policy(Policy::once(BATCH_WAIT));
-            call.then(move |workload, outcome, cx| workload.take_echo(batch, place, &outcome, cx))?;
+            let made = call.then(move |workload, outcome, cx| workload.take_echo(batch, place, &outcome, cx));
+            if let Err(error) = made {
+                // Those that were made come back to a batch without anybody to answer.
+                let unmade = values.len() - place;
+                self.batches[batch].answer = None;
+                self.batches[batch].missing -= unmade;
+                if place == 0 {
+                    self.batches.remove(batch);
+                }
+                return Err(error.into());
+            }
         }
         Ok(())
     }

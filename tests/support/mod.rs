@@ -155,6 +155,8 @@ pub fn kill(pid: u32, signal: &str) {
         "KILL" => rustix::process::Signal::KILL,
         "TERM" => rustix::process::Signal::TERM,
         "INT" => rustix::process::Signal::INT,
+        "STOP" => rustix::process::Signal::STOP,
+        "CONT" => rustix::process::Signal::CONT,
         other => panic!("no signal {other}"),
     };
     rustix::process::kill_process(pid, signal).unwrap();

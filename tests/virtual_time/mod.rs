@@ -32,8 +32,12 @@ impl<W: Workload> Bench<W> {
 
     /// The node gets a message.
     pub fn receive(&mut self, src: &str, body: Value) {
-        let (line, mut memory) = (json!({"src": src, "dest": "n1", "body": body}).to_string(), Vec::new());
-        self.node.handle_line(self.now, Line::copied(line.as_bytes(), &mut memory), &mut self.out);
+        self.receive_line(&json!({"src": src, "dest": "n1", "body": body}).to_string());
+    }
+
+    /// The node gets a line.
+    pub fn receive_line(&mut self, line: &str) {
+        self.node.handle_line(self.now, Line::copied(line.as_bytes(), &mut Vec::new()), &mut self.out);
         self.note();
     }
 
