@@ -183,11 +183,9 @@ impl Reactor {
             Instant::END
         };
         // The poll counts milliseconds, and rounds up.
-        let timeout = (wake_at < Instant::END).then(|| wake_at - now);
-        let timeout = timeout.map(std::time::Duration::from);
+        let mut timeout = (wake_at < Instant::END).then(|| std::time::Duration::from(wake_at - now));
         // A signal may have ended the wait before the poll could tell of anything: it is asked once more, or a
         // node that was stopped and continued would take its timers for late and its answers for lost.
-        let mut timeout = timeout;
         while let Err(error) = self.poll.poll(events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);

@@ -26,10 +26,9 @@ const RELAY: Policy = Policy {
 
 /// `backoff_relay` tries five times, and waits twice as long each time.
 const BACKOFF_RELAY: Policy = Policy {
-    attempts: 5,
-    wait: Backoff::exponential(Duration::from_millis(100), Duration::from_secs(2)),
-    deadline: RELAY_DEADLINE,
     retry: Retry::Unanswered,
+    deadline: RELAY_DEADLINE,
+    ..Policy::backoff(5, Duration::from_millis(100), Duration::from_secs(2))
 };
 
 /// How long `batch_echo` waits for the last echo.
