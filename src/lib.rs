@@ -40,6 +40,7 @@
 //! - A request that was put off is answered in the end, or its client is told that it was given up.
 #![forbid(unsafe_code)]
 
+pub mod fault;
 pub mod node;
 pub mod observe;
 pub mod reactor;

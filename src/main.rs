@@ -1,10 +1,13 @@
 //! The `messenger` command.
 
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use log::{LevelFilter, warn};
+use messenger::fault::chaos::ChaosConfig;
+use messenger::fault::dedup::DedupConfig;
 use messenger::node::{Config, Node};
 use messenger::reactor::{self, Options};
 use messenger::time::Duration;
@@ -78,6 +81,22 @@ struct NodeArgs {
     /// Seed of the random numbers (jitter), to repeat a run [default: a random one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Answer a request that comes again with its first answer, out of the newest so many [without a number: 10000]
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true)]
+    dedup: Option<Option<usize>>,
+    /// Lose what the node sends, or send it twice or late, such as drop=0.1,duplicate=0.01,delay=5ms,reorder=5ms,
+    /// peer=n2,seed=7
+    #[arg(long, value_name = "FAULTS")]
+    chaos: Option<ChaosConfig>,
+    /// Write every message that comes or goes to this file, for `messenger trace`
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Remember so many of the newest messages, for `get_log`
+    #[arg(long, value_name = "COUNT", default_value_t = Config::default().trace_size)]
+    trace_size: usize,
+    /// Report counts and times on stderr this often while messages come; 0: only at the end and on SIGUSR1
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    stats_interval: Duration,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -115,9 +134,21 @@ fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         seed,
         max_pending: args.max_pending,
         answer_within: args.answer_within,
+        dedup: args.dedup.map(|entries| {
+            let default = DedupConfig::default();
+            DedupConfig { entries: entries.unwrap_or(default.entries), ..default }
+        }),
+        chaos: args.chaos.clone(),
+        trace_size: args.trace_size,
         ..Config::default()
     };
-    let options = Options { max_line: args.max_line, drain_timeout: args.drain_timeout };
+    let is_quiet = args.stats_interval == Duration::ZERO;
+    let options = Options {
+        max_line: args.max_line,
+        drain_timeout: args.drain_timeout,
+        stats_interval: if is_quiet { Duration::MAX } else { args.stats_interval },
+        trace: args.trace.clone(),
+    };
     match workload {
         Workload::Messenger => reactor::run(&mut Node::new(Messenger::default(), config), &options),
     }

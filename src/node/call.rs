@@ -6,9 +6,9 @@ use std::fmt;
 use smallvec::smallvec;
 use thiserror::Error;
 
-use super::context::{Context, Core, Peer, RESERVED, write_field};
+use super::context::{Context, Core, Peer, RESERVED, write_field, write_kind};
 use super::timers::{Alarm, soon};
-use crate::rpc::pending::{self, CallKey, PeerId};
+use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::encode::{ToJson, WriteJson as _};
@@ -111,7 +111,8 @@ pub struct Call<'m, W> {
 }
 
 impl<'m, W> Call<'m, W> {
-    pub(super) fn new(cx: &'m mut Context<'_, W>, peer: &str) -> Self {
+    /// A call of that type, whose body is still to be written.
+    pub(super) fn new(cx: &'m mut Context<'_, W>, peer: &str, kind: &str) -> Self {
         let Context { core, out } = cx;
         let id = core.peer(peer).ok_or_else(|| {
             RpcError::new(
@@ -119,18 +120,16 @@ impl<'m, W> Call<'m, W> {
                 format!("{peer:?} is neither of this cluster nor a service"),
             )
         });
-        let body = core.sender.start(out, peer).len();
+        let body = core.sender.start(out, peer, kind).len();
         Self { core, out, peer: id, policy: Policy::default(), body }
     }
 
     pub(super) fn typed(self, kind: &str) -> Self {
-        let line = self.out.line();
-        line.extend_from_slice(b"\"type\":");
-        kind.write_json(line);
+        write_kind(self.out.line(), kind);
         self
     }
 
-    /// Members of a body, written before.
+    /// Members of a body, its type among them, written before.
     pub(super) fn members(self, members: &[u8]) -> Self {
         self.out.line().extend_from_slice(members);
         self
@@ -177,9 +176,11 @@ impl<'m, W> Call<'m, W> {
             CallError::Unsent(error)
         })?;
         let msg_id = core.sender.next_msg_id();
-        let mut kept = Vec::new();
+        let (mut kept, mut kind_len) = (Vec::new(), 0);
         if policy.attempts > 1 {
             kept = core.take_buffer();
+            kept.extend_from_slice(core.sender.trace.sketched_kind());
+            kind_len = kept.len();
             kept.extend_from_slice(&out.line()[body..]);
         }
         core.sender.end_message(out);
@@ -193,10 +194,11 @@ impl<'m, W> Call<'m, W> {
             peer,
             policy,
             deadline,
-            msg_ids: smallvec![msg_id],
+            attempts: smallvec![Attempt { msg_id, sent: core.now }],
             waits: wait,
             timer: core.wheel.insert(end, Alarm::Attempt(key)),
             body: kept,
+            kind_len,
             refusal: None,
             completion: completion(),
         });
@@ -204,17 +206,18 @@ impl<'m, W> Call<'m, W> {
     }
 }
 
-/// The members of a body that is forwarded: all of its own in their order, but for those that the node writes.
+/// The type of a body that is forwarded, and its members: all of its own in their order, but for those that the
+/// node writes.
 ///
 /// # Errors
 /// Code 12 if it has no `type`, which every request needs.
-pub fn forwarded(body: Value<'_>) -> Result<Vec<u8>, RpcError> {
+pub fn forwarded(body: Value<'_>) -> Result<(Cow<'_, str>, Vec<u8>), RpcError> {
     let mut members = Vec::new();
-    let mut is_typed = false;
+    let mut kind = None;
     for (key, value) in body.as_object().into_iter().flatten() {
         let name = key.as_str().unwrap_or_default();
         if name == "type" {
-            is_typed = value.as_str().is_some();
+            kind = value.as_str();
         }
         if !matches!(&*name, "msg_id" | "in_reply_to") {
             if !members.is_empty() {
@@ -225,11 +228,8 @@ pub fn forwarded(body: Value<'_>) -> Result<Vec<u8>, RpcError> {
             value.write_json(&mut members);
         }
     }
-    if is_typed {
-        Ok(members)
-    } else {
-        Err(RpcError::malformed("type: expected a string in the body to forward"))
-    }
+    let error = || RpcError::malformed("type: expected a string in the body to forward");
+    Ok((kind.ok_or_else(error)?, members))
 }
 
 impl<W> Context<'_, W> {
@@ -239,7 +239,8 @@ impl<W> Context<'_, W> {
     /// # Errors
     /// Code 12 if it has no `type`, which every request needs.
     pub fn forward(&mut self, peer: &str, body: Value<'_>) -> Result<Call<'_, W>, RpcError> {
-        Ok(Call::new(self, peer).members(&forwarded(body)?))
+        let (kind, members) = forwarded(body)?;
+        Ok(Call::new(self, peer, &kind).members(&members))
     }
 }
 
@@ -268,9 +269,12 @@ impl<W> Core<W> {
         msg_id: Option<u64>,
         envelope: &Envelope<'_>,
     ) -> Option<(Completion<W>, Answered)> {
-        let found = msg_id.and_then(|msg_id| self.pending.find(msg_id));
-        let Some((key, call)) = found.filter(|(_, call)| *self.peers[call.peer.0].name == *envelope.src)
-        else {
+        let found = msg_id.and_then(|msg_id| {
+            let (key, call) = self.pending.find(msg_id)?;
+            let is_the_peer = *self.peers[call.peer.0].name == *envelope.src;
+            is_the_peer.then_some((key, call, call.sent(msg_id)?))
+        });
+        let Some((key, call, sent)) = found else {
             self.sender.counters.unmatched_replies += 1;
             log::debug!(
                 "line {}: nothing waits for this reply of {:?}: dropped",
@@ -286,6 +290,7 @@ impl<W> Core<W> {
         let may_retry = error.as_ref().is_some_and(|error| call.policy.may_retry(error.code));
         let tries_again = may_retry && call.may_try_again(self.now);
         let (peer, was_refused) = (call.peer, call.refusal.is_some());
+        self.metrics.round_trip(peer.0, self.now - sent);
         if !(is_refusal && was_refused) {
             self.judge(peer, !is_refusal);
         }
@@ -336,11 +341,13 @@ impl<W> Core<W> {
         let wait = wait.min(call.deadline - now);
         call.waits = call.waits + wait;
         call.timer = self.wheel.insert(soon(now, wait), Alarm::Attempt(key));
-        let line = self.sender.start(out, &self.peers[peer.0].name);
-        line.extend_from_slice(&call.body);
+        let (kind, members) = call.body.split_at(call.kind_len);
+        let kind = std::str::from_utf8(kind).unwrap_or_default();
+        let line = self.sender.start(out, &self.peers[peer.0].name, kind);
+        line.extend_from_slice(members);
         self.sender.end_message(out);
         self.sender.counters.retries += 1;
-        self.pending.add_attempt(key, msg_id);
+        self.pending.add_attempt(key, Attempt { msg_id, sent: now });
         None
     }
 

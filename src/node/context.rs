@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -12,7 +13,10 @@ use smallvec::SmallVec;
 use super::call::{Call, Completion};
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
-use crate::observe::metrics::Counters;
+use crate::fault::chaos::{Chaos, ChaosConfig};
+use crate::fault::dedup::{Dedup, DedupConfig, Seen};
+use crate::observe::metrics::{Counters, KindId, Metrics, Summary};
+use crate::observe::trace::{Entry, Trace};
 use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
 use crate::time::{Duration, Instant};
@@ -40,10 +44,16 @@ pub struct Config {
     pub answer_within: Duration,
     /// Whether, and when, to stop calling a peer that does not answer.
     pub breaker: Option<BreakerConfig>,
+    /// Whether to answer a request that comes again with its first answer, and how many of those to keep.
+    pub dedup: Option<DedupConfig>,
+    /// What happens to the messages that the node sends, from the start.
+    pub chaos: Option<ChaosConfig>,
+    /// How many of the newest messages to remember; at least one.
+    pub trace_size: usize,
 }
 
 impl Default for Config {
-    /// A million calls, 10,000 handlers, 4.5 seconds, no breaker, seed 0.
+    /// A million calls, 10,000 handlers, 4.5 seconds, 100 messages; no breaker, dedup or chaos; seed 0.
     fn default() -> Self {
         Self {
             seed: 0,
@@ -51,6 +61,9 @@ impl Default for Config {
             max_waiting: 10_000,
             answer_within: Duration::from_millis(4500),
             breaker: None,
+            dedup: None,
+            chaos: None,
+            trace_size: 100,
         }
     }
 }
@@ -59,12 +72,21 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Request<'a> {
     envelope: &'a Envelope<'a>,
-    answered: Cell<bool>,
+    answered: Cell<Answered>,
+}
+
+/// Whether a request has its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    No,
+    Now,
+    /// It was put off.
+    Later,
 }
 
 impl<'a> Request<'a> {
     pub(super) const fn new(envelope: &'a Envelope<'a>) -> Self {
-        Self { envelope, answered: Cell::new(false) }
+        Self { envelope, answered: Cell::new(Answered::No) }
     }
 
     /// Who sent it.
@@ -79,7 +101,12 @@ impl<'a> Request<'a> {
 
     /// Whether it was answered, or is to be answered later.
     pub const fn is_answered(&self) -> bool {
-        self.answered.get()
+        !matches!(self.answered.get(), Answered::No)
+    }
+
+    /// Whether it was answered in this turn.
+    pub(super) fn is_answered_now(&self) -> bool {
+        self.answered.get() == Answered::Now
     }
 
     /// Whom to answer; `None` if the request has no `msg_id` and wants no answer.
@@ -123,14 +150,23 @@ pub(super) type Abandoned = Rc<RefCell<Vec<ReturnAddress>>>;
 /// A `msg_id` as its sender wrote it.
 type MsgIdText = SmallVec<[u8; 16]>;
 
-/// Whom to answer, in the text of a message.
+/// Whom to answer, and what for.
 #[derive(Debug)]
 pub(super) struct ReturnAddress {
-    /// The client's name in quotes.
     dest: SmallVec<[u8; 16]>,
     msg_id: MsgIdText,
+    /// The request's type.
+    kind: KindId,
+    /// When the request came.
+    arrived: Instant,
     /// When an answer would come too late.
     until: Instant,
+}
+
+impl ReturnAddress {
+    fn dest(&self) -> &str {
+        std::str::from_utf8(&self.dest).expect("it is a copy of a string")
+    }
 }
 
 impl Drop for Deferred {
@@ -173,20 +209,18 @@ impl<'a, W> Context<'a, W> {
     /// Puts the answer to a request off.
     pub fn defer(&mut self, request: &Request<'_>) -> Deferred {
         let abandoned = Rc::clone(&self.core.abandoned);
-        let origin = if request.answered.replace(true) { None } else { request.origin() };
+        let origin = if request.is_answered() { None } else { request.origin() };
+        request.answered.set(Answered::Later);
         let address = origin.map(|Origin { src, msg_id, .. }| {
-            let mut dest = self.core.take_buffer();
-            src.write_json(&mut dest);
             let is_patient = self.core.peer(src).is_some();
-            let until =
-                if is_patient { Instant::END } else { self.core.now + self.core.config.answer_within };
-            let address = ReturnAddress {
-                dest: SmallVec::from_slice(&dest),
+            let now = self.core.now;
+            ReturnAddress {
+                dest: SmallVec::from_slice(src.as_bytes()),
                 msg_id: MsgIdText::from_slice(msg_id.as_str().as_bytes()),
-                until,
-            };
-            self.core.give_buffer(dest);
-            address
+                kind: self.core.metrics.kind(request.kind()),
+                arrived: now,
+                until: if is_patient { Instant::END } else { now + self.core.config.answer_within },
+            }
         });
         Deferred { address, abandoned }
     }
@@ -220,7 +254,7 @@ impl<'a, W> Context<'a, W> {
 
     /// Starts a call to another node, or to one of Maelstrom's services: add fields, then say how to go on.
     pub fn call<'m>(&'m mut self, peer: &str, kind: &str) -> Call<'m, W> {
-        Call::new(self, peer).typed(kind)
+        Call::new(self, peer, kind).typed(kind)
     }
 
     /// How many calls wait for their answers.
@@ -249,6 +283,28 @@ impl<'a, W> Context<'a, W> {
     /// When the bytes of this turn arrived.
     pub const fn now(&self) -> Instant {
         self.core.now
+    }
+
+    /// How long ago the bytes of this turn arrived, by the shell's clock. In virtual time a turn takes none.
+    pub fn elapsed(&self) -> Duration {
+        self.core.read_clock() - self.core.now
+    }
+
+    /// The newest messages, at most `count` of them, the oldest first: see [`Config::trace_size`].
+    pub fn trace(&self, count: usize) -> Vec<Entry> {
+        self.core.sender.trace.newest(count)
+    }
+
+    /// How many requests were answered since `init`, this moment's included, and how long that took.
+    pub fn summary(&mut self) -> Summary {
+        let now = self.core.read_clock();
+        self.core.metrics.end_turn(now);
+        self.core.metrics.summary(now)
+    }
+
+    /// What happens to the messages that this node sends.
+    pub const fn chaos(&mut self) -> &mut Chaos {
+        &mut self.core.chaos
     }
 
     /// Random numbers from the node's seed.
@@ -288,7 +344,7 @@ pub struct Message<'m> {
     /// Empty in what is no answer.
     in_reply_to: MsgIdText,
     /// To be set when an answer was sent.
-    answers: Option<&'m Cell<bool>>,
+    answers: Option<&'m Cell<Answered>>,
     leave: Leave,
 }
 
@@ -325,10 +381,11 @@ impl Message<'_> {
             Leave::Out => {}
         }
         if let Some(answered) = self.answers {
-            answered.set(true);
+            answered.set(Answered::Now);
         }
-        let line = self.out.line();
         if !self.in_reply_to.is_empty() {
+            self.sender.keep_answer(self.out, &self.in_reply_to);
+            let line = self.out.line();
             line.extend_from_slice(b",\"in_reply_to\":");
             line.extend_from_slice(&self.in_reply_to);
         }
@@ -388,6 +445,10 @@ pub(super) struct Core<W> {
     pub(super) rng: Rng,
     pub(super) cluster: Option<Cluster>,
     pub(super) sender: Sender,
+    pub(super) metrics: Metrics,
+    pub(super) chaos: Chaos,
+    /// The shell's clock, for those who measure. Everything else goes by `now`.
+    pub(super) clock: Option<Clock>,
     /// Whom this node may call: its cluster and the services. Nobody else exists for Maelstrom.
     pub(super) peers: Vec<Peer>,
     peer_ids: HashMap<Box<str>, PeerId>,
@@ -399,6 +460,15 @@ pub(super) struct Core<W> {
     pub(super) abandoned: Abandoned,
     /// Memory that was used and will be again.
     buffers: Vec<Vec<u8>>,
+}
+
+/// Says what time it is.
+pub(super) struct Clock(pub(super) Box<dyn Fn() -> Instant>);
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&(self.0)()).finish()
+    }
 }
 
 /// Somebody to call.
@@ -414,7 +484,10 @@ impl<W> Core<W> {
             now: Instant::START,
             rng: Rng::with_seed(config.seed),
             cluster: None,
-            sender: Sender::default(),
+            sender: Sender::new(&config),
+            metrics: Metrics::new(),
+            chaos: Chaos::new(config.chaos.clone()),
+            clock: None,
             peers: Vec::new(),
             peer_ids: HashMap::new(),
             pending: Pending::new(config.max_pending),
@@ -428,8 +501,30 @@ impl<W> Core<W> {
         }
     }
 
+    /// A turn begins.
+    #[inline]
+    pub(super) fn start_turn(&mut self, now: Instant) {
+        self.now = now;
+        self.sender.now = now;
+        self.metrics.start_turn(now);
+    }
+
+    /// Notes a message that came.
+    #[inline]
+    pub(super) fn note_received(&mut self, envelope: &Envelope<'_>, line: &str) {
+        let Envelope { src, dest, body } = envelope;
+        if !self.sender.trace.received(self.now, src, dest, &body.kind, line) {
+            self.sender.counters.trace_dropped += 1;
+        }
+    }
+
+    pub(super) fn read_clock(&self) -> Instant {
+        self.clock.as_ref().map_or(self.now, |Clock(read)| read())
+    }
+
     fn identify(&mut self, cluster: Cluster) {
         self.sender.identify(&cluster.id);
+        self.metrics.restart(self.now);
         let nodes = cluster.nodes.iter().map(String::as_str);
         for name in nodes.chain(SERVICES).chain([&*cluster.id]) {
             if !self.peer_ids.contains_key(name) {
@@ -451,11 +546,9 @@ impl<W> Core<W> {
 
     /// The deferred request from there, if it was dropped without an answer.
     pub(super) fn take_abandoned(&mut self, origin: &Origin<'_>) -> Option<ReturnAddress> {
-        let mut dest = Vec::new();
-        origin.src.write_json(&mut dest);
         let mut abandoned = self.abandoned.borrow_mut();
-        let msg_id = origin.msg_id.as_str().as_bytes();
-        let place = abandoned.iter().position(|from| from.dest[..] == dest && from.msg_id[..] == *msg_id)?;
+        let (src, msg_id) = (origin.src.as_bytes(), origin.msg_id.as_str().as_bytes());
+        let place = abandoned.iter().position(|from| from.dest[..] == *src && from.msg_id[..] == *msg_id)?;
         Some(abandoned.swap_remove(place))
     }
 
@@ -484,7 +577,36 @@ impl<W> Core<W> {
             self.sender.counters.late_answers += 1;
             return self.sender.nothing(out);
         }
-        self.sender.answer(out, address, kind)
+        self.metrics.answered_late(address.kind, address.arrived);
+        let mut message = self.sender.message(out, "", address.dest(), kind);
+        message.in_reply_to = address.msg_id.clone();
+        message
+    }
+
+    /// Answers a request that came again with its first answer, or not at all if that is still to come.
+    /// `false` if it is new.
+    pub(super) fn answer_again(&mut self, origin: &Origin<'_>, out: &mut OutBuffer) -> bool {
+        let Sender { dedup: Some(dedup), counters, head, .. } = &mut self.sender else { return false };
+        match dedup.see(origin.src, origin.msg_id.as_str()) {
+            Seen::Never => return false,
+            Seen::Unanswered => counters.duplicates_dropped += 1,
+            Seen::Answered(members) => {
+                counters.duplicates_answered += 1;
+                let line = out.start_line();
+                line.extend_from_slice(head);
+                origin.src.write_json(line);
+                line.extend_from_slice(BODY);
+                line.extend_from_slice(members);
+                line.extend_from_slice(b",\"in_reply_to\":");
+                origin.msg_id.write_json(line);
+                // An answer begins with its type.
+                let kind = members[b"\"type\":\"".len()..].split(|&byte| byte == b'"').next();
+                let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok()).unwrap_or_default();
+                self.sender.trace.sketch(&self.sender.id, origin.src, kind);
+                self.sender.end_message(out);
+            }
+        }
+        true
     }
 
     pub(super) fn answer_error(&mut self, out: &mut OutBuffer, address: &ReturnAddress, error: &RpcError) {
@@ -499,17 +621,44 @@ impl Message<'_> {
     }
 }
 
-/// Writes the beginnings and the ends of messages, numbers them, and counts what happens to them.
-#[derive(Debug, Default)]
+/// Writes the beginnings and the ends of messages, numbers them, and notes what happens to them.
+#[derive(Debug)]
 pub(super) struct Sender {
+    pub(super) now: Instant,
     pub(super) counters: Counters,
+    pub(super) trace: Trace,
+    dedup: Option<Dedup>,
+    /// With dedup, whom the message that is being written is for.
+    answering: String,
+    /// Where the members of its body begin in the line.
+    body: usize,
+    /// This node's id; empty before `init`.
+    id: String,
     /// `{"src":"n1","dest":`, how every message of this node begins. Empty before `init`.
     head: Vec<u8>,
     next_msg_id: u64,
 }
 
+/// What comes between the receiver and the members of the body.
+const BODY: &[u8] = b",\"body\":{";
+
 impl Sender {
+    fn new(config: &Config) -> Self {
+        Self {
+            now: Instant::START,
+            counters: Counters::default(),
+            trace: Trace::new(config.trace_size),
+            dedup: config.dedup.map(Dedup::new),
+            answering: String::new(),
+            body: 0,
+            id: String::new(),
+            head: Vec::new(),
+            next_msg_id: 0,
+        }
+    }
+
     fn identify(&mut self, id: &str) {
+        id.clone_into(&mut self.id);
         write_src(&mut self.head, id);
         // What was refused before counts for nothing: `init_ok` has the number 0.
         self.next_msg_id = 0;
@@ -529,22 +678,22 @@ impl Sender {
         kind: &str,
     ) -> Message<'m> {
         let line = out.start_line();
-        if self.head.is_empty() {
+        let src = if self.head.is_empty() {
             write_src(line, nameless_src);
+            nameless_src
         } else {
             line.extend_from_slice(&self.head);
-        }
+            &self.id
+        };
+        self.trace.sketch(src, dest, kind);
         dest.write_json(line);
+        line.extend_from_slice(BODY);
+        if self.dedup.is_some() {
+            dest.clone_into(&mut self.answering);
+            self.body = line.len();
+        }
         write_kind(line, kind);
         Message { sender: self, out, in_reply_to: MsgIdText::new(), answers: None, leave: Leave::Out }
-    }
-
-    fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, address: &ReturnAddress, kind: &str) -> Message<'m> {
-        let line = out.start_line();
-        line.extend_from_slice(&self.head);
-        line.extend_from_slice(&address.dest);
-        write_kind(line, kind);
-        Message { sender: self, out, in_reply_to: address.msg_id.clone(), answers: None, leave: Leave::Out }
     }
 
     /// A message that nobody gets.
@@ -553,13 +702,22 @@ impl Sender {
         Message { sender: self, out, in_reply_to: MsgIdText::new(), answers: None, leave: Leave::Nowhere }
     }
 
-    /// Starts a message to `dest` and leaves its body to be written: the members of an object.
-    pub(super) fn start<'o>(&self, out: &'o mut OutBuffer, dest: &str) -> &'o mut Vec<u8> {
+    /// Starts a message of this type to `dest` and leaves its body to be written: the members of an object.
+    pub(super) fn start<'o>(&mut self, out: &'o mut OutBuffer, dest: &str, kind: &str) -> &'o mut Vec<u8> {
+        self.trace.sketch(&self.id, dest, kind);
         let line = out.start_line();
         line.extend_from_slice(&self.head);
         dest.write_json(line);
-        line.extend_from_slice(b",\"body\":{");
+        line.extend_from_slice(BODY);
         line
+    }
+
+    /// Keeps the answer that is being written, for requests that come again.
+    #[inline]
+    fn keep_answer(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
+        if let (Some(dedup), Ok(msg_id)) = (&mut self.dedup, std::str::from_utf8(in_reply_to)) {
+            dedup.answered(&self.answering, msg_id, &out.line()[self.body..]);
+        }
     }
 
     /// Numbers the message that is being written, and sends it.
@@ -568,7 +726,10 @@ impl Sender {
         line.extend_from_slice(b",\"msg_id\":");
         self.next_msg_id.write_json(line);
         line.extend_from_slice(b"}}");
-        out.end_line();
+        let line = out.end_line();
+        if !self.trace.sent(self.now, line) {
+            self.counters.trace_dropped += 1;
+        }
         self.next_msg_id += 1;
         self.counters.sent += 1;
     }
@@ -580,7 +741,7 @@ fn write_src(line: &mut Vec<u8>, src: &str) {
     line.extend_from_slice(b",\"dest\":");
 }
 
-fn write_kind(line: &mut Vec<u8>, kind: &str) {
-    line.extend_from_slice(b",\"body\":{\"type\":");
+pub(super) fn write_kind(line: &mut Vec<u8>, kind: &str) {
+    line.extend_from_slice(b"\"type\":");
     kind.write_json(line);
 }

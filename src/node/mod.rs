@@ -16,10 +16,11 @@ use log::{error, warn};
 
 pub use self::call::{Call, CallError, Outcome, Reply};
 pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
-use self::context::{Core, Origin};
+use self::context::{Clock, Core, Origin};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
+use crate::fault::chaos::ChaosStats;
 use crate::observe::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::error::{ErrorCode, RpcError};
@@ -49,33 +50,47 @@ pub struct Node<W> {
     parser: Parser,
     core: Core<W>,
     workload: W,
+    /// What is said before chaos has its way with it.
+    before_chaos: OutBuffer,
 }
 
 impl<W: Workload> Node<W> {
     /// A node that waits for its `init`.
     pub fn new(workload: W, config: Config) -> Self {
-        Self { parser: Parser::new(), core: Core::new(config), workload }
+        let core = Core::new(config);
+        Self { parser: Parser::new(), core, workload, before_chaos: OutBuffer::new() }
+    }
+
+    /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
+    /// [`Instant::START`] in microseconds. Without one, time stands still during a turn.
+    pub fn set_clock(&mut self, start_unix_us: u64, read: impl Fn() -> Instant + 'static) {
+        self.core.clock = Some(Clock(Box::new(read)));
+        self.core.sender.trace.set_start(start_unix_us);
     }
 
     /// Handles one line of input at the time `now`. What there is to say goes to `out`.
     ///
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { parser, core, workload } = self;
-        core.now = now;
-        core.sender.counters.lines += 1;
-        let number = core.sender.counters.lines;
-        let mut outline = Outline::default();
-        if let Err(error) = outline.read(parser, line) {
-            core.sender.counters.not_json += 1;
-            return warn!("line {number}: not JSON: {error}");
-        }
-        // By reference, here as well: an envelope that was just written is not moved.
-        match &outline.check() {
-            Ok(envelope) => handle_message(core, workload, envelope, out),
-            Err(error) => refuse(core, &outline, error, out),
-        }
-        settle(core, workload, out);
+        self.core.start_turn(now);
+        self.through_chaos(out, |parser, core, workload, out| {
+            core.sender.counters.lines += 1;
+            let number = core.sender.counters.lines;
+            let mut outline = Outline::default();
+            if let Err(error) = outline.read(parser, line) {
+                core.sender.counters.not_json += 1;
+                return warn!("line {number}: not JSON: {error}");
+            }
+            // By reference, here as well: an envelope that was just written is not moved.
+            match &outline.check() {
+                Ok(envelope) => {
+                    core.note_received(envelope, outline.line());
+                    handle_message(core, workload, envelope, out);
+                }
+                Err(error) => refuse(core, &outline, error, out),
+            }
+            settle(core, workload, out);
+        });
     }
 
     /// Says that a line of `length` bytes was too long and was skipped.
@@ -89,27 +104,52 @@ impl<W: Workload> Node<W> {
     /// Does what is due at the time `now`, as long as the output is below its mark; what is left is due again
     /// at once.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
-        let Self { core, workload, .. } = self;
-        core.now = now;
-        settle(core, workload, out);
-        while out.len() < HIGH_WATER
-            && let Some((due, alarm)) = core.wheel.pop_expired(now)
-        {
-            match alarm {
-                Alarm::Attempt(key) => {
-                    if let Some((completion, error)) = core.handle_attempt_over(key, out) {
-                        let _ = guard(core, out, |cx| completion.complete(workload, Err(error), cx));
-                    }
-                }
-                Alarm::Handler(id) => {
-                    if let Some(mut callback) = core.handle_timer_due(id, due) {
-                        let _ = guard(core, out, |cx| callback(workload, cx));
-                        core.keep_callback(id, callback);
-                    }
-                }
-            }
+        self.core.start_turn(now);
+        self.core.chaos.release(now, out);
+        self.through_chaos(out, |_, core, workload, out| {
             settle(core, workload, out);
+            while out.len() < HIGH_WATER
+                && let Some((due, alarm)) = core.wheel.pop_expired(now)
+            {
+                match alarm {
+                    Alarm::Attempt(key) => {
+                        if let Some((completion, error)) = core.handle_attempt_over(key, out) {
+                            let _ = guard(core, out, |cx| completion.complete(workload, Err(error), cx));
+                        }
+                    }
+                    Alarm::Handler(id) => {
+                        if let Some(mut callback) = core.handle_timer_due(id, due) {
+                            let _ = guard(core, out, |cx| callback(workload, cx));
+                            core.keep_callback(id, callback);
+                        }
+                    }
+                }
+                settle(core, workload, out);
+            }
+        });
+    }
+
+    /// Lets the node act, and while chaos is on its messages go through that. The messages of the turn that
+    /// switches it on are not touched.
+    fn through_chaos(
+        &mut self,
+        out: &mut OutBuffer,
+        act: impl FnOnce(&mut Parser, &mut Core<W>, &mut W, &mut OutBuffer),
+    ) {
+        let Self { parser, core, workload, before_chaos } = self;
+        if !core.chaos.is_on() {
+            return act(parser, core, workload, out);
         }
+        act(parser, core, workload, before_chaos);
+        core.chaos.pass(core.now, before_chaos, out);
+        let ChaosStats { dropped, duplicated, .. } = core.chaos.stats();
+        core.sender.counters.chaos_dropped = dropped;
+        core.sender.counters.chaos_duplicated = duplicated;
+    }
+
+    /// Says that what the node said in this turn is written, now. It is what its service times end with.
+    pub fn handle_written(&mut self, now: Instant) {
+        self.core.metrics.end_turn(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
@@ -117,18 +157,39 @@ impl<W: Workload> Node<W> {
         if self.core.tasks.is_ready() {
             return Some(self.core.now);
         }
-        self.core.wheel.next_deadline()
+        [self.core.wheel.next_deadline(), self.core.chaos.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Whether nothing waits: no call for its answer, no handler, no timer that fires once.
     pub fn is_idle(&self) -> bool {
         let core = &self.core;
-        core.pending.is_empty() && core.tasks.len() == 0 && !core.has_timer_that_ends()
+        let waits = !core.pending.is_empty() || core.tasks.len() > 0 || core.has_timer_that_ends();
+        !waits && core.chaos.poll_timeout().is_none()
     }
 
     /// What was counted so far.
     pub const fn counters(&self) -> &Counters {
         &self.core.sender.counters
+    }
+
+    /// What was counted and measured so far, as one JSON object: see [`observe::metrics`](crate::observe::metrics).
+    pub fn report(&mut self, now: Instant) -> String {
+        let core = &mut self.core;
+        let id = core.cluster.as_ref().map_or("", Cluster::id);
+        let peers = core.peers.iter().map(|peer| &*peer.name);
+        core.metrics.report(id, now, &core.sender.counters, peers)
+    }
+
+    /// Lets every message from now on become a line of JSON, to be taken out of
+    /// [`trace_lines`](Self::trace_lines).
+    pub fn start_trace(&mut self) {
+        self.core.sender.trace.start_lines();
+    }
+
+    /// The lines of the trace since somebody took them: see [`observe::trace`](crate::observe::trace). There are
+    /// none unless it was [started](Self::start_trace).
+    pub fn trace_lines(&mut self) -> Option<&mut Vec<u8>> {
+        self.core.sender.trace.lines_mut()
     }
 
     /// How many calls wait for their answers.
@@ -173,7 +234,16 @@ fn handle_message<W: Workload>(
     let request = Request::new(envelope);
     let outcome = guard(core, out, |cx| match (request.kind(), cx.is_initialised()) {
         ("init", _) => handle_init(workload, &request, cx),
-        (_, true) => workload.on_request(&request, cx),
+        (_, true) => match request.origin() {
+            Some(origin) if cx.core.answer_again(&origin, cx.out) => Ok(()),
+            _ => {
+                let outcome = workload.on_request(&request, cx);
+                if request.is_answered_now() {
+                    cx.core.metrics.answered(request.kind());
+                }
+                outcome
+            }
+        },
         (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
     });
     let Some(error) = outcome.map_or_else(
@@ -192,7 +262,10 @@ fn handle_message<W: Workload>(
             Some(address) => core.answer_error(out, &address, &error),
             None => error!("line {line}: {kind:?} had its answer when its handler failed: {error}"),
         },
-        Some(origin) => core.send_error(&origin, &error, out),
+        Some(origin) => {
+            core.metrics.answered(request.kind());
+            core.send_error(&origin, &error, out);
+        }
         None => warn!("line {line}: {kind:?} has no msg_id, so nobody hears of {error}"),
     }
 }

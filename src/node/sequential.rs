@@ -158,16 +158,16 @@ impl<W: 'static> Handle<W> {
     pub fn call(&self, peer: &str, kind: &str) -> WaitingCall<W> {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
-        self.call_with(peer, Ok(members))
+        self.call_with(peer, Ok((kind.to_owned(), members)))
     }
 
     /// Calls another node with a body that is forwarded: see [`Context::forward`].
     pub fn forward(&self, peer: &str, body: Value<'_>) -> WaitingCall<W> {
-        self.call_with(peer, forwarded(body))
+        self.call_with(peer, forwarded(body).map(|(kind, members)| (kind.into_owned(), members)))
     }
 
-    fn call_with(&self, peer: &str, members: Result<Vec<u8>, RpcError>) -> WaitingCall<W> {
-        WaitingCall { node: self.clone(), peer: peer.to_owned(), members, policy: Policy::default() }
+    fn call_with(&self, peer: &str, body: Result<(String, Vec<u8>), RpcError>) -> WaitingCall<W> {
+        WaitingCall { node: self.clone(), peer: peer.to_owned(), body, policy: Policy::default() }
     }
 
     /// Waits this long. Never less.
@@ -195,15 +195,16 @@ impl<W: 'static> Handle<W> {
 pub struct WaitingCall<W> {
     node: Handle<W>,
     peer: String,
-    members: Result<Vec<u8>, RpcError>,
+    /// Its type, and its members.
+    body: Result<(String, Vec<u8>), RpcError>,
     policy: Policy,
 }
 
 impl<W: 'static> WaitingCall<W> {
     /// Adds a field to the body. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        if self.members.as_mut().is_ok_and(|members| !write_field(members, name, value)) {
-            self.members = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+        if self.body.as_mut().is_ok_and(|(_, members)| !write_field(members, name, value)) {
+            self.body = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
         }
         self
     }
@@ -220,12 +221,12 @@ impl<W: 'static> IntoFuture for WaitingCall<W> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output>>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { node, peer, members, policy } = self;
+        let Self { node, peer, body, policy } = self;
         Box::pin(async move {
-            let members = members.map_err(CallError::Unsent)?;
+            let (kind, members) = body.map_err(CallError::Unsent)?;
             let (filler, slot) = slot();
             let made = node.with(move |_, cx| {
-                let call = Call::new(cx, &peer).members(&members).policy(policy);
+                let call = Call::new(cx, &peer, &kind).members(&members).policy(policy);
                 call.then(move |_, outcome, _| filler.fill(outcome.map(|reply| OwnedReply::new(&reply))))
             });
             made.await?;

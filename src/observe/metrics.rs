@@ -1,62 +1,415 @@
-//! What a node counts.
+//! What a node counts, and how long things take.
 
 use std::fmt;
 
-/// How often each thing happened since the node started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Lines read, good or bad.
-    pub lines: u64,
-    /// Messages sent.
-    pub sent: u64,
-    /// Lines that are not JSON, or no object.
-    pub not_json: u64,
-    /// Lines that are JSON and no message.
-    pub malformed: u64,
-    /// Lines beyond the limit, skipped.
-    pub too_long: u64,
-    /// Messages for somebody else, not handled.
-    pub misaddressed: u64,
-    /// Replies that nothing waits for, dropped.
-    pub unmatched_replies: u64,
-    /// Requests answered with an error.
-    pub errors: u64,
-    /// Calls to other nodes.
-    pub calls: u64,
-    /// Attempts beyond the first of a call.
-    pub retries: u64,
-    /// Calls whose time was up without an answer.
-    pub reaped: u64,
-    /// Calls that were not made, for want of room or because the peer's breaker was open.
-    pub calls_refused: u64,
-    /// Answers to clients that had given up, dropped.
-    pub late_answers: u64,
-    /// Handlers that panicked.
-    pub panics: u64,
+use hdrhistogram::Histogram;
+
+use super::ON;
+use crate::time::{Duration, Instant};
+use crate::wire::encode::WriteJson;
+use crate::wire::value::excerpt;
+
+/// The longest time that a histogram tells apart, in microseconds: a minute. What takes longer counts as that, and
+/// is counted apart.
+const LONGEST_US: u64 = 60_000_000;
+
+/// So many types of requests have a histogram each. The rest share one.
+const TYPES_MAX: usize = 64;
+
+/// Types with longer names share that histogram too.
+const NAME_MAX: usize = 128;
+
+/// A report is not longer than this. A pipe takes so much in one piece, or nothing: pipe(7).
+const REPORT_MAX: usize = 4000;
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident: $what:literal,)*) => {
+        /// How often each thing happened since the node started.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            /// Lines read, good or bad.
+            pub lines: u64,
+            /// Messages sent.
+            pub sent: u64,
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// What there is beyond `lines` and `sent`: its name, how often, and what it means.
+            fn others(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
+                [$((stringify!($name), self.$name, $what)),*].into_iter()
+            }
+        }
+    };
 }
 
-/// `648 lines in, 648 messages out`, and after it whatever went wrong.
+counters! {
+    /// Lines that are not JSON, or no object.
+    not_json: "not JSON",
+    /// Lines that are JSON and no message.
+    malformed: "malformed",
+    /// Lines beyond the limit, skipped.
+    too_long: "too long",
+    /// Messages for somebody else, not handled.
+    misaddressed: "for another node",
+    /// Replies that nothing waits for, dropped.
+    unmatched_replies: "replies that nothing waited for",
+    /// Requests answered with an error.
+    errors: "answered with an error",
+    /// Handlers that panicked.
+    panics: "handlers panicked",
+    /// Calls to other nodes.
+    calls: "calls",
+    /// Attempts beyond the first of a call.
+    retries: "retries",
+    /// Calls whose time was up without an answer.
+    reaped: "calls reaped",
+    /// Calls that were not made, for want of room or because the peer's breaker was open.
+    calls_refused: "calls refused",
+    /// Answers to clients that had given up, dropped.
+    late_answers: "answers too late",
+    /// Requests that came again and got their first answer again.
+    duplicates_answered: "duplicates answered from the cache",
+    /// Requests that came again before their first answer, or whose answer was not kept; dropped.
+    duplicates_dropped: "duplicates dropped",
+    /// Messages that chaos dropped.
+    chaos_dropped: "dropped by chaos",
+    /// Messages that chaos sent twice.
+    chaos_duplicated: "duplicated by chaos",
+    /// Messages that did not fit into the trace file's buffer.
+    trace_dropped: "missing from the trace",
+}
+
+/// `648 lines in, 648 messages out`, and after it whatever else happened.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} lines in, {} messages out", self.lines, self.sent)?;
-        for (count, what) in [
-            (self.not_json, "not JSON"),
-            (self.malformed, "malformed"),
-            (self.too_long, "too long"),
-            (self.misaddressed, "for another node"),
-            (self.unmatched_replies, "replies that nothing waited for"),
-            (self.errors, "answered with an error"),
-            (self.panics, "handlers panicked"),
-            (self.calls, "calls"),
-            (self.retries, "retries"),
-            (self.reaped, "calls reaped"),
-            (self.calls_refused, "calls refused"),
-            (self.late_answers, "answers too late"),
-        ] {
-            if count > 0 {
-                write!(f, ", {count} {what}")?;
-            }
+        for (_, count, what) in self.others().filter(|&(_, count, _)| count > 0) {
+            write!(f, ", {count} {what}")?;
         }
         Ok(())
+    }
+}
+
+/// How long requests and calls take. Nothing is allocated per message.
+///
+/// What a node sees of a request is its service time: from the arrival of its bytes to the end of the write that
+/// takes its answer away. How long it waited in the pipe before that, no node can know.
+#[derive(Debug)]
+pub struct Metrics {
+    /// The turn that is measured: when its bytes arrived.
+    turn: Instant,
+    /// When the measuring began.
+    since: Instant,
+    all: Times,
+    kinds: Vec<Kind>,
+    /// The kind of the last request. The next one is often the same.
+    latest: usize,
+    /// The kinds of the requests that were answered in this turn.
+    answered: Vec<KindId>,
+    /// The answers of this turn to requests of earlier ones, with their arrivals.
+    answered_late: Vec<(KindId, Instant)>,
+    /// The times of calls by peer, in the order of the node's peers.
+    round_trips: Vec<Option<Times>>,
+}
+
+/// The requests of one type.
+#[derive(Debug)]
+struct Kind {
+    name: Box<str>,
+    /// How many were answered in this turn.
+    in_turn: u64,
+    times: Times,
+}
+
+/// A type of requests, by its place in the list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KindId(usize);
+
+/// What was measured of all requests since `init`, or since the node started where that is later.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// How many requests were answered.
+    pub answered: u64,
+    /// In what time.
+    pub elapsed: Duration,
+    /// The mean service time in microseconds.
+    pub mean_us: f64,
+    /// 99 of 100 took no longer than this many microseconds.
+    pub p99_us: u64,
+}
+
+/// A histogram with fixed bounds: two digits, 1 µs to a minute.
+#[derive(Debug)]
+struct Times {
+    histogram: Histogram<u64>,
+    /// How many took longer than a minute.
+    beyond: u64,
+}
+
+impl Metrics {
+    /// Nothing was measured yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            turn: Instant::START,
+            since: Instant::START,
+            all: Times::new(),
+            kinds: Vec::new(),
+            latest: 0,
+            answered: Vec::new(),
+            answered_late: Vec::new(),
+            round_trips: Vec::new(),
+        }
+    }
+
+    /// Forgets what was measured, and begins anew.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        *self = Self { turn: now, since: now, ..Self::new() };
+    }
+
+    /// A turn begins. Unless the shell has said when the last one was written, it was now.
+    #[inline]
+    pub(crate) fn start_turn(&mut self, now: Instant) {
+        if self.turn != now {
+            self.end_turn(now);
+            self.turn = now;
+        }
+    }
+
+    /// What was answered in this turn was written now.
+    #[inline]
+    pub(crate) fn end_turn(&mut self, now: Instant) {
+        let took = now - self.turn;
+        for KindId(place) in self.answered.drain(..) {
+            let kind = &mut self.kinds[place];
+            kind.times.record(took, kind.in_turn);
+            self.all.record(took, kind.in_turn);
+            kind.in_turn = 0;
+        }
+        for (KindId(place), arrived) in self.answered_late.drain(..) {
+            self.kinds[place].times.record(now - arrived, 1);
+            self.all.record(now - arrived, 1);
+        }
+    }
+
+    /// A request of this turn was answered.
+    #[inline]
+    pub(crate) fn answered(&mut self, kind: &str) {
+        if ON {
+            let KindId(place) = self.kind(kind);
+            let kind = &mut self.kinds[place];
+            kind.in_turn += 1;
+            if kind.in_turn == 1 {
+                self.answered.push(KindId(place));
+            }
+        }
+    }
+
+    /// A request of another turn was answered, which arrived then.
+    pub(crate) fn answered_late(&mut self, kind: KindId, arrived: Instant) {
+        if ON {
+            self.answered_late.push((kind, arrived));
+        }
+    }
+
+    /// The type of that name.
+    #[inline]
+    pub(crate) fn kind(&mut self, name: &str) -> KindId {
+        if self.kinds.get(self.latest).is_none_or(|kind| *kind.name != *name) {
+            self.latest = self.find_kind(name);
+        }
+        KindId(self.latest)
+    }
+
+    /// Its histogram's place. Types that are too many, or whose names are too long, share one.
+    #[cold]
+    fn find_kind(&mut self, name: &str) -> usize {
+        const OTHERS: &str = "others";
+        let find = |kinds: &[Kind], name: &str| kinds.iter().position(|kind| *kind.name == *name);
+        if let Some(place) = find(&self.kinds, name) {
+            return place;
+        }
+        let name = if self.kinds.len() < TYPES_MAX && name.len() <= NAME_MAX { name } else { OTHERS };
+        find(&self.kinds, name).unwrap_or_else(|| {
+            self.kinds.push(Kind { name: name.into(), in_turn: 0, times: Times::new() });
+            self.kinds.len() - 1
+        })
+    }
+
+    /// A call to this peer was answered after that time.
+    #[inline]
+    pub(crate) fn round_trip(&mut self, peer: usize, took: Duration) {
+        if ON {
+            if self.round_trips.len() <= peer {
+                self.round_trips.resize_with(peer + 1, || None);
+            }
+            self.round_trips[peer].get_or_insert_with(Times::new).record(took, 1);
+        }
+    }
+
+    /// What was measured of all requests until now.
+    pub fn summary(&self, now: Instant) -> Summary {
+        let times = &self.all.histogram;
+        Summary {
+            answered: times.len(),
+            elapsed: now - self.since,
+            mean_us: times.mean(),
+            p99_us: times.value_at_quantile(0.99),
+        }
+    }
+
+    /// The report, one JSON object. `peers` are the names of the node's peers.
+    ///
+    /// The types and peers with the most requests come first; those that do not fit are counted as `omitted`.
+    pub(crate) fn report<'p>(
+        &self,
+        node: &str,
+        now: Instant,
+        counters: &Counters,
+        peers: impl Iterator<Item = &'p str>,
+    ) -> String {
+        let mut out = Vec::new();
+        out.extend_from_slice(b"{\"node\":");
+        excerpt(node).write_json(&mut out);
+        write_number(&mut out, "up_ms", now.as_micros() / 1000);
+        write_number(&mut out, "lines", counters.lines);
+        write_number(&mut out, "sent", counters.sent);
+        for (name, count, _) in counters.others().filter(|&(_, count, _)| count > 0) {
+            write_number(&mut out, name, count);
+        }
+        out.extend_from_slice(b",\"service_us\":{\"all\":");
+        self.all.write_json(&mut out);
+        let kinds = self.kinds.iter().map(|kind| (&*kind.name, &kind.times));
+        let mut omitted = write_times(&mut out, REPORT_MAX / 2, kinds);
+        out.extend_from_slice(b"},\"round_trip_us\":{\"all\":");
+        let calls = peers.zip(&self.round_trips).filter_map(|(peer, times)| Some((peer, times.as_ref()?)));
+        let calls: Vec<_> = calls.collect();
+        let mut all = Times::new();
+        for (_, times) in &calls {
+            all.histogram.add(&times.histogram).expect("they have the same bounds");
+            all.beyond += times.beyond;
+        }
+        all.write_json(&mut out);
+        omitted += write_times(&mut out, REPORT_MAX - 30, calls);
+        out.push(b'}');
+        write_number(&mut out, "omitted", omitted);
+        out.push(b'}');
+        String::from_utf8(out).expect("it was written from strings")
+    }
+}
+
+impl Times {
+    fn new() -> Self {
+        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 2).expect("these are bounds for a histogram");
+        Self { histogram, beyond: 0 }
+    }
+
+    fn record(&mut self, took: Duration, count: u64) {
+        let micros = took.as_micros();
+        if micros > LONGEST_US {
+            self.beyond += count;
+        }
+        self.histogram.saturating_record_n(micros.min(LONGEST_US), count);
+    }
+}
+
+/// `{"count":2,"mean":1.5,"p50":1,"p90":2,"p99":2,"p999":2,"max":2}`
+impl WriteJson for Times {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let times = &self.histogram;
+        out.extend_from_slice(b"{\"count\":");
+        times.len().write_json(out);
+        out.extend_from_slice(b",\"mean\":");
+        ((times.mean() * 10.0).round() / 10.0).write_json(out);
+        for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
+            write_number(out, name, times.value_at_quantile(quantile));
+        }
+        write_number(out, "max", times.max());
+        if self.beyond > 0 {
+            write_number(out, "beyond", self.beyond);
+        }
+        out.push(b'}');
+    }
+}
+
+/// Appends members of an object until there is no room below `limit`; how many are missing.
+fn write_times<'a>(
+    out: &mut Vec<u8>,
+    limit: usize,
+    times: impl IntoIterator<Item = (&'a str, &'a Times)>,
+) -> u64 {
+    let mut times: Vec<_> = times.into_iter().filter(|(_, times)| !times.histogram.is_empty()).collect();
+    times.sort_by_key(|(_, times)| std::cmp::Reverse(times.histogram.len()));
+    let (mut text, mut omitted) = (Vec::new(), 0);
+    for (name, times) in times {
+        text.clear();
+        text.push(b',');
+        excerpt(name).write_json(&mut text);
+        text.push(b':');
+        times.write_json(&mut text);
+        if out.len() + text.len() < limit {
+            out.extend_from_slice(&text);
+        } else {
+            omitted += 1;
+        }
+    }
+    omitted
+}
+
+fn write_number(out: &mut Vec<u8>, name: &str, number: u64) {
+    out.push(b',');
+    name.write_json(out);
+    out.push(b':');
+    number.write_json(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    #[test]
+    fn a_turn_is_measured_from_its_bytes_to_its_write() {
+        let mut metrics = Metrics::new();
+        metrics.restart(at(1_000_000));
+        metrics.start_turn(at(1_000_100));
+        let kind = metrics.kind("ask");
+        for _ in 0..3 {
+            metrics.answered("echo");
+        }
+        metrics.end_turn(at(1_000_140));
+        assert_eq!(metrics.summary(at(3_000_000)).answered, 3);
+        // The shell forgot to say when this one was written.
+        metrics.start_turn(at(1_002_000));
+        metrics.answered_late(kind, at(1_000_100));
+        metrics.start_turn(at(1_002_100));
+        let summary = metrics.summary(at(3_000_000));
+        assert_eq!((summary.answered, summary.elapsed), (4, Duration::from_secs(2)));
+        let report = metrics.report("n1", at(3_000_000), &Counters::default(), [].into_iter());
+        assert!(report.contains(r#""echo":{"count":3,"mean":40.0,"p50":40,"#), "{report}");
+        assert!(report.contains(r#""ask":{"count":1,"mean":2004.0,"p50":2007,"#), "{report}");
+    }
+
+    #[test]
+    fn a_report_has_a_bound_and_stays_json() {
+        let mut metrics = Metrics::new();
+        let peers: Vec<String> = (0..100).map(|n| format!("{}{n}", "\"".repeat(1000))).collect();
+        for n in 0..1000 {
+            metrics.answered(&format!("{}{n}", "type".repeat(n / 8)));
+            metrics.round_trip(n % 100, Duration::from_secs(n as u64));
+        }
+        metrics.end_turn(at(100_000_000));
+        let peers = peers.iter().map(String::as_str);
+        let report = metrics.report(&"n".repeat(5000), at(100_000_000), &Counters::default(), peers);
+        assert!(report.len() <= REPORT_MAX, "{}", report.len());
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["service_us"]["all"]["count"], 1000);
+        assert_eq!(report["service_us"]["all"]["beyond"], 1000);
+        assert_eq!(report["round_trip_us"]["all"]["beyond"], 939);
+        assert!(report["omitted"].as_u64().unwrap() > 100, "{report}");
+        assert!(metrics.kinds.len() <= TYPES_MAX + 1);
     }
 }

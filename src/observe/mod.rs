@@ -1,3 +1,7 @@
-//! What people look at.
+//! What people look at: counts, times, and the newest messages.
 
 pub mod metrics;
+pub mod trace;
+
+/// Whether this build observes at all. It always does, but for the build that `perf/observing` compares with.
+const ON: bool = !cfg!(messenger_unobserved);

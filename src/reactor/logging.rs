@@ -4,11 +4,19 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::panic;
 
-use log::{LevelFilter, error};
+use log::{LevelFilter, error, info};
 use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::Errno;
 
 use super::descriptor::open_again;
+
+/// The target of records that are lines of JSON, which stand for themselves.
+const REPORT: &str = "messenger::report";
+
+/// Sends a report to the log, at level info.
+pub(super) fn report(json: &str) {
+    info!(target: REPORT, "{json}");
+}
 
 /// Sends the log to stderr, one line a record, up to this level, and panics to the log. A logger that the
 /// process has already stays.
@@ -19,6 +27,9 @@ pub fn log_to_stderr(level: LevelFilter) {
     let _ = env_logger::Builder::new()
         .filter_level(level)
         .format(|line, record| {
+            if record.target() == REPORT {
+                return writeln!(line, "{}", record.args());
+            }
             writeln!(line, "messenger: {}: {}", record.level().as_str().to_lowercase(), record.args())
         })
         .target(env_logger::Target::Pipe(Box::new(Stderr::open())))

@@ -6,18 +6,22 @@
 
 mod descriptor;
 mod logging;
+mod trace_file;
 
 use std::io::{self, IsTerminal};
-use std::time::Instant as Clock;
+use std::path::PathBuf;
+use std::time::{Instant as Clock, SystemTime, UNIX_EPOCH};
 
 use log::{debug, info};
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use self::descriptor::Descriptor;
+use self::logging::report;
 pub use self::logging::log_to_stderr;
+use self::trace_file::TraceFile;
 use crate::node::{Node, Workload};
 use crate::time::{Duration, Instant};
 use crate::wire::line::{LineBuffer, NextLine};
@@ -36,12 +40,22 @@ pub struct Options {
     /// At the end of the input, how long to wait for pending calls and handlers; after a signal, how long to
     /// wait for somebody to read what was said.
     pub drain_timeout: Duration,
+    /// How often to report to stderr what was counted and measured, while messages come. It is reported at the end
+    /// and on SIGUSR1 as well. [`Duration::MAX`] leaves it at that.
+    pub stats_interval: Duration,
+    /// Where to write every message that comes or goes, as a line of JSON.
+    pub trace: Option<PathBuf>,
 }
 
 impl Default for Options {
-    /// Lines of up to 64 MiB, and 5 seconds to drain.
+    /// Lines of up to 64 MiB, 5 seconds to drain, reports every 10 seconds, no trace.
     fn default() -> Self {
-        Self { max_line: 64 * 1024 * 1024, drain_timeout: Duration::from_secs(5) }
+        Self {
+            max_line: 64 * 1024 * 1024,
+            drain_timeout: Duration::from_secs(5),
+            stats_interval: Duration::from_secs(10),
+            trace: None,
+        }
     }
 }
 
@@ -49,8 +63,8 @@ impl Default for Options {
 ///
 /// At the end of the input the node waits for its pending calls and handlers, but not for longer than
 /// [`Options::drain_timeout`]; what it has said by then is written, however long that takes. SIGTERM and
-/// SIGINT end the waiting, and leave what was said the same time to be read; a second one ends that too. The
-/// summary goes to the log.
+/// SIGINT end the waiting, and leave what was said the same time to be read; a second one ends that too. A
+/// summary and a last report go to the log.
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written, or the operating system refuses what a
@@ -61,8 +75,10 @@ pub fn run<W: Workload>(node: &mut Node<W>, options: &Options) -> io::Result<()>
         info!("reads messages from the terminal, one JSON object a line; Ctrl-D ends");
     }
     let end = reactor.run(node);
-    drop(reactor);
+    let now = reactor.now();
+    reactor.close(node);
     info!("{}: {}", node.cluster().map_or("no init", |cluster| cluster.id()), node.counters());
+    report(&node.report(now));
     match end {
         Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
             Ok(())
@@ -93,6 +109,16 @@ struct Reactor {
     /// For how many turns in a row timers were postponed.
     turns_postponed: u32,
     started: Clock,
+    /// The end of the last turn.
+    now: Instant,
+    trace: Option<TraceFile>,
+    stats_interval: Duration,
+    /// When to report; never if nothing came since the last report.
+    report_at: Instant,
+    /// How many lines had come by then.
+    lines_reported: u64,
+    /// Somebody asks for a report.
+    is_asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +149,7 @@ enum Output {
 impl Reactor {
     fn open(options: &Options) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let stdin = Descriptor::stdin()?;
         let stdout = Descriptor::stdout()?;
@@ -144,15 +170,27 @@ impl Reactor {
             drain_timeout: options.drain_timeout,
             turns_postponed: 0,
             started: Clock::now(),
+            now: Instant::START,
+            trace: options.trace.as_deref().map(TraceFile::create).transpose()?,
+            stats_interval: options.stats_interval,
+            report_at: Instant::END,
+            lines_reported: 0,
+            is_asked: false,
         })
     }
 
     fn run<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
+        let (started, unix_time) = (self.started, SystemTime::now());
+        let unix_us = Duration::from(unix_time.duration_since(UNIX_EPOCH).unwrap_or_default()).as_micros();
+        node.set_clock(unix_us, move || now(started));
+        if self.trace.is_some() {
+            node.start_trace();
+        }
         let mut events = Events::with_capacity(8);
         loop {
             let due = node.poll_timeout();
             self.wait(&mut events, due)?;
-            // One reading of the clock for the whole turn.
+            // One reading of the clock for what came, and one for when it was dealt with.
             let now = self.now();
             if self.may_take_more(now) {
                 if !self.lines_left {
@@ -164,15 +202,43 @@ impl Reactor {
                 }
             }
             self.write()?;
+            self.now = self.now();
+            node.handle_written(self.now);
+            self.observe(node);
             if self.is_done(node, now) {
                 return Ok(());
             }
         }
     }
 
+    /// Reports if it is time to, and lets the trace be written.
+    fn observe<W: Workload>(&mut self, node: &mut Node<W>) {
+        let lines = node.counters().lines;
+        if self.report_at == Instant::END && lines > self.lines_reported {
+            self.report_at = self.now + self.stats_interval;
+        }
+        if self.is_asked || self.report_at <= self.now {
+            report(&node.report(self.now));
+            self.is_asked = false;
+            self.lines_reported = lines;
+            self.report_at = Instant::END;
+        }
+        if let (Some(trace), Some(lines)) = (&self.trace, node.trace_lines()) {
+            trace.write(lines);
+        }
+    }
+
+    /// Gives the descriptors back, and ends the trace.
+    fn close<W: Workload>(self, node: &mut Node<W>) {
+        let Self { trace, drain_timeout, .. } = self;
+        if let (Some(trace), Some(lines)) = (trace, node.trace_lines()) {
+            trace.close(std::mem::take(lines), drain_timeout);
+        }
+    }
+
     /// Waits for something to do, until `due` at the latest, and takes note of it.
     fn wait(&mut self, events: &mut Events, due: Option<Instant>) -> io::Result<()> {
-        let now = self.now();
+        let now = self.now;
         let has_work = self.lines_left || matches!(self.input, Input::Ready | Input::ReadyToEnd);
         let wake_at = if self.may_take_more(now) {
             if has_work { now } else { due.unwrap_or(Instant::END).min(self.give_up_at) }
@@ -182,6 +248,7 @@ impl Reactor {
             // Stdout alone makes it go on.
             Instant::END
         };
+        let wake_at = wake_at.min(self.report_at);
         // The poll counts milliseconds, and rounds up.
         let mut timeout = (wake_at < Instant::END).then(|| std::time::Duration::from(wake_at - now));
         // A signal may have ended the wait before the poll could tell of anything: it is asked once more, or a
@@ -209,6 +276,10 @@ impl Reactor {
     fn take_signals(&mut self) {
         for signal in self.signals.pending() {
             debug!("signal {signal}");
+            if signal == SIGUSR1 {
+                self.is_asked = true;
+                continue;
+            }
             let patience = if self.is_stopping { Duration::ZERO } else { self.drain_timeout };
             self.is_stopping = true;
             self.give_up_at = self.now() + patience;
@@ -325,6 +396,10 @@ impl Reactor {
     }
 
     fn now(&self) -> Instant {
-        Instant::START + self.started.elapsed().into()
+        now(self.started)
     }
+}
+
+fn now(started: Clock) -> Instant {
+    Instant::START + started.elapsed().into()
 }

@@ -32,24 +32,40 @@ pub struct Call<C> {
     pub policy: Policy,
     /// When the last attempt ends at the latest.
     pub deadline: Instant,
-    /// The `msg_id` of each attempt.
-    pub msg_ids: SmallVec<[u64; 3]>,
+    /// Each attempt, the first one first.
+    pub attempts: SmallVec<[Attempt; 3]>,
     /// The sum of the waits of the attempts.
     pub waits: Duration,
     /// The end of the running attempt.
     pub timer: TimerKey,
-    /// The members of the body, for another attempt; empty if there will be none.
+    /// The type and after it the members of the body, for another attempt; empty if there will be none.
     pub body: Vec<u8>,
+    /// How many bytes of that are the type.
+    pub kind_len: usize,
     /// What the peer said last, if that was worth another attempt.
     pub refusal: Option<RpcError>,
     /// What becomes of the outcome.
     pub completion: C,
 }
 
+/// One attempt of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// What an answer to it names.
+    pub msg_id: u64,
+    /// When it was sent.
+    pub sent: Instant,
+}
+
 impl<C> Call<C> {
     /// How many attempts were made.
     pub fn attempts(&self) -> u32 {
-        u32::try_from(self.msg_ids.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// When the attempt with this `msg_id` was sent.
+    pub fn sent(&self, msg_id: u64) -> Option<Instant> {
+        self.attempts.iter().find(|attempt| attempt.msg_id == msg_id).map(|attempt| attempt.sent)
     }
 
     /// Whether another attempt may follow at `now`.
@@ -100,34 +116,34 @@ impl<C> Pending<C> {
 
     /// Adds a call with one attempt. There has to be [`room`](Self::room).
     pub fn insert(&mut self, call: Call<C>) {
-        debug_assert!(self.room() > 0 && call.msg_ids.len() == 1);
-        let msg_id = call.msg_ids[0];
+        debug_assert!(self.room() > 0 && call.attempts.len() == 1);
+        let msg_id = call.attempts[0].msg_id;
         self.by_msg_id.insert(msg_id, self.calls.insert(call));
     }
 
     /// Notes another attempt of a call.
-    pub fn add_attempt(&mut self, key: CallKey, msg_id: u64) {
-        self.calls[key.index].msg_ids.push(msg_id);
-        self.by_msg_id.insert(msg_id, key.index);
+    pub fn add_attempt(&mut self, key: CallKey, attempt: Attempt) {
+        self.calls[key.index].attempts.push(attempt);
+        self.by_msg_id.insert(attempt.msg_id, key.index);
     }
 
     /// The call, if it still waits.
     pub fn get_mut(&mut self, key: CallKey) -> Option<&mut Call<C>> {
-        self.calls.get_mut(key.index).filter(|call| call.msg_ids[0] == key.first_msg_id)
+        self.calls.get_mut(key.index).filter(|call| call.attempts[0].msg_id == key.first_msg_id)
     }
 
     /// The call one of whose attempts had this `msg_id`, if it still waits.
     pub fn find(&self, msg_id: u64) -> Option<(CallKey, &Call<C>)> {
         let index = *self.by_msg_id.get(&msg_id)?;
         let call = &self.calls[index];
-        Some((CallKey { index, first_msg_id: call.msg_ids[0] }, call))
+        Some((CallKey { index, first_msg_id: call.attempts[0].msg_id }, call))
     }
 
     /// Takes a call out that still waits. Later answers to it find nothing.
     pub fn remove(&mut self, key: CallKey) -> Call<C> {
         let call = self.calls.remove(key.index);
-        for msg_id in &call.msg_ids {
-            self.by_msg_id.remove(msg_id);
+        for attempt in &call.attempts {
+            self.by_msg_id.remove(&attempt.msg_id);
         }
         if self.calls.is_empty() && self.calls.capacity() > ROOM_KEPT {
             self.calls.shrink_to_fit();

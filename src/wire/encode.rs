@@ -28,6 +28,16 @@ impl WriteJson for Value<'_> {
     }
 }
 
+/// Text that was a JSON value when it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
+
+impl WriteJson for Raw<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
+    }
+}
+
 impl WriteJson for Integer<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_str().as_bytes());

@@ -201,6 +201,10 @@ pub(crate) struct Span {
 }
 
 impl<'a> Text<'a> {
+    pub(crate) const fn as_str(self) -> &'a str {
+        self.line
+    }
+
     /// The value in a span of this text.
     #[inline]
     pub(crate) fn value(self, span: Span) -> Value<'a> {

@@ -210,6 +210,11 @@ impl<'a> Outline<'a> {
         Ok(())
     }
 
+    /// The line, all of it.
+    pub(crate) const fn line(&self) -> &'a str {
+        self.text.as_str()
+    }
+
     /// `src`, a string.
     pub fn src(&self) -> Result<Cow<'a, str>, SchemaError> {
         self.string("src", self.src)

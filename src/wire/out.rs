@@ -78,9 +78,10 @@ impl OutBuffer {
         &mut self.bytes
     }
 
-    /// Ends the line. A newline within JSON can only be white space, and becomes a space: a value that came
+    /// Ends the line, and shows it without its newline. A newline within JSON can only be white space, and becomes a space: a value that came
     /// in a text of several lines is still the same value.
-    pub(crate) fn end_line(&mut self) {
+    pub(crate) fn end_line(&mut self) -> &[u8] {
+        let start = self.ended;
         let mut line = &mut self.bytes[self.ended..];
         while let Some(newline) = memchr(b'\n', line) {
             line[newline] = b' ';
@@ -88,6 +89,7 @@ impl OutBuffer {
         }
         self.bytes.push(b'\n');
         self.ended = self.bytes.len();
+        &self.bytes[start..self.ended - 1]
     }
 }
 

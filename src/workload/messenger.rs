@@ -2,9 +2,12 @@
 
 use slab::Slab;
 
+use crate::fault::chaos::ChaosConfig;
+use crate::fault::dedup::{Dedup, DedupConfig, Seen};
 use crate::node::{CallError, Context, Deferred, Outcome, Reply, Request, Workload};
 use crate::rpc::retry::{Backoff, Policy, Retry};
 use crate::time::Duration;
+use crate::wire::encode::Raw;
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::json::{Line, Parser};
 use crate::wire::message::Outline;
@@ -37,12 +40,29 @@ const BATCH_WAIT: Duration = Duration::from_secs(2);
 /// `compute_backoff` computes at most so many waits.
 const SCHEDULE_MAX: i64 = 10_000;
 
+/// What `dedup_echo` remembers.
+const DEDUP: DedupConfig = DedupConfig { entries: 1000, bytes: 16 * 1024 * 1024 };
+
+/// The rate at which `chaos_on` drops if it is not told.
+const DROP_RATE: f64 = 0.1;
+
 /// Answers the messages of the course.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Messenger {
     /// Reads what `validate` is asked about.
     parser: Parser,
     batches: Slab<Batch>,
+    echoes: Dedup,
+    /// How many `dedup_echo` there were, and how many of them for the second time or later.
+    dedup_echoes: u64,
+    duplicates: u64,
+}
+
+impl Default for Messenger {
+    fn default() -> Self {
+        let (parser, batches, echoes) = (Parser::new(), Slab::new(), Dedup::new(DEDUP));
+        Self { parser, batches, echoes, dedup_echoes: 0, duplicates: 0 }
+    }
 }
 
 impl Workload for Messenger {
@@ -72,6 +92,39 @@ impl Workload for Messenger {
                 cx.forward(&request.string("target")?, request.object("payload")?)?.forget()?;
                 let pending = cx.pending_calls();
                 cx.reply(request, "send_fire_forget_ok").field("pending", pending).send()
+            }
+            "get_log" => {
+                let count = request.typed("count", "an integer, not negative", |value| {
+                    value.as_integer()?.as_u64().map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+                })?;
+                let entries = cx.trace(count);
+                cx.reply(request, "get_log_ok").field("entries", entries).send()
+            }
+            "dedup_echo" => self.dedup_echo(request, cx),
+            "dedup_stats" => cx
+                .reply(request, "dedup_stats_ok")
+                .field("total", self.dedup_echoes)
+                .field("duplicates", self.duplicates)
+                .field("cache_size", self.echoes.len())
+                .send(),
+            "bench_echo" => {
+                let (echo, latency) = (request.required("echo")?, cx.elapsed().as_micros());
+                cx.reply(request, "bench_echo_ok").field("echo", echo).field("latency_us", latency).send()
+            }
+            "bench_stats" => bench_stats(request, cx),
+            "chaos_on" => chaos_on(request, cx),
+            "chaos_off" => {
+                cx.chaos().switch_off();
+                cx.reply(request, "chaos_off_ok").send()
+            }
+            "chaos_stats" => {
+                let (is_on, drop, stats) = (cx.chaos().is_on(), cx.chaos().config().drop, cx.chaos().stats());
+                cx.reply(request, "chaos_stats_ok")
+                    .field("enabled", is_on)
+                    .field("drop_rate", drop)
+                    .field("total_sent", stats.offered)
+                    .field("total_dropped", stats.dropped)
+                    .send()
             }
             kind => Err(RpcError::not_supported(kind)),
         }
@@ -151,6 +204,64 @@ fn compute_backoff(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Re
     message.field("total_ms", total).field("retries", retries).send()
 }
 
+/// What was measured since `init`.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "they are counts and microseconds"
+)]
+fn bench_stats(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Result<(), RpcError> {
+    let summary = cx.summary();
+    let seconds = summary.elapsed.as_micros() as f64 / 1e6;
+    let rate = if seconds > 0.0 { summary.answered as f64 / seconds } else { 0.0 };
+    cx.reply(request, "bench_stats_ok")
+        .field("total_messages", summary.answered)
+        .field("elapsed_ms", summary.elapsed.as_micros() / 1000)
+        .field("throughput_per_sec", (rate * 100.0).round() / 100.0)
+        .field("avg_latency_us", summary.mean_us.round() as u64)
+        .field("p99_latency_us", summary.p99_us)
+        .send()
+}
+
+/// Drops what this node sends, and, with fields beyond the course's, doubles, delays and mixes it up.
+fn chaos_on(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Result<(), RpcError> {
+    let has = |name| request.get(name).is_some();
+    let rate = |name, default| {
+        let read = |value: Value<'_>| value.as_f64().filter(|rate| (0.0..=1.0).contains(rate));
+        if has(name) { request.typed(name, "a number from 0 to 1", read) } else { Ok(default) }
+    };
+    let delay = |name| {
+        let read = |value: Value<'_>| value.as_integer()?.as_u64().filter(|&millis| millis <= 60_000);
+        let millis =
+            if has(name) { request.typed(name, "an integer from 0 to 60000", read) } else { Ok(0) };
+        millis.map(Duration::from_millis)
+    };
+    let mut config = ChaosConfig {
+        drop: rate("drop_rate", DROP_RATE)?,
+        duplicate: rate("duplicate_rate", 0.0)?,
+        delay: delay("delay_ms")?,
+        reorder: delay("reorder_ms")?,
+        ..ChaosConfig::default()
+    };
+    if has("peers") {
+        config.peers = request.typed("peers", "an array of strings", strings)?;
+    }
+    if has("seed") {
+        config.seed = request.typed("seed", "an integer, not negative", |seed| seed.as_integer()?.as_u64())?;
+    }
+    let drop = config.drop;
+    cx.chaos().switch_on(config);
+    match request.get("drop_rate") {
+        Some(rate) => cx.reply(request, "chaos_on_ok").field("drop_rate", rate).send(),
+        None => cx.reply(request, "chaos_on_ok").field("drop_rate", drop).send(),
+    }
+}
+
+fn strings(array: Value<'_>) -> Option<Vec<String>> {
+    array.as_array()?.map(|value| Some(value.as_str()?.into_owned())).collect()
+}
+
 /// A `batch_echo` whose echoes are not all back.
 #[derive(Debug)]
 struct Batch {
@@ -215,6 +326,31 @@ impl Messenger {
                     .expect("its field is its own");
             }
         }
+    }
+
+    /// Echoes, and what came first if it comes again.
+    fn dedup_echo(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        let echo = request.required("echo")?;
+        self.dedup_echoes += 1;
+        // Without a number there is no telling, and nobody to answer.
+        let Some(msg_id) = request.msg_id else { return Ok(()) };
+        let mut first = echo.raw().as_bytes();
+        let is_duplicate = match self.echoes.see(request.src(), msg_id.as_str()) {
+            Seen::Never => false,
+            // It was too long to be kept, as this one is likely to be.
+            Seen::Unanswered => true,
+            Seen::Answered(echo) => {
+                first = echo;
+                true
+            }
+        };
+        self.duplicates += u64::from(is_duplicate);
+        cx.reply(request, "dedup_echo_ok")
+            .field("echo", Raw(first))
+            .field("was_duplicate", is_duplicate)
+            .send()?;
+        self.echoes.answered(request.src(), msg_id.as_str(), echo.raw().as_bytes());
+        Ok(())
     }
 
     /// The schema's verdict on an envelope that comes as text.

@@ -157,6 +157,7 @@ pub fn kill(pid: u32, signal: &str) {
         "INT" => rustix::process::Signal::INT,
         "STOP" => rustix::process::Signal::STOP,
         "CONT" => rustix::process::Signal::CONT,
+        "USR1" => rustix::process::Signal::USR1,
         other => panic!("no signal {other}"),
     };
     rustix::process::kill_process(pid, signal).unwrap();

@@ -1,0 +1,63 @@
+//! The file of a trace, which must not hold up the node: a disk may be slow, and a pipe may be full.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::thread;
+
+use log::error;
+
+use crate::time::Duration;
+
+/// So many pieces wait for the file. More stay with the node, until that drops them.
+const PIECES_WAITING: usize = 2;
+
+/// A file that a thread of its own writes.
+#[derive(Debug)]
+pub(super) struct TraceFile {
+    pieces: SyncSender<Vec<u8>>,
+    is_written: Receiver<()>,
+}
+
+impl TraceFile {
+    /// Starts a new file.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let name = path.display().to_string();
+        let mut file = File::create(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("trace file {name:?}: {error}")))?;
+        let (pieces, incoming) = mpsc::sync_channel::<Vec<u8>>(PIECES_WAITING);
+        let (written, is_written) = mpsc::sync_channel(1);
+        thread::Builder::new().name("trace".into()).spawn(move || {
+            if let Err(error) = incoming.iter().try_for_each(|piece| file.write_all(&piece)) {
+                error!("trace file {name:?}: {error}: the trace ends here");
+                // What comes is still to be taken, or the node would count it as dropped for want of room.
+                incoming.iter().for_each(drop);
+            }
+            let _ = written.send(());
+        })?;
+        Ok(Self { pieces, is_written })
+    }
+
+    /// Takes the lines, if there is room for them.
+    pub(super) fn write(&self, lines: &mut Vec<u8>) {
+        if lines.is_empty() {
+            return;
+        }
+        if let Err(TrySendError::Full(piece) | TrySendError::Disconnected(piece)) =
+            self.pieces.try_send(mem::take(lines))
+        {
+            *lines = piece;
+        }
+    }
+
+    /// Writes the last lines, if that takes no longer than `patience`.
+    pub(super) fn close(self, lines: Vec<u8>, patience: Duration) {
+        let Self { pieces, is_written } = self;
+        thread::spawn(move || pieces.send(lines));
+        if is_written.recv_timeout(patience.into()).is_err() {
+            error!("the end of the trace was not written: its file takes too long");
+        }
+    }
+}

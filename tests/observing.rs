@@ -1,0 +1,243 @@
+//! What a node tells of itself: the newest messages, the trace in a file, counts and times.
+
+mod support;
+mod virtual_time;
+
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use messenger::workload::messenger::Messenger;
+use serde_json::{Value, json};
+use support::{INIT, INIT_OK, Node, answers, echo, kill, messenger, run};
+use virtual_time::Bench;
+
+fn bench() -> Bench<Messenger> {
+    Bench::new(Messenger::default(), messenger::Config::default())
+}
+
+fn report(bench: &mut Bench<Messenger>) -> Value {
+    let now = bench.now;
+    serde_json::from_str(&bench.node.report(now)).unwrap()
+}
+
+#[test]
+fn the_log_has_the_newest_hundred_messages() {
+    let mut bench = bench();
+    for n in 0..60 {
+        bench.pass_ms(1);
+        bench.receive("c1", json!({"type": "echo", "msg_id": n, "echo": n}));
+    }
+    bench.receive("c1", json!({"type": "get_log", "msg_id": 90, "count": 2}));
+    assert_eq!(
+        bench.bodies().last().unwrap()["entries"],
+        json!([
+            {"ts": "1970-01-01T00:00:00.060000Z", "dir": "SENT", "src": "n1", "dest": "c1", "msg_type": "echo_ok"},
+            {"ts": "1970-01-01T00:00:00.060000Z", "dir": "RECV", "src": "c1", "dest": "n1", "msg_type": "get_log"},
+        ])
+    );
+    bench.receive("c1", json!({"type": "get_log", "msg_id": 91, "count": 1000}));
+    let entries = bench.bodies()[0]["entries"].as_array().unwrap().clone();
+    assert_eq!(entries.len(), 100);
+    // 97 of the echoes, two of the first `get_log`, and this one.
+    assert_eq!(entries[0]["ts"], "1970-01-01T00:00:00.012000Z");
+    assert_eq!((&entries[97]["msg_type"], &entries[98]["msg_type"]), (&json!("get_log"), &json!("get_log_ok")));
+    bench.receive("c1", json!({"type": "get_log", "msg_id": 92, "count": 0}));
+    assert_eq!(bench.bodies()[0]["entries"], json!([]));
+}
+
+#[test]
+fn the_log_has_calls_their_retries_and_what_was_not_handled() {
+    let mut bench = bench();
+    let payload = json!({"x": 1, "type": "ask"});
+    bench.receive("c1", json!({"type": "relay", "msg_id": 1, "target": "n2", "payload": payload}));
+    bench.pass_ms(500);
+    bench.receive_line(r#"{"src":"c1","dest":"n9","body":{"type":"astray"}}"#);
+    bench.receive_line("no message");
+    bench.receive("c1", json!({"type": "get_log", "msg_id": 2, "count": 9}));
+    let entries = bench.bodies().pop().unwrap()["entries"].clone();
+    let gist = |entry: &Value| format!("{} {} {}", entry["dir"], entry["dest"], entry["msg_type"]);
+    let gists: Vec<String> = entries.as_array().unwrap().iter().map(gist).collect();
+    let gists = gists.join(", ").replace('"', "");
+    assert_eq!(
+        gists,
+        "RECV n1 init, SENT c0 init_ok, RECV n1 relay, SENT n2 ask, SENT n2 ask, RECV n9 astray, RECV n1 get_log"
+    );
+}
+
+#[test]
+fn times_are_from_arrival_to_answer_and_from_call_to_reply() {
+    let mut bench = bench();
+    let relay = json!({"type": "relay", "msg_id": 1, "target": "n2", "payload": {"type": "ask"}});
+    bench.receive("c1", relay);
+    bench.pass_ms(500);
+    bench.pass_ms(20);
+    // An answer to the second try.
+    bench.receive("n2", json!({"type": "ask_ok", "in_reply_to": 2}));
+    bench.receive("c1", json!({"type": "echo", "msg_id": 2, "echo": 1}));
+    bench.receive("c1", json!({"type": "no such", "msg_id": 3}));
+    bench.node.handle_written(bench.now);
+    let report = report(&mut bench);
+    assert_eq!(report["service_us"]["all"]["count"], 3, "{report}");
+    assert_eq!(report["service_us"]["relay"]["max"], 520_191, "two digits: {report}");
+    assert_eq!(report["service_us"]["echo"]["max"], 0);
+    assert_eq!(report["service_us"]["no such"]["count"], 1);
+    assert_eq!(report["round_trip_us"]["n2"]["count"], 1);
+    assert_eq!(report["round_trip_us"]["n2"]["max"], 20_095, "two digits: {report}");
+    assert_eq!((&report["retries"], &report["errors"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn bench_stats_tells_of_what_was_answered_since_init() {
+    let mut bench = bench();
+    let ask = json!({"type": "bench_stats", "msg_id": 1});
+    let nothing = json!({
+        "type": "bench_stats_ok", "total_messages": 0, "elapsed_ms": 0, "throughput_per_sec": 0.0,
+        "avg_latency_us": 0, "p99_latency_us": 0, "in_reply_to": 1, "msg_id": 1,
+    });
+    bench.receive("c1", ask.clone());
+    assert_eq!(bench.bodies(), [nothing]);
+    for n in 0..99 {
+        bench.receive("c1", json!({"type": "bench_echo", "msg_id": n, "echo": "x"}));
+        assert_eq!(bench.bodies()[0]["latency_us"], 0, "no time passes in a turn of virtual time");
+    }
+    bench.pass_ms(2000);
+    bench.receive("c1", ask);
+    let stats = &bench.bodies()[0];
+    assert_eq!((&stats["total_messages"], &stats["elapsed_ms"]), (&json!(100), &json!(2000)));
+    assert_eq!(stats["throughput_per_sec"], 50.0);
+}
+
+#[test]
+fn on_a_real_clock_there_are_latencies() {
+    let slow = format!("\"{}\"", "x".repeat(1 << 20));
+    let request = format!(
+        r#"{{"src":"c1","dest":"n1","body":{{"type":"bench_echo","msg_id":1,"echo":{slow}}}}}"#
+    );
+    let stats = r#"{"src":"c1","dest":"n1","body":{"type":"bench_stats","msg_id":2}}"#;
+    let (answers, _) = answers(&[INIT, &request, stats]);
+    assert!(answers[1]["body"]["latency_us"].as_u64().unwrap() > 0);
+    let stats = &answers[2]["body"];
+    assert_eq!(stats["total_messages"], 1);
+    assert!(stats["avg_latency_us"].as_u64().unwrap() > 0, "{stats}");
+    assert!(stats["throughput_per_sec"].as_f64().unwrap() > 0.0, "{stats}");
+}
+
+#[test]
+fn rows_of_the_contract_that_are_wrong() {
+    for (body, text) in [
+        (json!({"type": "get_log"}), "count: expected an integer, not negative, found nothing"),
+        (json!({"type": "get_log", "count": -1}), "count: expected an integer, not negative, found -1"),
+        (json!({"type": "dedup_echo"}), "echo: expected a value, found nothing"),
+        (json!({"type": "bench_echo"}), "echo: expected a value, found nothing"),
+        (json!({"type": "chaos_on", "drop_rate": 1.5}), "drop_rate: expected a number from 0 to 1, found 1.5"),
+        (json!({"type": "chaos_on", "drop_rate": "1"}), "drop_rate: expected a number from 0 to 1, found \"1\""),
+        (json!({"type": "chaos_on", "delay_ms": 60001}), "delay_ms: expected an integer from 0 to 60000, found 60001"),
+        (json!({"type": "chaos_on", "peers": "n2"}), "peers: expected an array of strings, found \"n2\""),
+    ] {
+        let mut bench = bench();
+        let mut request = body.clone();
+        request["msg_id"] = json!(1);
+        bench.receive("c1", request);
+        let error = &bench.bodies()[0];
+        assert_eq!((&error["code"], &error["text"]), (&json!(12), &json!(text)), "{body}");
+    }
+}
+
+/// The lines of a process's stderr as they come.
+fn errors(node: &mut Node) -> Receiver<String> {
+    let (lines, received) = mpsc::channel();
+    let stderr = node.child.stderr.take().unwrap();
+    thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|x| lines.send(x)));
+    received
+}
+
+fn spawn(args: &[&str]) -> (Node, Receiver<String>) {
+    let mut node = Node::spawn(&mut messenger(args));
+    let errors = errors(&mut node);
+    assert_eq!(node.ask(INIT), INIT_OK);
+    (node, errors)
+}
+
+#[test]
+fn a_signal_asks_for_a_report() {
+    let (mut node, errors) = spawn(&["--stats-interval", "0"]);
+    node.ask(&echo(1, "1"));
+    kill(node.child.id(), "USR1");
+    let report: Value = serde_json::from_str(&errors.recv().unwrap()).unwrap();
+    assert_eq!(report["node"], "n1");
+    assert_eq!(report["service_us"]["echo"]["count"], 1);
+    // And the node goes on.
+    node.ask(&echo(2, "2"));
+    assert_eq!(node.wait().code(), Some(0));
+    let rest: Vec<String> = errors.iter().collect();
+    assert_eq!(rest.len(), 2, "a summary and the last report: {rest:?}");
+    assert!(rest[0].contains("3 lines in, 3 messages out"), "{rest:?}");
+    assert_eq!(serde_json::from_str::<Value>(&rest[1]).unwrap()["service_us"]["echo"]["count"], 2);
+}
+
+#[test]
+fn reports_come_while_messages_do_and_not_when_idle() {
+    let (mut node, errors) = spawn(&["--stats-interval", "0.1"]);
+    // However slow this machine is: what came is reported, and then no more.
+    for n in 1..4 {
+        node.ask(&echo(n, "1"));
+        let reports = errors.iter().map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        assert!(reports.take(10).any(|report| report["service_us"]["all"]["count"] == n));
+    }
+    let idle = errors.recv_timeout(Duration::from_millis(500));
+    assert!(idle.is_err(), "{idle:?}");
+}
+
+#[test]
+fn a_trace_file_has_every_message() {
+    let file = std::env::temp_dir().join(format!("messenger-trace-{}.jsonl", std::process::id()));
+    let mut command = messenger(&["--trace"]);
+    let recording = include_bytes!("data/echo.n0.jsonl");
+    let output = run(std::mem::replace(command.arg(&file), Command::new("true")), recording);
+    let trace = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let trace: Vec<Value> = trace.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |dir| trace.iter().filter(move |x| x["dir"] == dir).map(|x| x["message"].clone());
+    let values = |text: &[u8]| -> Vec<Value> {
+        let text = std::str::from_utf8(text).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(of("RECV").collect::<Vec<_>>(), values(recording));
+    assert_eq!(of("SENT").collect::<Vec<_>>(), values(&output.stdout));
+    assert!(trace.iter().all(|x| x["node"] == "n0"));
+    let times: Vec<u64> = trace.iter().map(|x| x["ts_us"].as_u64().unwrap()).collect();
+    assert!(times.is_sorted() && times[0] > 1_700_000_000_000_000, "{}", times[0]);
+}
+
+/// Nobody reads the pipe that the trace goes to. The node answers all the same, and counts what is missing.
+#[test]
+fn a_trace_that_nobody_takes_holds_nothing_up() {
+    let pipe = std::env::temp_dir().join(format!("messenger-trace-{}.pipe", std::process::id()));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let name = pipe.to_str().unwrap().to_owned();
+    // Both ends are held open here, and nothing is read.
+    let held = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let (mut node, errors) = spawn(&["--trace", &name, "--drain-timeout", "0.2"]);
+    let payload = format!("\"{}\"", "x".repeat(1_000_000));
+    for n in 0..30 {
+        assert!(node.ask(&echo(n, &payload)).contains("echo_ok"));
+    }
+    assert_eq!(node.wait().code(), Some(0));
+    let errors: Vec<String> = errors.iter().collect();
+    assert!(errors.iter().any(|line| line.contains("the end of the trace was not written")), "{errors:?}");
+    let report: Value = serde_json::from_str(errors.last().unwrap()).unwrap();
+    assert!(report["trace_dropped"].as_u64().unwrap() > 0, "{report}");
+    drop(held);
+    std::fs::remove_file(&pipe).unwrap();
+}
+
+#[test]
+fn a_trace_that_cannot_be_written_is_an_error() {
+    let output = run(messenger(&["--trace", "/no/such/folder/trace"]), b"");
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(r#"trace file "/no/such/folder/trace": No such file"#), "{stderr}");
+}
