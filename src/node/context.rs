@@ -586,7 +586,9 @@ impl<W> Core<W> {
     /// Answers a request that came again with its first answer, or not at all if that is still to come.
     /// `false` if it is new.
     pub(super) fn answer_again(&mut self, origin: &Origin<'_>, out: &mut OutBuffer) -> bool {
-        let Sender { dedup: Some(dedup), counters, head, .. } = &mut self.sender else { return false };
+        let Sender { dedup: Some(dedup), counters, trace, id, head, .. } = &mut self.sender else {
+            return false;
+        };
         match dedup.see(origin.src, origin.msg_id.as_str()) {
             Seen::Never => return false,
             Seen::Unanswered => counters.duplicates_dropped += 1,
@@ -602,7 +604,7 @@ impl<W> Core<W> {
                 // An answer begins with its type.
                 let kind = members[b"\"type\":\"".len()..].split(|&byte| byte == b'"').next();
                 let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok()).unwrap_or_default();
-                self.sender.trace.sketch(&self.sender.id, origin.src, kind);
+                trace.sketch(id, origin.src, kind);
                 self.sender.end_message(out);
             }
         }
