@@ -13,7 +13,8 @@
 //!   [`Value`]s, unchanged to the byte.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
-//! - [`observe`]: what was counted.
+//! - [`observe`]: what was counted and how long it took; the newest messages.
+//! - [`fault`]: a network that loses messages, on purpose, and requests that come again.
 //! - [`node`]: the sans-IO core. A [`Node`](node::Node) handles `init`, numbers what it sends, calls the
 //!   workload for each request with a [`Context`], and turns its errors and panics into error messages.
 //!   A [`Message`](node::Message) is written straight into the
@@ -34,7 +35,7 @@
 //! - Everything has a bound: a line by [`Options::max_line`](reactor::Options), nesting by
 //!   [`MAX_DEPTH`](wire::json::MAX_DEPTH), the output by
 //!   [`HIGH_WATER`](wire::out::HIGH_WATER), past which nothing is read until somebody reads it; calls and
-//!   handlers that wait by [`Config`].
+//!   handlers that wait, the log of messages and the answers kept for duplicates by [`Config`].
 //! - Only whole messages leave, each from this node: each answer to the sender of a request that was read,
 //!   with its `msg_id`, and at most one; each call to somebody who exists.
 //! - A request that was put off is answered in the end, or its client is told that it was given up.
