@@ -1,5 +1,7 @@
 //! The `messenger` command.
 
+mod command;
+
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
@@ -32,7 +34,9 @@ const EXAMPLES: &str = r#"Examples:
   Under Maelstrom:
     maelstrom test -w echo --bin "$(which messenger)" --node-count 1 --time-limit 10
   What is in a recording:
-    messenger parse < messages.jsonl"#;
+    messenger parse < messages.jsonl
+  What happened between nodes that wrote trace files:
+    messenger trace n1.jsonl n2.jsonl --svg messages.svg"#;
 
 #[derive(Subcommand)]
 enum Command {
@@ -51,6 +55,13 @@ enum Command {
         #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
         /// Skip lines longer than this (bytes, or with KiB, MiB, GiB)
         max_line: usize,
+    },
+    /// Print what happened between nodes that wrote trace files, and draw it
+    Trace {
+        #[command(flatten)]
+        log: LogArgs,
+        #[command(flatten)]
+        args: command::trace::TraceArgs,
     },
 }
 
@@ -97,6 +108,10 @@ fn main() -> ExitCode {
         Some(Command::Parse { log, max_line }) => {
             reactor::log_to_stderr(log.log_level);
             parse(LineBuffer::new(max_line))
+        }
+        Some(Command::Trace { log, args }) => {
+            reactor::log_to_stderr(log.log_level);
+            command::trace::run(args)
         }
     };
     match outcome {

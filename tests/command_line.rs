@@ -14,7 +14,9 @@ fn output(args: &[&str]) -> (Option<i32>, String, String) {
 fn help_and_version() {
     let (status, help, _) = output(&["--help"]);
     assert_eq!(status, Some(0));
-    for word in ["Maelstrom", "node", "parse", "--max-line", "--drain-timeout", "--log-level", "64MiB"] {
+    for word in
+        ["Maelstrom", "node", "parse", "trace", "--max-line", "--drain-timeout", "--log-level", "64MiB"]
+    {
         assert!(help.contains(word), "{word} is not in\n{help}");
     }
     assert_eq!(output(&["--version"]).1, format!("messenger {}\n", env!("CARGO_PKG_VERSION")));
