@@ -11,7 +11,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use messenger::rpc::pending::{Call, CallKey, PeerId, Pending};
+use messenger::rpc::pending::{Attempt, Call, CallKey, PeerId, Pending};
 use messenger::timer::{TimerKey, Wheel};
 use messenger::{Duration, Instant, Policy};
 
@@ -143,10 +143,11 @@ impl<D: Deadlines> Calls<D> {
             peer: PeerId::default(),
             policy: Policy::once(TIMEOUT),
             deadline: self.now + TIMEOUT,
-            msg_ids: [msg_id].into_iter().collect(),
+            attempts: [Attempt { msg_id, sent: self.now }].into_iter().collect(),
             waits: TIMEOUT,
             timer: self.any_timer,
             body: Vec::new(),
+            kind_len: 0,
             refusal: None,
             completion: msg_id,
         });

@@ -13,7 +13,8 @@
 //!   [`Value`]s, unchanged to the byte.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
-//! - [`observe`]: what was counted and how long it took; the newest messages.
+//! - [`observe`]: what was counted and how long it took; the newest messages; and, from the trace files of several
+//!   nodes, which messages went where and when, as a log and as a sequence diagram.
 //! - [`fault`]: a network that loses messages, on purpose, and requests that come again.
 //! - [`node`]: the sans-IO core. A [`Node`](node::Node) handles `init`, numbers what it sends, calls the
 //!   workload for each request with a [`Context`], and turns its errors and panics into error messages.

@@ -1,5 +1,7 @@
 //! The `messenger` command.
 
+mod command;
+
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,7 +37,9 @@ const EXAMPLES: &str = r#"Examples:
   Under Maelstrom:
     maelstrom test -w echo --bin "$(which messenger)" --node-count 1 --time-limit 10
   What is in a recording:
-    messenger parse < messages.jsonl"#;
+    messenger parse < messages.jsonl
+  What happened between nodes that wrote trace files:
+    messenger trace n1.jsonl n2.jsonl --svg messages.svg"#;
 
 #[derive(Subcommand)]
 enum Command {
@@ -54,6 +58,13 @@ enum Command {
         #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
         /// Skip lines longer than this (bytes, or with KiB, MiB, GiB)
         max_line: usize,
+    },
+    /// Print what happened between nodes that wrote trace files, and draw it
+    Trace {
+        #[command(flatten)]
+        log: LogArgs,
+        #[command(flatten)]
+        args: command::trace::TraceArgs,
     },
 }
 
@@ -82,13 +93,14 @@ struct NodeArgs {
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Answer a request that comes again with its first answer, out of the newest so many [without a number: 10000]
-    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true)]
-    dedup: Option<Option<usize>>,
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "10000")]
+    dedup: Option<usize>,
     /// Lose what the node sends, or send it twice or late, such as drop=0.1,duplicate=0.01,delay=5ms,reorder=5ms,
     /// peer=n2,seed=7
     #[arg(long, value_name = "FAULTS")]
     chaos: Option<ChaosConfig>,
-    /// Write every message that comes or goes to this file, for `messenger trace`
+    /// Write every message that comes or goes to this file, for `messenger trace`; {node} in it becomes the node's id
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Remember so many of the newest messages, for `get_log`
@@ -117,6 +129,10 @@ fn main() -> ExitCode {
             reactor::log_to_stderr(log.log_level);
             parse(LineBuffer::new(max_line))
         }
+        Some(Command::Trace { log, args }) => {
+            reactor::log_to_stderr(log.log_level);
+            command::trace::run(args)
+        }
     };
     match outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -134,10 +150,7 @@ fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         seed,
         max_pending: args.max_pending,
         answer_within: args.answer_within,
-        dedup: args.dedup.map(|entries| {
-            let default = DedupConfig::default();
-            DedupConfig { entries: entries.unwrap_or(default.entries), ..default }
-        }),
+        dedup: args.dedup.map(|entries| DedupConfig { entries, ..DedupConfig::default() }),
         chaos: args.chaos.clone(),
         trace_size: args.trace_size,
         ..Config::default()

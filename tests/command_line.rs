@@ -14,7 +14,9 @@ fn output(args: &[&str]) -> (Option<i32>, String, String) {
 fn help_and_version() {
     let (status, help, _) = output(&["--help"]);
     assert_eq!(status, Some(0));
-    for word in ["Maelstrom", "node", "parse", "--max-line", "--drain-timeout", "--log-level", "64MiB"] {
+    for word in
+        ["Maelstrom", "node", "parse", "trace", "--max-line", "--drain-timeout", "--log-level", "64MiB"]
+    {
         assert!(help.contains(word), "{word} is not in\n{help}");
     }
     assert_eq!(output(&["--version"]).1, format!("messenger {}\n", env!("CARGO_PKG_VERSION")));
@@ -59,5 +61,5 @@ fn the_log_level_is_obeyed() {
         let output = run(messenger(&["--log-level", level]), input.as_bytes());
         String::from_utf8(output.stderr).unwrap().lines().count()
     };
-    assert_eq!([stderr("off"), stderr("error"), stderr("warn"), stderr("info")], [0, 0, 1, 2]);
+    assert_eq!([stderr("off"), stderr("error"), stderr("warn"), stderr("info")], [0, 0, 1, 3]);
 }

@@ -37,7 +37,10 @@ fn the_same_seed_drops_the_same_messages() {
     let on = json!({"type": "chaos_on", "msg_id": 1, "drop_rate": 0.5});
     let mut first = bench("");
     first.receive("c1", on.clone());
-    assert_eq!(first.bodies(), [json!({"type": "chaos_on_ok", "drop_rate": 0.5, "in_reply_to": 1, "msg_id": 1})]);
+    assert_eq!(
+        first.bodies(),
+        [json!({"type": "chaos_on_ok", "drop_rate": 0.5, "in_reply_to": 1, "msg_id": 1})]
+    );
     let answered = survivors(&mut first);
     assert!((30..70).contains(&answered.len()), "{answered:?}");
 
@@ -62,7 +65,10 @@ fn chaos_is_counted_and_ends() {
     bench.receive("c1", json!({"type": "chaos_on", "msg_id": 3, "drop_rate": 1}));
     assert_eq!(survivors(&mut bench).len(), 3, "only what was said before and about chaos itself");
     // Requests to others are messages like any other.
-    bench.receive("c1", json!({"type": "send_fire_forget", "msg_id": 4, "target": "n2", "payload": {"type": "x"}}));
+    bench.receive(
+        "c1",
+        json!({"type": "send_fire_forget", "msg_id": 4, "target": "n2", "payload": {"type": "x"}}),
+    );
     bench.receive("c1", json!({"type": "chaos_stats", "msg_id": 5}));
     bench.receive("c1", json!({"type": "chaos_off", "msg_id": 6}));
     bench.receive("c1", json!({"type": "echo", "msg_id": 7, "echo": 1}));
@@ -138,7 +144,8 @@ fn what_is_held_back_has_a_bound() {
 
 #[test]
 fn chaos_is_read_from_text() {
-    let all: ChaosConfig = "drop=0.1,duplicate=0.01,delay=5ms,reorder=2s,peer=n2,peer=n3,seed=7".parse().unwrap();
+    let all: ChaosConfig =
+        "drop=0.1,duplicate=0.01,delay=5ms,reorder=2s,peer=n2,peer=n3,seed=7".parse().unwrap();
     let expected = ChaosConfig {
         drop: 0.1,
         duplicate: 0.01,
@@ -169,14 +176,16 @@ fn the_command_line_switches_chaos_and_dedup_on() {
     let output = run(messenger(&["--chaos", "drop=1", "--dedup"]), lines.as_bytes());
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.stdout.starts_with(br#"{"src":"n1","dest":"c0","body":{"type":"init_ok""#));
-    assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    assert_eq!(output.stdout.split_inclusive(|&byte| byte == b'\n').count(), 1);
     assert!(stderr.contains("1 duplicates answered from the cache, 2 dropped by chaos"), "{stderr}");
 }
 
 #[test]
 fn dedup_echo_answers_with_what_came_first() {
     let ask = |msg_id: u64, echo: &str| {
-        format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"dedup_echo","msg_id":{msg_id},"echo":{echo}}}}}"#)
+        format!(
+            r#"{{"src":"c1","dest":"n1","body":{{"type":"dedup_echo","msg_id":{msg_id},"echo":{echo}}}}}"#
+        )
     };
     let without_number = r#"{"src":"c1","dest":"n1","body":{"type":"dedup_echo","echo":1}}"#;
     let stats = r#"{"src":"c1","dest":"n1","body":{"type":"dedup_stats","msg_id":9}}"#;
@@ -186,7 +195,10 @@ fn dedup_echo_answers_with_what_came_first() {
     let gists: Vec<_> = answers[1..4].iter().map(gist).collect();
     assert_eq!(gists, [(json!([1.0]), json!(false)), (json!(2), json!(false)), (json!([1.0]), json!(true))]);
     let stats = &answers[4]["body"];
-    assert_eq!((&stats["total"], &stats["duplicates"], &stats["cache_size"]), (&json!(5), &json!(1), &json!(2)));
+    assert_eq!(
+        (&stats["total"], &stats["duplicates"], &stats["cache_size"]),
+        (&json!(5), &json!(1), &json!(2))
+    );
 }
 
 #[test]
@@ -199,7 +211,8 @@ fn with_dedup_a_request_that_comes_again_gets_its_first_answer() {
     bench.receive("c\"1", echo(3));
     bench.receive("c1", json!({"type": "no such", "msg_id": 8}));
     bench.receive("c1", echo(4));
-    let ok = |echo: u64, msg_id: u64| json!({"type": "echo_ok", "echo": echo, "in_reply_to": 7, "msg_id": msg_id});
+    let ok =
+        |echo: u64, msg_id: u64| json!({"type": "echo_ok", "echo": echo, "in_reply_to": 7, "msg_id": msg_id});
     let sent = bench.take();
     assert_eq!(sent[0].1, message("c1", ok(1, 1)));
     assert_eq!(sent[1].1, message("c1", ok(1, 2)));
@@ -273,7 +286,12 @@ fn every_relay_is_answered_and_nothing_is_done_twice() {
         let config = |node| Config {
             seed,
             dedup: Some(DedupConfig::default()),
-            chaos: Some(ChaosConfig { drop: 0.3, duplicate: 0.1, seed: seed * 2 + node, ..ChaosConfig::default() }),
+            chaos: Some(ChaosConfig {
+                drop: 0.3,
+                duplicate: 0.1,
+                seed: seed * 2 + node,
+                ..ChaosConfig::default()
+            }),
             ..Config::default()
         };
         let (mut n1, mut n2) =
@@ -308,7 +326,10 @@ fn every_relay_is_answered_and_nothing_is_done_twice() {
             ];
             let Some(next) = next.into_iter().flatten().min() else { break };
             now = now.max(next);
-            assert!(now < Instant::START + Duration::from_secs(120), "seed {seed}: not every relay is answered");
+            assert!(
+                now < Instant::START + Duration::from_secs(120),
+                "seed {seed}: not every relay is answered"
+            );
             let nodes: [&mut dyn Endpoint; 2] = [&mut n1, &mut n2];
             for (place, node) in nodes.into_iter().enumerate() {
                 if node.due().is_some_and(|due| due <= now) {

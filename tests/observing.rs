@@ -43,7 +43,10 @@ fn the_log_has_the_newest_hundred_messages() {
     assert_eq!(entries.len(), 100);
     // 97 of the echoes, two of the first `get_log`, and this one.
     assert_eq!(entries[0]["ts"], "1970-01-01T00:00:00.012000Z");
-    assert_eq!((&entries[97]["msg_type"], &entries[98]["msg_type"]), (&json!("get_log"), &json!("get_log_ok")));
+    assert_eq!(
+        (&entries[97]["msg_type"], &entries[98]["msg_type"]),
+        (&json!("get_log"), &json!("get_log_ok"))
+    );
     bench.receive("c1", json!({"type": "get_log", "msg_id": 92, "count": 0}));
     assert_eq!(bench.bodies()[0]["entries"], json!([]));
 }
@@ -113,9 +116,8 @@ fn bench_stats_tells_of_what_was_answered_since_init() {
 #[test]
 fn on_a_real_clock_there_are_latencies() {
     let slow = format!("\"{}\"", "x".repeat(1 << 20));
-    let request = format!(
-        r#"{{"src":"c1","dest":"n1","body":{{"type":"bench_echo","msg_id":1,"echo":{slow}}}}}"#
-    );
+    let request =
+        format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"bench_echo","msg_id":1,"echo":{slow}}}}}"#);
     let stats = r#"{"src":"c1","dest":"n1","body":{"type":"bench_stats","msg_id":2}}"#;
     let (answers, _) = answers(&[INIT, &request, stats]);
     assert!(answers[1]["body"]["latency_us"].as_u64().unwrap() > 0);
@@ -132,9 +134,18 @@ fn rows_of_the_contract_that_are_wrong() {
         (json!({"type": "get_log", "count": -1}), "count: expected an integer, not negative, found -1"),
         (json!({"type": "dedup_echo"}), "echo: expected a value, found nothing"),
         (json!({"type": "bench_echo"}), "echo: expected a value, found nothing"),
-        (json!({"type": "chaos_on", "drop_rate": 1.5}), "drop_rate: expected a number from 0 to 1, found 1.5"),
-        (json!({"type": "chaos_on", "drop_rate": "1"}), "drop_rate: expected a number from 0 to 1, found \"1\""),
-        (json!({"type": "chaos_on", "delay_ms": 60001}), "delay_ms: expected an integer from 0 to 60000, found 60001"),
+        (
+            json!({"type": "chaos_on", "drop_rate": 1.5}),
+            "drop_rate: expected a number from 0 to 1, found 1.5",
+        ),
+        (
+            json!({"type": "chaos_on", "drop_rate": "1"}),
+            "drop_rate: expected a number from 0 to 1, found \"1\"",
+        ),
+        (
+            json!({"type": "chaos_on", "delay_ms": 60001}),
+            "delay_ms: expected an integer from 0 to 60000, found 60001",
+        ),
         (json!({"type": "chaos_on", "peers": "n2"}), "peers: expected an array of strings, found \"n2\""),
     ] {
         let mut bench = bench();
@@ -150,7 +161,9 @@ fn rows_of_the_contract_that_are_wrong() {
 fn errors(node: &mut Node) -> Receiver<String> {
     let (lines, received) = mpsc::channel();
     let stderr = node.child.stderr.take().unwrap();
-    thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|x| lines.send(x)));
+    thread::spawn(move || {
+        BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|x| lines.send(x))
+    });
     received
 }
 
@@ -193,10 +206,12 @@ fn reports_come_while_messages_do_and_not_when_idle() {
 
 #[test]
 fn a_trace_file_has_every_message() {
-    let file = std::env::temp_dir().join(format!("messenger-trace-{}.jsonl", std::process::id()));
-    let mut command = messenger(&["--trace"]);
+    let name = |node: &str| {
+        std::env::temp_dir().join(format!("messenger-trace-{node}-{}.jsonl", std::process::id()))
+    };
+    let file = name("n0");
     let recording = include_bytes!("data/echo.n0.jsonl");
-    let output = run(std::mem::replace(command.arg(&file), Command::new("true")), recording);
+    let output = run(messenger(&["--trace", name("{node}").to_str().unwrap()]), recording);
     let trace = std::fs::read_to_string(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
     let trace: Vec<Value> = trace.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -307,7 +307,7 @@ fn a_closed_stdout_ends_it_quietly() {
     assert!(child.wait().unwrap().success());
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert!(stderr.starts_with("messenger: info: n1: ") && stderr.lines().count() == 1, "{stderr}");
+    assert!(stderr.starts_with("messenger: info: n1: ") && stderr.lines().count() == 2, "{stderr}");
 }
 
 #[test]
@@ -481,5 +481,5 @@ fn a_stopped_node_that_continues_takes_its_answers_before_its_timers() {
 fn nothing_but_messages_on_stdout() {
     let (messages, stderr) = answers(&["", "{", INIT, "nonsense", &echo(1, "1"), "[]"]);
     assert_eq!(messages.len(), 2);
-    assert_eq!(stderr.lines().count(), 5, "four reports and the summary: {stderr}");
+    assert_eq!(stderr.lines().count(), 6, "four complaints, the summary and the report: {stderr}");
 }

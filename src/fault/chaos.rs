@@ -204,7 +204,8 @@ impl Chaos {
     }
 
     fn pass_line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
-        let outline = Outline::parse(&mut self.parser, Line::copied(line, &mut self.memory)).unwrap_or_default();
+        let outline =
+            Outline::parse(&mut self.parser, Line::copied(line, &mut self.memory)).unwrap_or_default();
         let (dest, kind) = (outline.dest().unwrap_or_default(), outline.kind().unwrap_or_default());
         let is_touched = self.is_on && !SPARED.contains(&&*kind);
         if !is_touched {

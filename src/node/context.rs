@@ -579,7 +579,7 @@ impl<W> Core<W> {
         }
         self.metrics.answered_late(address.kind, address.arrived);
         let mut message = self.sender.message(out, "", address.dest(), kind);
-        message.in_reply_to = address.msg_id.clone();
+        message.in_reply_to.clone_from(&address.msg_id);
         message
     }
 

@@ -15,8 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use log::{error, warn};
 
 pub use self::call::{Call, CallError, Outcome, Reply};
-pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
 use self::context::{Clock, Core, Origin};
+pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;

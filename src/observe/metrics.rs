@@ -300,7 +300,8 @@ impl Metrics {
 
 impl Times {
     fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 2).expect("these are bounds for a histogram");
+        let histogram =
+            Histogram::new_with_bounds(1, LONGEST_US, 2).expect("these are bounds for a histogram");
         Self { histogram, beyond: 0 }
     }
 

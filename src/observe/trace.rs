@@ -257,7 +257,7 @@ mod tests {
         let kept = (0..6).filter(|_| trace.received(Instant::START, "c1", "n1", "echo", &line)).count();
         assert_eq!(kept, 4);
         let lines = std::mem::take(trace.lines_mut().unwrap());
-        assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 4);
+        assert_eq!(lines.split_inclusive(|&byte| byte == b'\n').count(), 4);
         assert!(trace.received(Instant::START, "c1", "n1", "echo", &line));
     }
 }

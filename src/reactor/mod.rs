@@ -19,10 +19,10 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use self::descriptor::Descriptor;
-use self::logging::report;
 pub use self::logging::log_to_stderr;
+use self::logging::report;
 use self::trace_file::TraceFile;
-use crate::node::{Node, Workload};
+use crate::node::{Cluster, Node, Workload};
 use crate::time::{Duration, Instant};
 use crate::wire::line::{LineBuffer, NextLine};
 use crate::wire::out::{HIGH_WATER, LOW_WATER, OutBuffer};
@@ -43,7 +43,8 @@ pub struct Options {
     /// How often to report to stderr what was counted and measured, while messages come. It is reported at the end
     /// and on SIGUSR1 as well. [`Duration::MAX`] leaves it at that.
     pub stats_interval: Duration,
-    /// Where to write every message that comes or goes, as a line of JSON.
+    /// Where to write every message that comes or goes, as a line of JSON. `{node}` in it becomes the node's id:
+    /// Maelstrom gives all nodes the same options.
     pub trace: Option<PathBuf>,
 }
 
@@ -111,14 +112,12 @@ struct Reactor {
     started: Clock,
     /// The end of the last turn.
     now: Instant,
-    trace: Option<TraceFile>,
+    trace: TraceFile,
     stats_interval: Duration,
-    /// When to report; never if nothing came since the last report.
+    /// When to report; never if nothing came since the last report and nobody asks.
     report_at: Instant,
     /// How many lines had come by then.
     lines_reported: u64,
-    /// Somebody asks for a report.
-    is_asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +170,10 @@ impl Reactor {
             turns_postponed: 0,
             started: Clock::now(),
             now: Instant::START,
-            trace: options.trace.as_deref().map(TraceFile::create).transpose()?,
+            trace: TraceFile::new(options.trace.clone())?,
             stats_interval: options.stats_interval,
             report_at: Instant::END,
             lines_reported: 0,
-            is_asked: false,
         })
     }
 
@@ -183,7 +181,7 @@ impl Reactor {
         let (started, unix_time) = (self.started, SystemTime::now());
         let unix_us = Duration::from(unix_time.duration_since(UNIX_EPOCH).unwrap_or_default()).as_micros();
         node.set_clock(unix_us, move || now(started));
-        if self.trace.is_some() {
+        if self.trace.is_wanted() {
             node.start_trace();
         }
         let mut events = Events::with_capacity(8);
@@ -204,7 +202,7 @@ impl Reactor {
             self.write()?;
             self.now = self.now();
             node.handle_written(self.now);
-            self.observe(node);
+            self.observe(node)?;
             if self.is_done(node, now) {
                 return Ok(());
             }
@@ -212,26 +210,29 @@ impl Reactor {
     }
 
     /// Reports if it is time to, and lets the trace be written.
-    fn observe<W: Workload>(&mut self, node: &mut Node<W>) {
+    fn observe<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
         let lines = node.counters().lines;
         if self.report_at == Instant::END && lines > self.lines_reported {
             self.report_at = self.now + self.stats_interval;
         }
-        if self.is_asked || self.report_at <= self.now {
+        if self.report_at <= self.now {
             report(&node.report(self.now));
-            self.is_asked = false;
             self.lines_reported = lines;
             self.report_at = Instant::END;
         }
-        if let (Some(trace), Some(lines)) = (&self.trace, node.trace_lines()) {
-            trace.write(lines);
+        if self.trace.is_wanted() {
+            self.trace.open(node.cluster().map(Cluster::id))?;
+            if let Some(lines) = node.trace_lines() {
+                self.trace.write(lines);
+            }
         }
+        Ok(())
     }
 
     /// Gives the descriptors back, and ends the trace.
     fn close<W: Workload>(self, node: &mut Node<W>) {
         let Self { trace, drain_timeout, .. } = self;
-        if let (Some(trace), Some(lines)) = (trace, node.trace_lines()) {
+        if let Some(lines) = node.trace_lines() {
             trace.close(std::mem::take(lines), drain_timeout);
         }
     }
@@ -277,7 +278,7 @@ impl Reactor {
         for signal in self.signals.pending() {
             debug!("signal {signal}");
             if signal == SIGUSR1 {
-                self.is_asked = true;
+                self.report_at = Instant::START;
                 continue;
             }
             let patience = if self.is_stopping { Duration::ZERO } else { self.drain_timeout };

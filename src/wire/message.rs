@@ -48,7 +48,11 @@ pub struct SchemaError {
 
 impl SchemaError {
     #[cold]
-    fn new(field: impl Into<Cow<'static, str>>, expected: &'static str, found: Option<Value<'_>>) -> Self {
+    pub(crate) fn new(
+        field: impl Into<Cow<'static, str>>,
+        expected: &'static str,
+        found: Option<Value<'_>>,
+    ) -> Self {
         let found = match found {
             None => "nothing".to_owned(),
             Some(value) => excerpt(value.raw()).into_owned(),

@@ -224,8 +224,12 @@ impl fmt::Display for Integer<'_> {
 
 /// The beginning of a text, for an error message.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
-    const SHOWN: usize = 60;
-    match text.char_indices().nth(SHOWN) {
+    beginning(text, 60)
+}
+
+/// The first `count` characters of a text, and an ellipsis if there are more.
+pub(crate) fn beginning(text: &str, count: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(count) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
         None => Cow::Borrowed(text),
     }

@@ -233,8 +233,7 @@ fn chaos_on(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Result<()
     };
     let delay = |name| {
         let read = |value: Value<'_>| value.as_integer()?.as_u64().filter(|&millis| millis <= 60_000);
-        let millis =
-            if has(name) { request.typed(name, "an integer from 0 to 60000", read) } else { Ok(0) };
+        let millis = if has(name) { request.typed(name, "an integer from 0 to 60000", read) } else { Ok(0) };
         millis.map(Duration::from_millis)
     };
     let mut config = ChaosConfig {
@@ -248,7 +247,8 @@ fn chaos_on(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Result<()
         config.peers = request.typed("peers", "an array of strings", strings)?;
     }
     if has("seed") {
-        config.seed = request.typed("seed", "an integer, not negative", |seed| seed.as_integer()?.as_u64())?;
+        config.seed =
+            request.typed("seed", "an integer, not negative", |seed| seed.as_integer()?.as_u64())?;
     }
     let drop = config.drop;
     cx.chaos().switch_on(config);

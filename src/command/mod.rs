@@ -1,0 +1,3 @@
+//! The subcommands that do more than call the library.
+
+pub mod trace;

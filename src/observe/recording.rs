@@ -1,0 +1,205 @@
+//! The trace files that nodes write, put together again.
+//!
+//! A node writes down each message that it sends and each that it receives, one JSON object a line:
+//!
+//! ```json
+//! {"ts_us":1763800000000150,"node":"n1","dir":"SENT","message":{"src":"n1","dest":"n2","body":{"type":"read","msg_id":1}}}
+//! ```
+//!
+//! `ts_us` is Unix time in microseconds, `dir` is `SENT` or `RECV`. What one node sent and another received
+//! is the same message if `src`, `dest` and `body.msg_id` are the same, or where there is no `msg_id` the
+//! body's text. What is the same in all of that is paired in the order in which it happened.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
+
+use thiserror::Error;
+
+use super::sequence::{Transfer, mark_unanswered};
+use crate::time::Instant;
+use crate::wire::json::{Line, Parser, SyntaxError};
+use crate::wire::message::SchemaError;
+use crate::wire::value::{Kind, Value, beginning};
+
+/// How much of a body is kept, in characters.
+const BODY_KEPT: usize = 200;
+
+/// Why a line is no record.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// It is not JSON.
+    #[error("not JSON: {0}")]
+    Syntax(#[from] Box<SyntaxError>),
+    /// It is JSON, but not what a node writes down.
+    #[error("not a record: {0}")]
+    Schema(#[from] SchemaError),
+}
+
+/// The records of any number of nodes.
+///
+/// It keeps a given number of them. Of more than that it forgets the latest, so that what it tells is true up
+/// to some moment; of the messages that were on their way just then it may say that they were lost.
+#[derive(Debug)]
+pub struct Recording {
+    max_records: usize,
+    parser: Parser,
+    /// By time; records of the same time in the order in which they were added.
+    records: BTreeMap<(Instant, u64), Record>,
+    added: u64,
+    /// Who wrote records.
+    nodes: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Record {
+    identity: Identity,
+    /// The message, with the one time that this record tells.
+    transfer: Transfer,
+}
+
+/// What tells a message from others between the same two.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    MsgId(i64),
+    /// A hash of the body's text.
+    Body(u64),
+}
+
+impl Recording {
+    /// Nothing yet, with room for so many records. One takes about a kilobyte.
+    pub fn new(max_records: usize) -> Self {
+        Self { max_records, parser: Parser::new(), records: BTreeMap::new(), added: 0, nodes: HashSet::new() }
+    }
+
+    /// Adds a line of a trace file. The order of lines does not matter, but for those of the same time.
+    pub fn add(&mut self, line: Line<'_>) -> Result<(), RecordError> {
+        let mut cursor = self.parser.index(line)?;
+        let record = cursor.value(0)?;
+        cursor.end()?;
+        let record = cursor.text().value(record);
+
+        let at = field(record, "ts_us", "a time in microseconds", |time| time.as_integer()?.as_u64())?;
+        let at = Instant::from_micros(at);
+        let node = field(record, "node", "a string", Value::as_str)?;
+        let is_sent = field(record, "dir", r#""RECV" or "SENT""#, |dir| match &*dir.as_str()? {
+            "SENT" => Some(true),
+            "RECV" => Some(false),
+            _ => None,
+        })?;
+        let is_object = |value: Value<'_>| value.kind() == Kind::Object;
+        let message = field(record, "message", "an object", |value| is_object(value).then_some(value))?;
+        let body = field(message, "message.body", "an object", |value| is_object(value).then_some(value))?;
+        let string = |of, path| field(of, path, "a string", |value| Some(value.as_str()?.into_owned()));
+        let integer = |name, path| {
+            let is_there = body.member(name).is_some();
+            is_there.then(|| field(body, path, "an integer of 64 bits", Value::as_i64)).transpose()
+        };
+        let transfer = Transfer {
+            src: string(message, "message.src")?,
+            dest: string(message, "message.dest")?,
+            kind: string(body, "message.body.type")?,
+            msg_id: integer("msg_id", "message.body.msg_id")?,
+            in_reply_to: integer("in_reply_to", "message.body.in_reply_to")?,
+            body: beginning(body.raw(), BODY_KEPT).into_owned(),
+            sent_at: is_sent.then_some(at),
+            received_at: if is_sent { Vec::new() } else { vec![at] },
+            lost: false,
+            unanswered: false,
+        };
+        let identity = transfer.msg_id.map_or_else(
+            || {
+                let mut hasher = DefaultHasher::new();
+                body.raw().hash(&mut hasher);
+                Identity::Body(hasher.finish())
+            },
+            Identity::MsgId,
+        );
+        if !self.nodes.contains(&*node) {
+            self.nodes.insert(node.into_owned());
+        }
+        self.records.insert((at, self.added), Record { identity, transfer });
+        self.added += 1;
+        if self.records.len() > self.max_records {
+            self.records.pop_last();
+        }
+        Ok(())
+    }
+
+    /// How many records were forgotten for want of room.
+    pub fn forgotten(&self) -> u64 {
+        self.added - self.records.len() as u64
+    }
+
+    /// Every message once, in the order in which they were first seen, with what became of it: one that was
+    /// sent to a node that wrote records, none of them of this message, was lost.
+    pub fn into_transfers(self) -> Vec<Transfer> {
+        let mut transfers: Vec<Transfer> = Vec::new();
+        let mut pairings: HashMap<_, Pairing> = HashMap::new();
+        for Record { identity, transfer } in self.records.into_values() {
+            let Pairing { open, paired } =
+                pairings.entry((transfer.src.clone(), transfer.dest.clone(), identity)).or_default();
+            // Clocks differ: what was received may have been sent later.
+            let other_end = open
+                .front()
+                .copied()
+                .filter(|&other| transfers[other].sent_at.is_some() != transfer.sent_at.is_some());
+            if let Some(other) = other_end {
+                open.pop_front();
+                *paired = Some(other);
+                transfers[other].sent_at = transfers[other].sent_at.or(transfer.sent_at);
+                transfers[other].received_at.extend(transfer.received_at);
+            } else if let (Some(original), None) = (*paired, transfer.sent_at) {
+                transfers[original].received_at.extend(transfer.received_at);
+            } else {
+                open.push_back(transfers.len());
+                transfers.push(transfer);
+            }
+        }
+        for transfer in &mut transfers {
+            transfer.lost = transfer.received_at.is_empty() && self.nodes.contains(&transfer.dest);
+        }
+        mark_unanswered(&mut transfers);
+        transfers
+    }
+}
+
+/// The messages of one identity.
+#[derive(Default)]
+struct Pairing {
+    /// Those of which one end was seen so far; of all of them the same one.
+    open: VecDeque<usize>,
+    /// The last one of which both ends were seen: what arrives once more is its duplicate.
+    paired: Option<usize>,
+}
+
+/// The member that the last part of `path` names, read by `read`, which says `None` where it is not `expected`.
+fn field<'a, T>(
+    of: Value<'a>,
+    path: &'static str,
+    expected: &'static str,
+    read: impl FnOnce(Value<'a>) -> Option<T>,
+) -> Result<T, SchemaError> {
+    let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
+    let found = of.member(name);
+    found.and_then(read).ok_or_else(|| SchemaError::new(path, expected, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_are_forgotten_where_there_is_no_room() {
+        let mut recording = Recording::new(3);
+        for ts in [5, 1, 4, 3, 2, 6] {
+            let line = format!(
+                r#"{{"ts_us":{ts},"node":"a","dir":"SENT","message":{{"src":"a","dest":"b","body":{{"type":"t","msg_id":{ts}}}}}}}"#
+            );
+            recording.add(Line::copied(line.as_bytes(), &mut Vec::new())).unwrap();
+        }
+        assert_eq!(recording.forgotten(), 3);
+        let ids: Vec<_> = recording.into_transfers().iter().map(|transfer| transfer.msg_id).collect();
+        assert_eq!(ids, [Some(1), Some(2), Some(3)]);
+    }
+}
