@@ -10,6 +10,7 @@
 mod canonical;
 pub mod counter;
 pub mod echo;
+pub mod linearizable;
 pub mod set_full;
 pub mod stats;
 pub mod unique_ids;
