@@ -24,6 +24,7 @@
 //!   straight code and wait are futures that the node polls itself.
 //! - [`service`]: clients for Maelstrom's services.
 //! - [`workload`]: the workloads of this crate.
+//! - [`workbench`]: tests of nodes: whether what their clients saw is what a workload promises.
 //! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
 //!   stdin is open.
 //!
@@ -51,6 +52,7 @@ pub mod service;
 pub mod time;
 pub mod timer;
 pub mod wire;
+pub mod workbench;
 pub mod workload;
 
 pub use crate::node::{Answer, CallError, Config, Context, Handle, Request, Workload};

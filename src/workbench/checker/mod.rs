@@ -1,0 +1,189 @@
+//! Whether what the clients of a test saw is what its workload promises.
+//!
+//! A checker takes operations with their times and gives a report, and does nothing else: it reads no clock,
+//! writes nothing, and says the same of the same history. Each has its module with a `check` and a `Report`;
+//! a report has a [`Verdict`], what led to it, and a method `explain` that says it in sentences for people.
+//!
+//! Two operations of which neither completed before the other was invoked are concurrent, also where the one
+//! was invoked in the microsecond in which the other completed: a doubt of a microsecond accuses nobody.
+
+mod canonical;
+pub mod counter;
+pub mod echo;
+pub mod linearizable;
+pub mod set_full;
+pub mod stats;
+pub mod unique_ids;
+
+use std::fmt;
+
+use crate::time::{Duration, Instant};
+
+/// What a checker says of a history. The worst of several verdicts is their maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// The promise was kept.
+    Valid,
+    /// It cannot be told: nothing happened that could tell, or to find out takes too long.
+    Unknown,
+    /// The promise was broken.
+    Invalid,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Completion {
+    /// It happened.
+    Ok,
+    /// It did not happen, and never will.
+    Fail,
+    /// It is indefinite: it may have happened, may happen at any later time, or never.
+    Info,
+}
+
+/// When an operation was invoked, and when its client had the answer or gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Interval {
+    /// When the request left.
+    pub invoked: Instant,
+    /// When the operation ended, in whatever way.
+    pub completed: Instant,
+}
+
+/// A node that was asked something, and a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The number in the node's name.
+    pub node: usize,
+    /// The report says the time of what.
+    pub at: Instant,
+}
+
+/// `n2 at 1.203 s`
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{} at {}", self.node, Seconds(self.at))
+    }
+}
+
+/// The first of some findings, and how many there are: a broken node breaks everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Findings<T> {
+    /// How many there are.
+    pub total: usize,
+    /// The first of them, in the order that the report says; at most [`Findings::LISTED`].
+    pub listed: Vec<T>,
+}
+
+impl Findings<()> {
+    /// How many findings a report lists of one sort.
+    pub const LISTED: usize = 48;
+
+    /// How many of them are explained.
+    const EXPLAINED: usize = 5;
+}
+
+impl<T> Findings<T> {
+    /// Whether there is nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// Adds a sentence for each of the first few, and one for all others.
+    fn explain(&self, sentences: &mut Vec<String>, sentence: impl FnMut(&T) -> String) {
+        let explained = Findings::EXPLAINED;
+        sentences.extend(self.listed.iter().take(explained).map(sentence));
+        if self.total > explained {
+            sentences.push(format!("… and {} more like these", self.total - explained));
+        }
+    }
+}
+
+impl<T> FromIterator<T> for Findings<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(findings: I) -> Self {
+        let mut findings = findings.into_iter();
+        let listed: Vec<_> = findings.by_ref().take(Findings::LISTED).collect();
+        Self { total: listed.len() + findings.count(), listed }
+    }
+}
+
+/// How some spans of time are spread. Quantile q of n spans is the one with n·q others before it, rounded
+/// down, as Jepsen has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantiles {
+    /// The shortest.
+    pub min: Duration,
+    /// Half are shorter.
+    pub median: Duration,
+    /// 95 of 100 are shorter.
+    pub p95: Duration,
+    /// 99 of 100 are shorter.
+    pub p99: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+impl Quantiles {
+    /// Of these spans; `None` if there are none.
+    pub fn of(mut spans: Vec<Duration>) -> Option<Self> {
+        spans.sort_unstable();
+        let (&min, &max) = (spans.first()?, spans.last()?);
+        let percentile = |percent| spans[spans.len() * percent / 100];
+        Some(Self { min, median: percentile(50), p95: percentile(95), p99: percentile(99), max })
+    }
+}
+
+/// A time as people read it: seconds since the start of the test.
+struct Seconds(Instant);
+
+/// `1.203 s`
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_micros() / 1_000;
+        write!(f, "{}.{:03} s", millis / 1_000, millis % 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_verdict_is_the_largest() {
+        use Verdict::{Invalid, Unknown, Valid};
+        assert_eq!([Valid, Invalid, Unknown].into_iter().max(), Some(Invalid));
+        assert_eq!([Valid, Unknown].into_iter().max(), Some(Unknown));
+    }
+
+    #[test]
+    fn findings_are_counted_beyond_those_that_are_listed() {
+        let findings: Findings<usize> = (0..50).collect();
+        assert_eq!((findings.total, findings.listed.len()), (50, 48));
+        let mut sentences = Vec::new();
+        findings.explain(&mut sentences, ToString::to_string);
+        assert_eq!(sentences, ["0", "1", "2", "3", "4", "… and 45 more like these"]);
+        assert!(Findings::<()>::from_iter([]).is_empty());
+    }
+
+    #[test]
+    fn quantiles_are_spans_that_occurred() {
+        let of = |micros: &[u64]| {
+            Quantiles::of(micros.iter().map(|&micros| Duration::from_micros(micros)).collect())
+        };
+        let all = |quantiles: Quantiles| {
+            let Quantiles { min, median, p95, p99, max } = quantiles;
+            [min, median, p95, p99, max].map(Duration::as_micros)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[7]).map(all), Some([7; 5]));
+        assert_eq!(of(&[2, 1]).map(all), Some([1, 2, 2, 2, 2]));
+        let hundred: Vec<_> = (0..100).rev().collect();
+        assert_eq!(of(&hundred).map(all), Some([0, 50, 95, 99, 99]));
+    }
+
+    #[test]
+    fn a_place_reads_as_people_say_it() {
+        let place = Place { node: 2, at: Instant::from_micros(61_203_999) };
+        assert_eq!(place.to_string(), "n2 at 61.203 s");
+    }
+}

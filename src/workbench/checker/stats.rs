@@ -1,0 +1,198 @@
+//! How many operations of each kind succeeded, how fast, and whether that is enough.
+
+use std::collections::BTreeMap;
+
+use super::{Completion, Interval, Quantiles, Verdict};
+use crate::time::{Duration, Instant};
+
+/// An operation of any kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation<'a> {
+    /// What it was: `read`, `add`, …
+    pub kind: &'a str,
+    /// When it was.
+    pub interval: Interval,
+    /// How it ended.
+    pub completion: Completion,
+}
+
+/// How many operations have to succeed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Availability {
+    /// One of each kind.
+    #[default]
+    None,
+    /// All.
+    Total,
+    /// Also at least this fraction of all, from 0 to 1.
+    AtLeast(f64),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Invalid if no operation of some kind succeeded, or too few of all did.
+    pub verdict: Verdict,
+    /// All operations.
+    pub all: Counts,
+    /// Each kind's.
+    pub kinds: BTreeMap<String, Counts>,
+    /// What was asked for.
+    pub availability: Availability,
+    /// Whether that was reached.
+    pub is_available: bool,
+}
+
+/// Operations by the way they ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counts {
+    /// Those that succeeded.
+    pub ok: usize,
+    /// Those that definitely did not.
+    pub fail: usize,
+    /// Those that are indefinite.
+    pub info: usize,
+    /// Successes a second, from the first request of the test to its last answer.
+    pub rate: f64,
+    /// How long successes took, as their clients saw it. A client waits for an answer before it asks again,
+    /// so this says little of what others would have seen meanwhile.
+    pub latencies: Option<Quantiles>,
+}
+
+/// Counts operations.
+pub fn check(operations: &[Operation<'_>], availability: Availability) -> Report {
+    let began = operations.iter().map(|operation| operation.interval.invoked).min();
+    let ended = operations.iter().map(|operation| operation.interval.completed).max();
+    let span = ended.unwrap_or(Instant::START).saturating_since(began.unwrap_or(Instant::START));
+
+    let mut by_kind = BTreeMap::<&str, Vec<&Operation<'_>>>::new();
+    for operation in operations {
+        by_kind.entry(operation.kind).or_default().push(operation);
+    }
+    let kinds: BTreeMap<_, _> =
+        by_kind.into_iter().map(|(kind, those)| (kind.to_owned(), Counts::of(those, span))).collect();
+    let all = Counts::of(operations, span);
+
+    let is_available = match availability {
+        Availability::None => true,
+        Availability::Total => all.ok == all.total(),
+        Availability::AtLeast(fraction) => all.ok_fraction() >= fraction,
+    };
+    let is_valid = is_available && kinds.values().all(|counts| counts.ok > 0);
+    let verdict = if is_valid { Verdict::Valid } else { Verdict::Invalid };
+    Report { verdict, all, kinds, availability, is_available }
+}
+
+impl Counts {
+    #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^53")]
+    fn of<'a>(operations: impl IntoIterator<Item = &'a Operation<'a>>, span: Duration) -> Self {
+        let (mut fail, mut info, mut latencies) = (0, 0, Vec::new());
+        for Operation { interval, completion, .. } in operations {
+            match completion {
+                Completion::Ok => latencies.push(interval.completed - interval.invoked),
+                Completion::Fail => fail += 1,
+                Completion::Info => info += 1,
+            }
+        }
+        let ok = latencies.len();
+        let rate = ok as f64 * 1e6 / span.as_micros().max(1) as f64;
+        Self { ok, fail, info, rate, latencies: Quantiles::of(latencies) }
+    }
+
+    /// How many there are.
+    pub const fn total(&self) -> usize {
+        self.ok + self.fail + self.info
+    }
+
+    /// The fraction of those that succeeded; all of none.
+    #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^53")]
+    pub fn ok_fraction(&self) -> f64 {
+        if self.total() == 0 { 1.0 } else { self.ok as f64 / self.total() as f64 }
+    }
+}
+
+impl Report {
+    /// Why it is not valid.
+    pub fn explain(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for (kind, counts) in self.kinds.iter().filter(|(_, counts)| counts.ok == 0) {
+            sentences.push(format!(
+                "no {kind} succeeded: {} failed, and of {} nobody knows; at least one should",
+                counts.fail, counts.info
+            ));
+        }
+        if !self.is_available {
+            let wanted = match self.availability {
+                Availability::AtLeast(fraction) => format!("at least {:.2} %", 100.0 * fraction),
+                _ => "all".to_owned(),
+            };
+            sentences.push(format!(
+                "{} of {} operations succeeded ({:.2} %), but {wanted} should",
+                self.all.ok,
+                self.all.total(),
+                100.0 * self.all.ok_fraction()
+            ));
+        }
+        sentences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(kind: &str, from_ms: u64, to_ms: u64, completion: Completion) -> Operation<'_> {
+        let at = |millis| Instant::from_micros(millis * 1_000);
+        Operation { kind, interval: Interval { invoked: at(from_ms), completed: at(to_ms) }, completion }
+    }
+
+    #[test]
+    fn operations_are_counted_by_kind() {
+        let operations = [
+            operation("read", 1_000, 1_010, Completion::Ok),
+            operation("add", 1_000, 1_030, Completion::Ok),
+            operation("add", 1_050, 6_050, Completion::Info),
+            operation("add", 5_990, 6_000, Completion::Fail),
+        ];
+        let report = check(&operations, Availability::None);
+        assert_eq!((report.verdict, report.explain().len()), (Verdict::Valid, 0));
+        let add = &report.kinds["add"];
+        assert_eq!((add.ok, add.fail, add.info, add.total()), (1, 1, 1, 3));
+        assert_eq!(add.latencies.map(|latencies| latencies.max), Some(Duration::from_millis(30)));
+        assert_eq!((report.all.total(), report.all.ok_fraction()), (4, 0.5));
+        assert!((report.all.rate - 2.0 / 5.05).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_kind_without_a_success_is_invalid() {
+        let operations = [operation("read", 0, 1, Completion::Ok), operation("add", 2, 3, Completion::Info)];
+        let report = check(&operations, Availability::None);
+        assert_eq!(report.verdict, Verdict::Invalid);
+        assert_eq!(
+            report.explain(),
+            ["no add succeeded: 0 failed, and of 1 nobody knows; at least one should"]
+        );
+    }
+
+    #[test]
+    fn availability_is_a_fraction_of_all() {
+        let mut operations = vec![operation("echo", 0, 1, Completion::Ok); 3];
+        assert_eq!(check(&operations, Availability::Total).verdict, Verdict::Valid);
+        operations.push(operation("echo", 2, 3, Completion::Fail));
+        assert_eq!(check(&operations, Availability::AtLeast(0.75)).verdict, Verdict::Valid);
+        for (availability, wanted) in
+            [(Availability::Total, "all"), (Availability::AtLeast(0.76), "at least 76.00 %")]
+        {
+            let report = check(&operations, availability);
+            assert_eq!(report.verdict, Verdict::Invalid);
+            let sentence = format!("3 of 4 operations succeeded (75.00 %), but {wanted} should");
+            assert_eq!(report.explain(), [sentence]);
+        }
+    }
+
+    #[test]
+    fn nothing_asked_is_nothing_refused() {
+        let report = check(&[], Availability::Total);
+        assert_eq!((report.verdict, report.all.latencies), (Verdict::Valid, None));
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of nodes, as Maelstrom does them.
+
+pub mod checker;
