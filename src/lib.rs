@@ -52,6 +52,7 @@ pub mod service;
 pub mod time;
 pub mod timer;
 pub mod wire;
+#[cfg(feature = "workbench")]
 pub mod workbench;
 pub mod workload;
 

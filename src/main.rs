@@ -18,6 +18,8 @@ use messenger::wire::line::{LineBuffer, NextLine};
 use messenger::wire::message::{Outline, SchemaError};
 use messenger::workload::messenger::Messenger;
 
+use self::command::seconds;
+
 /// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
 ///
 /// Without a subcommand it is a node: it reads messages from stdin, one JSON object a line, and writes
@@ -59,6 +61,8 @@ enum Command {
         /// Skip lines longer than this (bytes, or with KiB, MiB, GiB)
         max_line: usize,
     },
+    /// Test a node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
+    Test(command::test::TestArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace {
         #[command(flatten)]
@@ -122,24 +126,27 @@ struct LogArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match cli.command {
-        None => run_node(Workload::default(), &cli.node),
-        Some(Command::Node { workload, args }) => run_node(workload, &args),
+        None => run_node(Workload::default(), &cli.node).map(done),
+        Some(Command::Node { workload, args }) => run_node(workload, &args).map(done),
+        Some(Command::Test(args)) => command::test::run(&args),
         Some(Command::Parse { log, max_line }) => {
             reactor::log_to_stderr(log.log_level);
-            parse(LineBuffer::new(max_line))
+            parse(LineBuffer::new(max_line)).map(done)
         }
         Some(Command::Trace { log, args }) => {
             reactor::log_to_stderr(log.log_level);
-            command::trace::run(args)
+            command::trace::run(args).map(done)
         }
     };
     match outcome {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+        Ok(code) => code,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
             eprintln!("messenger: {error}");
             ExitCode::FAILURE
         }
-        _ => ExitCode::SUCCESS,
     }
 }
 
@@ -242,14 +249,4 @@ fn size(text: &str) -> Result<usize, String> {
         .checked_mul(1 << shift)
         .filter(|&size| (1..=MAX).contains(&size))
         .ok_or_else(|| "expected 1 byte to 1 GiB".to_owned())
-}
-
-/// Seconds, with a fraction if need be, up to a day.
-fn seconds(text: &str) -> Result<Duration, String> {
-    const MAX: f64 = 86_400.0;
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds, such as 0.5".to_owned())?;
-    if !(0.0..=MAX).contains(&seconds) {
-        return Err(format!("expected 0 to {MAX} seconds"));
-    }
-    Ok(std::time::Duration::from_secs_f64(seconds).into())
 }

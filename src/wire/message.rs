@@ -157,6 +157,8 @@ pub struct Outline<'a> {
     kind: Option<Span>,
     msg_id: Option<Span>,
     in_reply_to: Option<Span>,
+    /// The last key at the top level that the schema does not know.
+    unknown: Option<Span>,
     /// Keys and values of the body, in their order.
     members: &'a [(Span, Span)],
 }
@@ -183,7 +185,11 @@ impl<'a> Outline<'a> {
                 "src" => self.src = Some(cursor.value(1)?),
                 "dest" => self.dest = Some(cursor.value(1)?),
                 "body" => self.read_body(cursor)?,
-                _ => drop(cursor.value(1)?),
+                "id" => drop(cursor.value(1)?),
+                _ => {
+                    self.unknown = Some(key);
+                    cursor.value(1)?;
+                }
             }
             Ok(())
         })?;
@@ -253,6 +259,11 @@ impl<'a> Outline<'a> {
     /// answered itself.
     pub fn claims_to_be_a_reply(&self) -> bool {
         self.in_reply_to.is_some_and(|id| self.text.value(id).kind() != Kind::Null)
+    }
+
+    /// A key at the top level that no message has: something else than `src`, `dest`, `body` and `id`.
+    pub fn unknown_key(&self) -> Option<Cow<'a, str>> {
+        self.unknown.map(|key| self.text.name(key))
     }
 
     /// Whether the body has a `type`, rightly typed or not.

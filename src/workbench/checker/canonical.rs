@@ -9,7 +9,7 @@ use crate::wire::value::{Kind, Value};
 /// The text that stands for all that mean the same as this one, whatever their white space, escapes, order
 /// of keys, and ways to write a float. As in Maelstrom, `1` is not `1.0`, and the last of equal keys counts.
 /// What is no JSON stands for itself.
-pub(super) fn canonical(text: &str) -> Cow<'_, str> {
+pub(in crate::workbench) fn canonical(text: &str) -> Cow<'_, str> {
     let text = text.trim_ascii();
     let is_plain = match text.as_bytes() {
         [b'"', inner @ ..] => !inner.contains(&b'\\'),

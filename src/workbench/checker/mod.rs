@@ -7,7 +7,7 @@
 //! Two operations of which neither completed before the other was invoked are concurrent, also where the one
 //! was invoked in the microsecond in which the other completed: a doubt of a microsecond accuses nobody.
 
-mod canonical;
+pub(super) mod canonical;
 pub mod counter;
 pub mod echo;
 pub mod linearizable;

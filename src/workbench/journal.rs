@@ -1,0 +1,216 @@
+//! Every message of a test: who sent it to whom, and when it arrived, if it did.
+
+use std::fmt;
+
+use log::info;
+use smallvec::SmallVec;
+
+use super::service::Service;
+use crate::observe::sequence::{Transfer, mark_unanswered};
+use crate::time::Instant;
+use crate::wire::encode::{Raw, WriteJson as _};
+use crate::wire::json::{Line, Parser};
+use crate::wire::message::Outline;
+use crate::wire::value::{Integer, beginning};
+
+/// Somebody who sends and receives messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// `n0`, `n1` and so on.
+    Node(usize),
+    /// `c0`, `c1` and so on.
+    Client(usize),
+    /// One of Maelstrom's services.
+    Service(Service),
+}
+
+impl Address {
+    /// The address of that name, if there is such a thing. It may not exist yet, or any more.
+    pub fn parse(name: &str) -> Option<Self> {
+        let number = || {
+            let digits = &name[1..];
+            let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
+            digits.parse().ok().filter(|_| is_plain)
+        };
+        match name.as_bytes().first()? {
+            b'n' => number().map(Self::Node),
+            b'c' => number().map(Self::Client),
+            _ => Service::ALL.into_iter().find(|service| service.name() == name).map(Self::Service),
+        }
+    }
+
+    /// Whether it is a client.
+    pub const fn is_client(self) -> bool {
+        matches!(self, Self::Client(_))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(number) => write!(f, "n{number}"),
+            Self::Client(number) => write!(f, "c{number}"),
+            Self::Service(service) => f.write_str(service.name()),
+        }
+    }
+}
+
+/// A message that was sent.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number in the whole test: `id` in what its receiver reads.
+    pub id: u64,
+    /// Who sent it.
+    pub src: Address,
+    /// Whom it is for.
+    pub dest: Address,
+    /// The text of its body.
+    pub body: Box<str>,
+    /// When it was sent.
+    pub sent: Instant,
+    /// When it arrived; more than once if the network doubled it.
+    pub received: SmallVec<[Instant; 2]>,
+    /// It never arrives: the network lost it, or its receiver was cut off or dead.
+    pub is_lost: bool,
+}
+
+/// How many messages there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Sent.
+    pub sent: u64,
+    /// Arrived, duplicates included.
+    pub received: u64,
+}
+
+/// The messages of a test: the first of them with all that they say, and how many there were.
+#[derive(Debug)]
+pub struct Journal {
+    limit: usize,
+    entries: Vec<Entry>,
+    /// Messages of which one end is a client.
+    pub clients: Traffic,
+    /// Messages between nodes, or nodes and services.
+    pub servers: Traffic,
+    /// What to say while the test runs.
+    logging: Logging,
+}
+
+/// Which messages go to the log as they happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Logging {
+    /// Those that are sent.
+    pub sent: bool,
+    /// Those that arrive.
+    pub received: bool,
+}
+
+impl Journal {
+    /// Keeps at most so many messages.
+    pub const fn new(limit: usize, logging: Logging) -> Self {
+        let none = Traffic { sent: 0, received: 0 };
+        Self { limit, entries: Vec::new(), clients: none, servers: none, logging }
+    }
+
+    /// The messages that were kept, in the order in which they were sent.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Notes a message that is sent; its number.
+    pub fn sent(&mut self, now: Instant, src: Address, dest: Address, body: &str) -> u64 {
+        let id = self.clients.sent + self.servers.sent;
+        self.traffic(src, dest).sent += 1;
+        if self.logging.sent {
+            info!("sent #{id} {src} -> {dest} {body}");
+        }
+        if self.entries.len() < self.limit {
+            let received = SmallVec::new();
+            self.entries.push(Entry { id, src, dest, body: body.into(), sent: now, received, is_lost: false });
+        }
+        id
+    }
+
+    /// Notes that a message arrived.
+    pub fn received(&mut self, now: Instant, src: Address, dest: Address, id: u64) {
+        self.traffic(src, dest).received += 1;
+        if self.logging.received {
+            info!("received #{id} {src} -> {dest}");
+        }
+        if let Some(entry) = self.entry(id) {
+            entry.received.push(now);
+            entry.is_lost = false;
+        }
+    }
+
+    /// Notes that a message, or a copy of it, did not arrive.
+    pub fn lost(&mut self, id: u64) {
+        if let Some(entry) = self.entry(id) {
+            entry.is_lost = entry.received.is_empty();
+        }
+    }
+
+    fn entry(&mut self, id: u64) -> Option<&mut Entry> {
+        // They are numbered from 0, and the first ones are kept.
+        self.entries.get_mut(usize::try_from(id).ok()?)
+    }
+
+    const fn traffic(&mut self, src: Address, dest: Address) -> &mut Traffic {
+        if src.is_client() || dest.is_client() { &mut self.clients } else { &mut self.servers }
+    }
+
+    /// The first so many messages, for a sequence diagram.
+    pub fn transfers(&self, count: usize) -> Vec<Transfer> {
+        let (mut parser, mut memory, mut line) = (Parser::new(), Vec::new(), Vec::new());
+        let transfer = |entry: &Entry| {
+            line.clear();
+            line.extend_from_slice(b"{\"body\":");
+            line.extend_from_slice(entry.body.as_bytes());
+            line.push(b'}');
+            let outline = Outline::parse(&mut parser, Line::copied(&line, &mut memory)).unwrap_or_default();
+            let number = |id: Option<Integer<'_>>| id.and_then(Integer::as_i64);
+            Transfer {
+                src: entry.src.to_string(),
+                dest: entry.dest.to_string(),
+                kind: outline.kind().unwrap_or_default().into_owned(),
+                msg_id: number(outline.msg_id().unwrap_or_default()),
+                in_reply_to: number(outline.in_reply_to().unwrap_or_default()),
+                body: beginning(&entry.body, BODY_SHOWN).into_owned(),
+                sent_at: Some(entry.sent),
+                received_at: entry.received.to_vec(),
+                lost: entry.is_lost,
+                unanswered: false,
+            }
+        };
+        // A request among the first may have its answer among the next.
+        let mut transfers: Vec<Transfer> = self.entries.iter().take(2 * count).map(transfer).collect();
+        mark_unanswered(&mut transfers);
+        transfers.truncate(count);
+        transfers
+    }
+}
+
+/// How many characters of a body a diagram shows.
+const BODY_SHOWN: usize = 200;
+
+impl Entry {
+    /// Appends the line of a journal file.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":");
+        self.id.write_json(out);
+        out.extend_from_slice(b",\"sent_us\":");
+        self.sent.as_micros().write_json(out);
+        out.extend_from_slice(b",\"received_us\":");
+        let received: Vec<u64> = self.received.iter().map(|received| received.as_micros()).collect();
+        received.write_json(out);
+        out.extend_from_slice(b",\"lost\":");
+        self.is_lost.write_json(out);
+        out.extend_from_slice(b",\"src\":");
+        self.src.to_string().write_json(out);
+        out.extend_from_slice(b",\"dest\":");
+        self.dest.to_string().write_json(out);
+        out.extend_from_slice(b",\"body\":");
+        Raw(self.body.as_bytes()).write_json(out);
+        out.extend_from_slice(b"}\n");
+    }
+}

@@ -1,0 +1,165 @@
+//! What stays of a test: its results, its history and its messages, as files.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::checker::{Quantiles, Verdict, stats};
+use super::exercise::{Answer, Outcome};
+use super::journal::{Entry, Traffic};
+use super::verdict::{Finding, Results};
+use super::world::{Invocation, World};
+use crate::time::Duration;
+
+/// Writes `results.json`, `history.jsonl` and `journal.jsonl` into a folder that exists.
+pub fn write(folder: &Path, world: &World, results: &Results) -> io::Result<()> {
+    fs::write(folder.join("results.json"), format!("{:#}\n", results_json(world, results)))?;
+    let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
+    for invocation in world.history() {
+        writeln!(history, "{}", invocation_json(invocation))?;
+    }
+    history.flush()?;
+    let mut journal = BufWriter::new(File::create(folder.join("journal.jsonl"))?);
+    let mut line = Vec::new();
+    for entry in world.journal().entries() {
+        line.clear();
+        Entry::write(entry, &mut line);
+        journal.write_all(&line)?;
+    }
+    journal.flush()
+}
+
+fn results_json(world: &World, results: &Results) -> Value {
+    let settings = world.settings();
+    let faults: Vec<_> = world
+        .faults()
+        .iter()
+        .map(|window| {
+            let (from, to) = (window.from.as_micros(), window.to.map(|to| to.as_micros()));
+            json!({"fault": window.fault.name(), "target": window.target, "from_us": from, "to_us": to})
+        })
+        .collect();
+    json!({
+        "valid": verdict_json(results.verdict),
+        "explanations": results.explain(),
+        "workload": {"name": settings.exercise.name(), "valid": verdict_json(results.finding.verdict()), "details": finding_json(&results.finding)},
+        "stats": stats_json(&results.stats),
+        "messages": {
+            "clients": traffic_json(results.clients),
+            "servers": traffic_json(results.servers),
+            "servers_per_operation": results.messages_per_operation,
+        },
+        "late_answers": results.late_answers.count,
+        "faults": faults,
+        "seed": settings.seed,
+        "nodes": settings.nodes,
+        "concurrency": settings.workers,
+        "rate": settings.rate,
+        "time_limit_ms": millis(settings.time_limit),
+        "latency_ms": millis(settings.latency.mean),
+    })
+}
+
+fn verdict_json(verdict: Verdict) -> Value {
+    match verdict {
+        Verdict::Valid => json!(true),
+        Verdict::Unknown => json!("unknown"),
+        Verdict::Invalid => json!(false),
+    }
+}
+
+fn finding_json(finding: &Finding) -> Value {
+    match finding {
+        Finding::Echo(report) => json!({"answered": report.answered, "mismatches": report.mismatches.total}),
+        Finding::UniqueIds(report) => json!({
+            "attempted": report.attempted,
+            "acknowledged": report.acknowledged,
+            "duplicated": report.duplicated.total,
+            "range": report.range,
+        }),
+        Finding::Set(report) => json!({
+            "attempts": report.attempts,
+            "acknowledged": report.acknowledged,
+            "stable": report.stable,
+            "lost": report.lost.total,
+            "stale": report.stale.total,
+            "never_read": report.never_read.total,
+            "duplicated": report.duplicated.total,
+            "unexpected": report.unexpected.total,
+            "stable_latencies_ms": report.stable_latencies.as_ref().map(quantiles_json),
+        }),
+        Finding::Counter(report) => json!({
+            "final_reads": report.reads,
+            "indefinite_adds": report.indefinite,
+            "acceptable": report.acceptable.as_ref().map(|ranges| {
+                ranges.iter().map(|range| [*range.start(), *range.end()]).collect::<Vec<_>>()
+            }),
+            "wrong": report.wrong.total,
+        }),
+        Finding::Linearizable(report) => json!({
+            "keys": report.keys,
+            "anomalies": report.anomalies.total,
+            "undecided": report.undecided.total,
+        }),
+    }
+}
+
+fn stats_json(report: &stats::Report) -> Value {
+    let counts = |counts: &stats::Counts| {
+        json!({
+            "ok": counts.ok,
+            "fail": counts.fail,
+            "info": counts.info,
+            "rate": counts.rate,
+            "latencies_ms": counts.latencies.as_ref().map(quantiles_json),
+        })
+    };
+    let kinds: serde_json::Map<_, _> =
+        report.kinds.iter().map(|(kind, counted)| (kind.clone(), counts(counted))).collect();
+    json!({"valid": verdict_json(report.verdict), "all": counts(&report.all), "by_kind": kinds})
+}
+
+fn quantiles_json(quantiles: &Quantiles) -> Value {
+    let Quantiles { min, median, p95, p99, max } = *quantiles;
+    json!({"0": millis(min), "0.5": millis(median), "0.95": millis(p95), "0.99": millis(p99), "1": millis(max)})
+}
+
+fn traffic_json(traffic: Traffic) -> Value {
+    json!({"sent": traffic.sent, "received": traffic.received})
+}
+
+fn invocation_json(invocation: &Invocation) -> Value {
+    let (kind, answer) = match &invocation.outcome {
+        Outcome::Ok(answer) => ("ok", answer_json(answer)),
+        Outcome::Fail(reason) => ("fail", json!(reason)),
+        Outcome::Info(reason) => ("info", json!(reason)),
+    };
+    let completed = invocation.interval.completed;
+    json!({
+        "process": invocation.process,
+        "node": format!("n{}", invocation.node),
+        "operation": invocation.operation.to_string(),
+        "invoked_us": invocation.interval.invoked.as_micros(),
+        "completed_us": (completed < crate::time::Instant::END).then(|| completed.as_micros()),
+        "type": kind,
+        "answer": answer,
+        "final": invocation.is_final,
+    })
+}
+
+fn answer_json(answer: &Answer) -> Value {
+    match answer {
+        Answer::Done => Value::Null,
+        Answer::Raw(raw) => serde_json::from_str(raw).unwrap_or_else(|_| json!(raw)),
+        Answer::Elements(elements) => json!(elements),
+        Answer::Integer(value) => json!(value),
+    }
+}
+
+/// Milliseconds with a fraction.
+#[allow(clippy::cast_precision_loss, reason = "spans of a test are short")]
+fn millis(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1000.0
+}

@@ -1,0 +1,130 @@
+//! Nodes of this crate in one process and in virtual time: the same seed makes the same test, to the byte.
+
+use super::exercise::Exercise;
+use super::nemesis::Order;
+use super::world::World;
+use crate::node::{Config, Node, Workload};
+use crate::time::Instant;
+use crate::wire::json::{Line, PADDING};
+use crate::wire::out::OutBuffer;
+use crate::workload::messenger::Messenger;
+
+/// A node of any workload.
+pub trait SimulatedNode {
+    /// See [`Node::handle_line`].
+    fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer);
+    /// See [`Node::handle_timeout`].
+    fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer);
+    /// See [`Node::poll_timeout`].
+    fn poll_timeout(&mut self) -> Option<Instant>;
+}
+
+impl<W: Workload> SimulatedNode for Node<W> {
+    fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
+        Self::handle_line(self, now, line, out);
+    }
+
+    fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
+        Self::handle_timeout(self, now, out);
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        Self::poll_timeout(self)
+    }
+}
+
+/// The node of this crate for an exercise.
+pub fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
+    match exercise {
+        _ => Box::new(Node::new(Messenger::default(), config)),
+    }
+}
+
+/// A place for a node.
+struct Host {
+    /// None while it is killed.
+    node: Option<Box<dyn SimulatedNode>>,
+    is_paused: bool,
+    out: OutBuffer,
+}
+
+impl Host {
+    /// The node, if it can do anything.
+    fn running(&mut self) -> Option<&mut Box<dyn SimulatedNode>> {
+        self.node.as_mut().filter(|_| !self.is_paused)
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.running()?.poll_timeout()
+    }
+}
+
+/// Runs a test to its end. `start` makes a node from its place and a seed, which is another one each time.
+pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn SimulatedNode>) {
+    let (nodes, first_seed) = (world.settings().nodes, world.settings().seed);
+    let mut starts = 0;
+    let mut start = |node| {
+        starts += 1;
+        start(node, first_seed.wrapping_mul(1_000_003).wrapping_add(starts))
+    };
+    let mut hosts: Vec<Host> = (0..nodes)
+        .map(|node| Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() })
+        .collect();
+    let mut now = Instant::START;
+    let mut input = Vec::new();
+    while !world.is_over() {
+        settle(world, &mut hosts, now, &mut input);
+        for order in world.take_orders() {
+            match order {
+                Order::Kill(node) => hosts[node].node = None,
+                Order::Start(node) => hosts[node].node = Some(start(node)),
+                Order::Pause(node) => hosts[node].is_paused = true,
+                Order::Resume(node) => hosts[node].is_paused = false,
+            }
+        }
+        let due = hosts.iter_mut().filter_map(Host::poll_timeout).chain(world.poll_timeout()).min();
+        let Some(due) = due else { break };
+        now = now.max(due);
+        world.handle_timeout(now);
+    }
+}
+
+/// Lets everything happen that happens at this moment.
+fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>) {
+    let mut is_quiet = false;
+    while !is_quiet && !world.is_over() {
+        is_quiet = true;
+        for (place, host) in hosts.iter_mut().enumerate() {
+            let Some(node) = host.node.as_mut().filter(|_| !host.is_paused) else { continue };
+            let inbox = world.inbox(place);
+            if !inbox.is_empty() {
+                is_quiet = false;
+                input.clear();
+                input.extend_from_slice(inbox.waiting());
+                inbox.consume(inbox.len());
+                each_line(input, |line| node.handle_line(now, line, &mut host.out));
+            }
+            if node.poll_timeout().is_some_and(|due| due <= now) {
+                is_quiet = false;
+                node.handle_timeout(now, &mut host.out);
+            }
+            if !host.out.is_empty() {
+                input.clear();
+                input.extend_from_slice(host.out.waiting());
+                host.out.consume(host.out.len());
+                each_line(input, |line| world.handle_line(now, place, line));
+            }
+        }
+    }
+}
+
+/// Cuts a text into its lines, each with what comes after it for padding.
+fn each_line(text: &mut Vec<u8>, mut take: impl FnMut(Line<'_>)) {
+    let end = text.len();
+    text.resize(end + PADDING, 0);
+    let mut start = 0;
+    while let Some(length) = memchr::memchr(b'\n', &text[start..end]) {
+        take(Line::new(&mut text[start..], length));
+        start += length + 1;
+    }
+}

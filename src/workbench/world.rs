@@ -1,0 +1,781 @@
+//! The world that nodes live in during a test: the network, the clients, the services and what goes wrong.
+//!
+//! It knows no process and no clock. A driver hands it the lines that nodes say and the time, and hands each node
+//! what is in its [`inbox`](World::inbox); that is the same for nodes that are processes and for nodes in virtual
+//! time.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use fastrand::Rng;
+use slab::Slab;
+
+use super::checker::Interval;
+use super::checker::stats::Availability;
+use super::exercise::{Exercise, Generator, Operation, Outcome, StrangeAnswer, closed};
+use super::journal::{Address, Journal, Logging};
+use super::nemesis::{Fault, Nemesis, Order, Window};
+use super::network::{Latency, Network};
+use super::service::Services;
+use crate::time::{Duration, Instant};
+use crate::timer::{TimerKey, Wheel};
+use crate::wire::encode::WriteJson as _;
+use crate::wire::json::{Line, Parser};
+use crate::wire::message::{Body, Outline};
+use crate::wire::out::OutBuffer;
+use crate::wire::value::excerpt;
+
+/// How long a node may take for its `init`.
+const INIT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the cluster has to recover before the final operations.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+/// So many bytes may wait for a node to read them.
+const INBOX_MAX: usize = 256 * 1024 * 1024;
+
+/// The next microsecond. A process starts nothing in the microsecond in which its last operation ended, or the
+/// checkers would take the two for concurrent.
+const TICK: Duration = Duration::from_micros(1);
+
+/// What a test is like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is tested.
+    pub exercise: Exercise,
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How many clients ask at once.
+    pub workers: usize,
+    /// How many operations there are a second, all clients together. Without a rate every client asks again as
+    /// soon as it has its answer.
+    pub rate: Option<f64>,
+    /// For how long.
+    pub time_limit: Duration,
+    /// How long messages between nodes take.
+    pub latency: Latency,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// How long until a fault starts, and until it ends.
+    pub fault_interval: Duration,
+    /// Which neighbours the nodes are told to have.
+    pub topology: Topology,
+    /// How many operations have to succeed.
+    pub availability: Availability,
+    /// The same seed and the same nodes make the same test.
+    pub seed: u64,
+    /// How many messages are kept for the journal.
+    pub journal_size: usize,
+    /// Which messages are logged.
+    pub logging: Logging,
+}
+
+/// The neighbours that a broadcast test suggests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// Rows of about the square root of the number of nodes.
+    #[default]
+    Grid,
+    /// Each to the next.
+    Line,
+    /// Each to all others.
+    Total,
+    /// Each to so many children.
+    Tree(usize),
+}
+
+impl Topology {
+    /// The neighbours of a node among so many.
+    fn neighbours(self, node: usize, nodes: usize) -> Vec<usize> {
+        let width = (1..).find(|width| width * width >= nodes).unwrap_or(1);
+        let is_next = |a: usize, b: usize| match self {
+            Self::Grid => b == a + width || b == a + 1 && b % width != 0,
+            Self::Line => b == a + 1,
+            Self::Total => a < b,
+            Self::Tree(children) => b > 0 && (b - 1) / children == a,
+        };
+        (0..nodes).filter(|&other| is_next(node, other) || is_next(other, node)).collect()
+    }
+}
+
+/// What a client asked for, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Whose: a worker goes on under a new number when it does not know what became of its last operation.
+    pub process: usize,
+    /// Which node was asked.
+    pub node: usize,
+    /// What it was asked for.
+    pub operation: Operation,
+    /// From when to when.
+    pub interval: Interval,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whether it was one of the last, after the recovery.
+    pub is_final: bool,
+}
+
+/// Why a test ended before its time: a node did what no node may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which node.
+    pub node: usize,
+    /// When.
+    pub at: Instant,
+    /// What it did, and what was expected.
+    pub reason: String,
+    /// The line in which it did it.
+    pub line: Option<String>,
+}
+
+/// An answer for a client that had given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LateAnswers {
+    /// How many there were.
+    pub count: u64,
+    /// The first one.
+    pub first: Option<String>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct World {
+    settings: Settings,
+    now: Instant,
+    rng: Rng,
+    events: Wheel<Event>,
+    phase: Phase,
+    nodes: Vec<Node>,
+    network: Network,
+    packets: Slab<Packet>,
+    services: Services,
+    nemesis: Nemesis,
+    generator: Generator,
+    workers: Vec<Worker>,
+    /// Workers that wait for something to do, and since when.
+    free: VecDeque<(usize, Instant)>,
+    /// Whom each client number stands for.
+    clients: Vec<Client>,
+    /// What there is to do for the driver.
+    orders: Vec<Order>,
+    /// Away while a line is read.
+    parser: Option<Parser>,
+    history: Vec<Invocation>,
+    journal: Journal,
+    late_answers: LateAnswers,
+    failure: Option<Failure>,
+    started: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nodes get their `init`, and clients prepare.
+    Starting,
+    Running,
+    /// No more operations start.
+    Ending,
+    Recovering,
+    Final,
+    Done,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    InitTimeout(usize),
+    Arrival(usize),
+    Next,
+    /// A worker without pause may go on.
+    Go(usize),
+    Timeout(usize),
+    Fault(usize),
+    End,
+    Recovered,
+}
+
+/// A message between nodes or services that is under way.
+#[derive(Debug)]
+struct Packet {
+    id: u64,
+    src: Address,
+    dest: Address,
+    /// The line, if it is for a node; the body, if it is for a service.
+    text: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct Node {
+    inbox: OutBuffer,
+    /// Killed, and not started again.
+    is_dead: bool,
+    /// The client that waits for the answer to its `init`, and until when.
+    init: Option<(usize, TimerKey)>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    process: usize,
+    node: usize,
+    client: usize,
+    next_msg_id: u64,
+    waits: Option<Waits>,
+    is_prepared: bool,
+}
+
+/// What a worker waits for.
+#[derive(Debug)]
+struct Waits {
+    msg_id: u64,
+    timeout: TimerKey,
+    /// Its place in the history; none for what is no operation.
+    invocation: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    Init(usize),
+    Worker(usize),
+    /// It is gone.
+    Closed,
+}
+
+impl World {
+    /// A world in which nothing has happened yet. The driver has started the nodes.
+    pub fn new(settings: Settings) -> Self {
+        let Settings { exercise, nodes, workers, latency, .. } = settings;
+        let node = |_| Node { inbox: OutBuffer::new(), is_dead: false, init: None };
+        let worker = |place| Worker {
+            process: place,
+            node: place % nodes,
+            client: 0,
+            next_msg_id: 1,
+            waits: None,
+            is_prepared: exercise != Exercise::Broadcast,
+        };
+        let mut world = Self {
+            now: Instant::START,
+            rng: Rng::with_seed(settings.seed),
+            events: Wheel::new(),
+            phase: Phase::Starting,
+            nodes: (0..nodes).map(node).collect(),
+            network: Network::new(latency, nodes),
+            packets: Slab::new(),
+            services: Services::new(),
+            nemesis: Nemesis::new(&settings.faults, settings.fault_interval, nodes),
+            generator: Generator::new(exercise, nodes, workers),
+            workers: (0..workers).map(worker).collect(),
+            free: VecDeque::new(),
+            clients: Vec::new(),
+            orders: Vec::new(),
+            parser: None,
+            history: Vec::new(),
+            journal: Journal::new(settings.journal_size, settings.logging),
+            late_answers: LateAnswers::default(),
+            failure: None,
+            started: Instant::START,
+            settings,
+        };
+        (0..nodes).for_each(|node| world.init(node));
+        world
+    }
+
+    /// What is there for a node to read.
+    pub fn inbox(&mut self, node: usize) -> &mut OutBuffer {
+        &mut self.nodes[node].inbox
+    }
+
+    /// What is to be done to nodes.
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        mem::take(&mut self.orders)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        self.events.next_deadline()
+    }
+
+    /// Whether the test is over.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Done || self.failure.is_some()
+    }
+
+    /// What a node did that ends the test.
+    pub const fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// Ends the test: a node did what no node may.
+    pub fn fail(&mut self, node: usize, reason: impl Into<String>, line: Option<&[u8]>) {
+        let line = line.map(|line| excerpt(&String::from_utf8_lossy(line)).into_owned());
+        self.failure.get_or_insert(Failure { node, at: self.now, reason: reason.into(), line });
+    }
+
+    /// Every operation so far, in the order in which they were invoked.
+    pub fn history(&self) -> &[Invocation] {
+        &self.history
+    }
+
+    /// Every message so far.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// What went wrong so far, and when.
+    pub fn faults(&self) -> &[Window] {
+        &self.nemesis.windows
+    }
+
+    /// Answers for clients that had given up.
+    pub const fn late_answers(&self) -> &LateAnswers {
+        &self.late_answers
+    }
+
+    /// When the operations began.
+    pub const fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// What the test is like.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        while self.failure.is_none()
+            && let Some((_, event)) = self.events.pop_expired(now)
+        {
+            match event {
+                Event::InitTimeout(node) => {
+                    let seconds = INIT_WITHIN.as_micros() / 1_000_000;
+                    self.fail(node, format!("it did not answer `init` within {seconds} seconds"), None);
+                }
+                Event::Arrival(packet) => self.arrive(packet),
+                Event::Next => self.next(),
+                Event::Go(worker) => self.go(worker),
+                Event::Timeout(worker) => self.time_out(worker),
+                Event::Fault(place) => {
+                    let orders = self.nemesis.turn(place, now, &mut self.network, &mut self.rng);
+                    self.carry_out(orders);
+                    let pause = self.nemesis.pause(&mut self.rng);
+                    if self.phase == Phase::Running {
+                        self.events.insert(now + pause, Event::Fault(place));
+                    }
+                }
+                Event::End => {
+                    self.phase = Phase::Ending;
+                    let orders = self.nemesis.heal(now, &mut self.network);
+                    self.carry_out(orders);
+                    self.end_if_quiet();
+                }
+                Event::Recovered => self.start_final(),
+            }
+        }
+    }
+
+    /// A node said this line.
+    pub fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>) {
+        self.now = now;
+        let mut parser = self.parser.take().unwrap_or_default();
+        if let Err((reason, line)) = self.read_line(node, line, &mut parser) {
+            self.fail(node, reason, Some(&line));
+        }
+        self.parser = Some(parser);
+    }
+
+    /// Takes a message of a node; or why it is none, and the line.
+    fn read_line(
+        &mut self,
+        node: usize,
+        line: Line<'_>,
+        parser: &mut Parser,
+    ) -> Result<(), (String, Vec<u8>)> {
+        const EXPECTED: &str = "expected a message on its stdout: a JSON object with src, dest and body";
+        if line.bytes().trim_ascii().is_empty() {
+            return Err((format!("{EXPECTED}; found a blank line"), Vec::new()));
+        }
+        let bytes = line.bytes().to_vec();
+        let fail = |reason: String| (reason, bytes.clone());
+        let outline =
+            Outline::parse(parser, line).map_err(|error| fail(format!("{EXPECTED}; not JSON: {error}")))?;
+        let message = outline.check().map_err(|error| fail(format!("{EXPECTED}; {error}")))?;
+        if let Some(key) = outline.unknown_key() {
+            return Err(fail(format!(
+                "expected no keys but src, dest, body and id in a message; found {:?}",
+                excerpt(&key)
+            )));
+        }
+        let src = Address::Node(node);
+        if Address::parse(&message.src) != Some(src) {
+            return Err(fail(format!("expected src {:?}, itself; found {:?}", src.to_string(), excerpt(&message.src))));
+        }
+        let dest = Address::parse(&message.dest).filter(|dest| match *dest {
+            Address::Node(node) => node < self.nodes.len(),
+            Address::Client(client) => client < self.clients.len(),
+            Address::Service(_) => true,
+        });
+        let Some(dest) = dest else {
+            let dest = excerpt(&message.dest);
+            return Err(fail(format!("it wrote to {dest:?}, which does not exist")));
+        };
+        let body = message.body.value().raw();
+        let id = self.journal.sent(self.now, src, dest, body);
+        match dest {
+            Address::Client(client) => {
+                self.journal.received(self.now, src, dest, id);
+                self.handle_answer(node, client, &message.body, &bytes).map_err(fail)
+            }
+            Address::Node(_) => {
+                self.send_packet(id, src, dest, &frame(id, src, dest, body));
+                Ok(())
+            }
+            Address::Service(_) => {
+                self.send_packet(id, src, dest, &bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts a message on its way.
+    fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
+        let is_between_nodes = matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
+        let copies = self.network.copies(is_between_nodes, &mut self.rng);
+        if copies.is_empty() {
+            self.journal.lost(id);
+        }
+        for delay in copies {
+            let packet = self.packets.insert(Packet { id, src, dest, text: text.into() });
+            self.events.insert(self.now + delay, Event::Arrival(packet));
+        }
+    }
+
+    /// A message is there.
+    fn arrive(&mut self, packet: usize) {
+        let Packet { id, src, dest, text } = self.packets.remove(packet);
+        if let (Address::Node(sender), Address::Node(receiver)) = (src, dest)
+            && (self.network.is_blocked(sender, receiver) || self.nodes[receiver].is_dead)
+        {
+            return self.journal.lost(id);
+        }
+        self.journal.received(self.now, src, dest, id);
+        match dest {
+            Address::Node(node) => self.deliver(node, &text),
+            Address::Service(service) => {
+                let mut memory = Vec::new();
+                let parser = self.parser.get_or_insert_default();
+                let Ok(outline) = Outline::parse(parser, Line::copied(&text, &mut memory)) else { return };
+                let Ok(request) = outline.check() else { return };
+                let mut members = Vec::new();
+                if !self.services.answer(service, &request.src, &request.body, &mut self.rng, &mut members) {
+                    return;
+                }
+                if let Some(msg_id) = request.body.msg_id {
+                    members.extend_from_slice(b",\"in_reply_to\":");
+                    msg_id.write_json(&mut members);
+                }
+                let body = format!("{{{}}}", String::from_utf8_lossy(&members));
+                let reply = self.journal.sent(self.now, dest, src, &body);
+                self.send_packet(reply, dest, src, &frame(reply, dest, src, &body));
+            }
+            Address::Client(_) => {}
+        }
+    }
+
+    /// Hands a line to a node.
+    fn deliver(&mut self, node: usize, line: &[u8]) {
+        let inbox = &mut self.nodes[node].inbox;
+        inbox.start_line().extend_from_slice(line);
+        inbox.end_line();
+        if inbox.len() > INBOX_MAX {
+            self.fail(node, format!("it does not read its stdin: {INBOX_MAX} bytes wait there"), None);
+        }
+    }
+
+    /// A client sends a request; its number.
+    fn request(&mut self, client: usize, node: usize, msg_id: u64, members: &[u8]) {
+        let mut body = Vec::with_capacity(members.len() + 32);
+        body.push(b'{');
+        body.extend_from_slice(members);
+        body.extend_from_slice(b",\"msg_id\":");
+        msg_id.write_json(&mut body);
+        body.push(b'}');
+        let body = String::from_utf8(body).expect("it was written from strings");
+        let (src, dest) = (Address::Client(client), Address::Node(node));
+        let id = self.journal.sent(self.now, src, dest, &body);
+        if self.nodes[node].is_dead {
+            return self.journal.lost(id);
+        }
+        self.journal.received(self.now, src, dest, id);
+        self.deliver(node, &frame(id, src, dest, &body));
+    }
+
+    fn open_client(&mut self, client: Client) -> usize {
+        self.clients.push(client);
+        self.clients.len() - 1
+    }
+
+    /// Tells a node who it is.
+    fn init(&mut self, node: usize) {
+        let client = self.open_client(Client::Init(node));
+        let names: Vec<String> = (0..self.nodes.len()).map(|node| Address::Node(node).to_string()).collect();
+        let mut members = b"\"type\":\"init\",\"node_id\":".to_vec();
+        names[node].write_json(&mut members);
+        members.extend_from_slice(b",\"node_ids\":");
+        names.write_json(&mut members);
+        let timeout = self.events.insert(self.now + INIT_WITHIN, Event::InitTimeout(node));
+        self.nodes[node].init = Some((client, timeout));
+        self.request(client, node, 1, &members);
+    }
+
+    /// A message of a node for a client.
+    fn handle_answer(&mut self, node: usize, client: usize, body: &Body<'_>, line: &[u8]) -> Result<(), String> {
+        let in_reply_to = body.in_reply_to.and_then(|id| id.as_u64());
+        match self.clients[client] {
+            Client::Closed => {
+                self.late_answers.count += 1;
+                self.late_answers.first.get_or_insert_with(|| excerpt(&String::from_utf8_lossy(line)).into_owned());
+            }
+            Client::Init(expected) => {
+                if expected != node || in_reply_to != Some(1) {
+                    return Ok(());
+                }
+                closed(body, "init_ok", &[]).map_err(|StrangeAnswer(text)| format!("its answer to `init`: {text}"))?;
+                self.clients[client] = Client::Closed;
+                if let Some((_, timeout)) = self.nodes[node].init.take() {
+                    self.events.cancel(timeout);
+                }
+                if self.phase == Phase::Starting && self.nodes.iter().all(|node| node.init.is_none()) {
+                    self.open_workers();
+                }
+            }
+            Client::Worker(worker) => {
+                let expected = self.workers[worker].waits.as_ref().map(|waits| waits.msg_id);
+                if in_reply_to.is_some() && in_reply_to == expected {
+                    return self.take_answer(worker, body);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every node has answered its `init`: clients come, and prepare for their work.
+    fn open_workers(&mut self) {
+        for place in 0..self.workers.len() {
+            self.workers[place].client = self.open_client(Client::Worker(place));
+            if self.workers[place].is_prepared {
+                continue;
+            }
+            let (mut members, nodes) = (b"\"type\":\"topology\",\"topology\":{".to_vec(), self.nodes.len());
+            for node in 0..nodes {
+                if node > 0 {
+                    members.push(b',');
+                }
+                Address::Node(node).to_string().write_json(&mut members);
+                members.push(b':');
+                let neighbours = self.settings.topology.neighbours(node, nodes);
+                let neighbours: Vec<_> = neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
+                neighbours.write_json(&mut members);
+            }
+            members.push(b'}');
+            self.ask(place, None, &members);
+        }
+        self.start_if_prepared();
+    }
+
+    fn start_if_prepared(&mut self) {
+        if self.phase != Phase::Starting || !self.workers.iter().all(|worker| worker.is_prepared) {
+            return;
+        }
+        self.phase = Phase::Running;
+        self.started = self.now;
+        self.events.insert(self.now + self.settings.time_limit, Event::End);
+        for place in self.nemesis.faults() {
+            let pause = self.nemesis.pause(&mut self.rng);
+            self.events.insert(self.now + pause, Event::Fault(place));
+        }
+        if self.settings.rate.is_some() {
+            self.free = (0..self.workers.len()).map(|worker| (worker, self.now)).collect();
+            self.events.insert(self.now + TICK, Event::Next);
+        } else {
+            for worker in 0..self.workers.len() {
+                self.events.insert(self.now + TICK, Event::Go(worker));
+            }
+        }
+    }
+
+    /// It is time for another operation.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "intervals are positive and not long"
+    )]
+    fn next(&mut self) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        match self.free.front() {
+            // It was just in use, or everybody is busy: somebody will be free, or run out of patience.
+            Some((_, since)) if *since >= self.now => {
+                self.events.insert(self.now + TICK, Event::Next);
+            }
+            None => {
+                self.events.insert(self.now + Duration::from_millis(1), Event::Next);
+            }
+            Some(_) => {
+                let Some((worker, _)) = self.free.pop_front() else { return };
+                self.go(worker);
+                let mean = 1e6 / self.settings.rate.unwrap_or(1.0);
+                let pause = Duration::from_micros((self.rng.f64() * 2.0 * mean) as u64).max(TICK);
+                self.events.insert(self.now + pause, Event::Next);
+            }
+        }
+    }
+
+    /// A worker does its next operation.
+    fn go(&mut self, worker: usize) {
+        let operation = match self.phase {
+            Phase::Running => Some(self.generator.next(worker, &mut self.rng)),
+            Phase::Final => self.settings.exercise.final_operation(),
+            _ => None,
+        };
+        let Some(operation) = operation else { return };
+        let Worker { process, node, .. } = self.workers[worker];
+        let invocation = self.history.len();
+        self.history.push(Invocation {
+            process,
+            node,
+            operation,
+            interval: Interval { invoked: self.now, completed: Instant::END },
+            outcome: Outcome::Info("the test ended".into()),
+            is_final: self.phase == Phase::Final,
+        });
+        let mut members = b"\"type\":".to_vec();
+        operation.kind().write_json(&mut members);
+        operation.write_fields(&mut members);
+        self.ask(worker, Some(invocation), &members);
+    }
+
+    /// A worker sends a request, and waits for the answer.
+    fn ask(&mut self, place: usize, invocation: Option<usize>, members: &[u8]) {
+        let patience = match self.settings.exercise {
+            // As in Maelstrom: linearizability is checked faster if fewer operations are concurrent.
+            Exercise::LinKv => {
+                Duration::from_micros(10 * self.settings.latency.mean.as_micros()).max(Duration::from_secs(1))
+            }
+            _ => PATIENCE,
+        };
+        let timeout = self.events.insert(self.now + patience, Event::Timeout(place));
+        let worker = &mut self.workers[place];
+        let msg_id = worker.next_msg_id;
+        worker.next_msg_id += 1;
+        worker.waits = Some(Waits { msg_id, timeout, invocation });
+        let (client, node) = (worker.client, worker.node);
+        self.request(client, node, msg_id, members);
+    }
+
+    /// The answer that a worker waits for.
+    fn take_answer(&mut self, place: usize, body: &Body<'_>) -> Result<(), String> {
+        let Some(Waits { timeout, invocation, .. }) = self.workers[place].waits.take() else { return Ok(()) };
+        self.events.cancel(timeout);
+        let Some(invocation) = invocation else {
+            closed(body, "topology_ok", &[])
+                .map_err(|StrangeAnswer(text)| format!("its answer to `topology`: {text}"))?;
+            self.workers[place].is_prepared = true;
+            self.start_if_prepared();
+            return Ok(());
+        };
+        let operation = self.history[invocation].operation;
+        let outcome = operation
+            .read_answer(self.settings.exercise, body)
+            .map_err(|StrangeAnswer(text)| format!("its answer to `{}`: {text}", operation.kind()))?;
+        self.complete(place, invocation, outcome);
+        Ok(())
+    }
+
+    /// A worker has waited long enough.
+    fn time_out(&mut self, place: usize) {
+        let Some(waits) = self.workers[place].waits.take() else { return };
+        let node = self.workers[place].node;
+        match waits.invocation {
+            None => self.fail(node, "it did not answer `topology` within 5 seconds", None),
+            Some(invocation) if self.history[invocation].operation.is_idempotent() => {
+                self.complete(place, invocation, Outcome::Fail("no answer in time".into()));
+            }
+            Some(invocation) => self.complete(place, invocation, Outcome::Info("no answer in time".into())),
+        }
+    }
+
+    /// An operation has ended.
+    fn complete(&mut self, place: usize, invocation: usize, outcome: Outcome) {
+        if matches!(outcome, Outcome::Info(_)) {
+            // Nobody knows what its process has done: another one goes on.
+            let client = self.open_client(Client::Worker(place));
+            let (workers, worker) = (self.workers.len(), &mut self.workers[place]);
+            worker.process += workers;
+            self.clients[mem::replace(&mut worker.client, client)] = Client::Closed;
+            worker.next_msg_id = 1;
+        }
+        let entry = &mut self.history[invocation];
+        entry.interval.completed = self.now;
+        entry.outcome = outcome;
+        match self.phase {
+            Phase::Running if self.settings.rate.is_some() => self.free.push_back((place, self.now)),
+            Phase::Running => {
+                self.events.insert(self.now + TICK, Event::Go(place));
+            }
+            Phase::Ending | Phase::Final => self.end_if_quiet(),
+            Phase::Starting | Phase::Recovering | Phase::Done => {}
+        }
+    }
+
+    /// Goes on if no operation is open any more.
+    fn end_if_quiet(&mut self) {
+        if self.workers.iter().any(|worker| worker.waits.is_some()) {
+            return;
+        }
+        let has_final = self.settings.exercise.final_operation().is_some();
+        match self.phase {
+            Phase::Ending if has_final => {
+                self.phase = Phase::Recovering;
+                self.events.insert(self.now + RECOVERY, Event::Recovered);
+            }
+            Phase::Ending | Phase::Final => self.phase = Phase::Done,
+            _ => {}
+        }
+    }
+
+    fn start_final(&mut self) {
+        self.phase = Phase::Final;
+        (0..self.workers.len()).for_each(|worker| self.go(worker));
+    }
+
+    /// Notes what is done to nodes, and lets the driver do it.
+    fn carry_out(&mut self, orders: Vec<Order>) {
+        self.orders.extend(&orders);
+        for order in orders {
+            match order {
+                Order::Kill(node) => {
+                    let inbox = &mut self.nodes[node].inbox;
+                    inbox.consume(inbox.len());
+                    self.nodes[node].is_dead = true;
+                    if let Some((_, timeout)) = self.nodes[node].init.take() {
+                        self.events.cancel(timeout);
+                    }
+                }
+                Order::Start(node) => {
+                    self.nodes[node].is_dead = false;
+                    self.init(node);
+                }
+                Order::Pause(_) | Order::Resume(_) => {}
+            }
+        }
+    }
+}
+
+/// A message as its receiver reads it, without the newline.
+fn frame(id: u64, src: Address, dest: Address, body: &str) -> Vec<u8> {
+    format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"{dest}\",\"body\":{body}}}").into_bytes()
+}
