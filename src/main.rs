@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use log::{LevelFilter, warn};
 use messenger::fault::chaos::ChaosConfig;
 use messenger::fault::dedup::DedupConfig;
@@ -96,21 +96,23 @@ struct NodeArgs {
     /// Seed of the random numbers (jitter), to repeat a run [default: a random one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Answer a request that comes again with its first answer, out of the newest so many [without a number: 10000]
+    /// Answer a request that comes again with its first answer, if it is among the newest so many [without a number:
+    /// 10000]. Then `dedup_echo` sees no duplicates.
     #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true,
-        default_missing_value = "10000")]
-    dedup: Option<usize>,
-    /// Lose what the node sends, or send it twice or late, such as drop=0.1,duplicate=0.01,delay=5ms,reorder=5ms,
-    /// peer=n2,seed=7
+        default_missing_value = "10000", value_parser = value_parser!(u32).range(1..=10_000_000))]
+    dedup: Option<u32>,
+    /// Lose what the node sends, or send it twice or late. All of it:
+    /// drop=0.1,duplicate=0.01,delay=5ms,reorder=5ms,peer=n2,seed=7
     #[arg(long, value_name = "FAULTS")]
     chaos: Option<ChaosConfig>,
     /// Write every message that comes or goes to this file, for `messenger trace`; {node} in it becomes the node's id
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Remember so many of the newest messages, for `get_log`
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().trace_size)]
-    trace_size: usize,
-    /// Report counts and times on stderr this often while messages come; 0: only at the end and on SIGUSR1
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    trace_size: u32,
+    /// Report counts and times on stderr this often while messages come; 0: only at the end and on SIGUSR1. It is logged
+    /// at level info.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     stats_interval: Duration,
     #[command(flatten)]
@@ -130,7 +132,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         None => run_node(Workload::default(), &cli.node).map(done),
         Some(Command::Node { workload, args }) => run_node(workload, &args).map(done),
-        Some(Command::Test(args)) => command::test::run(&args),
+        Some(Command::Test(args)) => Ok(command::test::run(&args)),
         Some(Command::Parse { log, max_line }) => {
             reactor::log_to_stderr(log.log_level);
             parse(LineBuffer::new(max_line)).map(done)
@@ -157,9 +159,9 @@ fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         seed,
         max_pending: args.max_pending,
         answer_within: args.answer_within,
-        dedup: args.dedup.map(|entries| DedupConfig { entries, ..DedupConfig::default() }),
+        dedup: args.dedup.map(|entries| DedupConfig { entries: entries as usize, ..DedupConfig::default() }),
         chaos: args.chaos.clone(),
-        trace_size: args.trace_size,
+        trace_size: args.trace_size as usize,
         ..Config::default()
     };
     let is_quiet = args.stats_interval == Duration::ZERO;

@@ -84,11 +84,11 @@ fn times_are_from_arrival_to_answer_and_from_call_to_reply() {
     bench.node.handle_written(bench.now);
     let report = report(&mut bench);
     assert_eq!(report["service_us"]["all"]["count"], 3, "{report}");
-    assert_eq!(report["service_us"]["relay"]["max"], 520_191, "two digits: {report}");
-    assert_eq!(report["service_us"]["echo"]["max"], 0);
-    assert_eq!(report["service_us"]["no such"]["count"], 1);
-    assert_eq!(report["round_trip_us"]["n2"]["count"], 1);
-    assert_eq!(report["round_trip_us"]["n2"]["max"], 20_095, "two digits: {report}");
+    assert_eq!(report["service_us"]["by_type"]["relay"]["max"], 520_191, "two digits: {report}");
+    assert_eq!(report["service_us"]["by_type"]["echo"]["max"], 0);
+    assert_eq!(report["service_us"]["other_types"]["count"], 1);
+    assert_eq!(report["round_trip_us"]["by_peer"]["n2"]["count"], 1);
+    assert_eq!(report["round_trip_us"]["by_peer"]["n2"]["max"], 20_095, "two digits: {report}");
     assert_eq!((&report["retries"], &report["errors"]), (&json!(1), &json!(1)));
 }
 
@@ -181,14 +181,14 @@ fn a_signal_asks_for_a_report() {
     kill(node.child.id(), "USR1");
     let report: Value = serde_json::from_str(&errors.recv().unwrap()).unwrap();
     assert_eq!(report["node"], "n1");
-    assert_eq!(report["service_us"]["echo"]["count"], 1);
+    assert_eq!(report["service_us"]["by_type"]["echo"]["count"], 1);
     // And the node goes on.
     node.ask(&echo(2, "2"));
     assert_eq!(node.wait().code(), Some(0));
     let rest: Vec<String> = errors.iter().collect();
     assert_eq!(rest.len(), 2, "a summary and the last report: {rest:?}");
     assert!(rest[0].contains("3 lines in, 3 messages out"), "{rest:?}");
-    assert_eq!(serde_json::from_str::<Value>(&rest[1]).unwrap()["service_us"]["echo"]["count"], 2);
+    assert_eq!(serde_json::from_str::<Value>(&rest[1]).unwrap()["service_us"]["by_type"]["echo"]["count"], 2);
 }
 
 #[test]
@@ -247,6 +247,91 @@ fn a_trace_that_nobody_takes_holds_nothing_up() {
     assert!(report["trace_dropped"].as_u64().unwrap() > 0, "{report}");
     drop(held);
     std::fs::remove_file(&pipe).unwrap();
+}
+
+/// Maelstrom kills its nodes: what they wrote down has to be there by then, although nothing more happens.
+#[test]
+fn a_killed_node_leaves_its_trace() {
+    let file = std::env::temp_dir().join(format!("messenger-killed-{}.jsonl", std::process::id()));
+    let (mut node, _errors) = spawn(&["--trace", file.to_str().unwrap()]);
+    for n in 0..300 {
+        node.ask(&echo(n, "1"));
+    }
+    // 301 requests and as many answers, as soon as the writer gets to it.
+    while std::fs::read_to_string(&file).unwrap().lines().count() < 602 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    kill(node.child.id(), "KILL");
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn what_the_disk_does_not_take_is_counted() {
+    let (mut node, errors) = spawn(&["--trace", "/dev/full"]);
+    for n in 0..50 {
+        node.ask(&echo(n, "1"));
+    }
+    assert_eq!(node.wait().code(), Some(0));
+    let errors: Vec<String> = errors.iter().collect();
+    assert!(errors[0].contains(r#"trace file "/dev/full": No space left"#), "{errors:?}");
+    let report: Value = serde_json::from_str(errors.last().unwrap()).unwrap();
+    assert_eq!(report["trace_dropped"], 102, "{report}");
+}
+
+/// Whatever a node is called, its trace has a name, and if it has none the node goes on.
+#[test]
+fn a_trace_never_ends_a_node() {
+    let folder = std::env::temp_dir().join(format!("messenger-names-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let trace = folder.join("{node}");
+    let init = |id: &str| {
+        let id = json!(id);
+        format!(
+            r#"{{"src":"c0","dest":{id},"body":{{"type":"init","msg_id":1,"node_id":{id},"node_ids":[{id}]}}}}"#
+        )
+    };
+    let long = "n".repeat(300);
+    for (id, name) in [("a/../b\0", "a_.._b_"), (&*long, &long[..64])] {
+        let output = run(messenger(&["--trace", trace.to_str().unwrap()]), init(id).as_bytes());
+        assert!(output.status.success(), "{id}");
+        assert_eq!(std::fs::read_to_string(folder.join(name)).unwrap().lines().count(), 2, "{id}");
+    }
+    // A pipe that nobody reads.
+    assert!(Command::new("mkfifo").arg(folder.join("n1")).status().unwrap().success());
+    let output = run(messenger(&["--trace", trace.to_str().unwrap()]), init("n1").as_bytes());
+    assert!(output.status.success() && output.stdout.starts_with(br#"{"src":"n1""#));
+    // No `init` at all.
+    run(messenger(&["--trace", trace.to_str().unwrap()]), echo(1, "1").as_bytes());
+    assert_eq!(std::fs::read_to_string(folder.join("no-init")).unwrap().lines().count(), 2);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// An answer that nobody reads for a while is not written for that while.
+#[test]
+fn times_include_a_blocked_stdout() {
+    let (mut node, errors) = spawn(&["--stats-interval", "0"]);
+    let payload = format!("\"{}\"", "x".repeat(1_000_000));
+    node.send(&echo(1, &payload));
+    thread::sleep(Duration::from_millis(300));
+    assert!(node.line().contains("echo_ok"));
+    node.wait();
+    let report: Value = serde_json::from_str(&errors.iter().last().unwrap()).unwrap();
+    assert!(report["service_us"]["by_type"]["echo"]["max"].as_u64().unwrap() > 200_000, "{report}");
+}
+
+#[test]
+fn a_type_may_be_called_anything() {
+    let mut bench = bench();
+    bench.receive("c1", json!({"type": "all", "msg_id": 1}));
+    for n in 0..100 {
+        bench.receive("c1", json!({"type": format!("junk {n}"), "msg_id": 1}));
+    }
+    bench.receive("c1", json!({"type": "echo", "msg_id": 1, "echo": 1}));
+    bench.node.handle_written(bench.now);
+    let report = report(&mut bench);
+    assert_eq!(report["service_us"]["all"]["count"], 102);
+    assert_eq!(report["service_us"]["other_types"]["count"], 101);
+    assert_eq!(report["service_us"]["by_type"]["echo"]["count"], 1);
 }
 
 #[test]

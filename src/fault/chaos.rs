@@ -35,7 +35,7 @@ pub struct ChaosConfig {
     pub reorder: Duration,
     /// Whose messages to touch; everybody's if empty.
     pub peers: Vec<String>,
-    /// The same seed and the same messages make the same chaos.
+    /// The same seed, node and messages make the same chaos.
     pub seed: u64,
 }
 
@@ -67,7 +67,7 @@ impl FromStr for ChaosConfig {
 
     fn from_str(text: &str) -> Result<Self, ChaosError> {
         let mut config = Self::default();
-        for part in text.split(',').filter(|part| !part.is_empty()) {
+        for part in text.split(',').map(str::trim) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let error = |expected| ChaosError { name: name.into(), expected, found: value.into() };
             let rate = || value.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
@@ -154,6 +154,13 @@ impl Chaos {
         self.is_on
     }
 
+    /// Says who the node is. Nodes of one seed do not all lose the same messages.
+    pub(crate) fn identify(&mut self, node: &str) {
+        let seed =
+            node.bytes().fold(self.config.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        self.rng = Rng::with_seed(seed);
+    }
+
     /// What becomes of messages while chaos is on.
     pub const fn config(&self) -> &ChaosConfig {
         &self.config
@@ -207,8 +214,8 @@ impl Chaos {
         let outline =
             Outline::parse(&mut self.parser, Line::copied(line, &mut self.memory)).unwrap_or_default();
         let (dest, kind) = (outline.dest().unwrap_or_default(), outline.kind().unwrap_or_default());
-        let is_touched = self.is_on && !SPARED.contains(&&*kind);
-        if !is_touched {
+        let is_spared = SPARED.contains(&&*kind) && outline.claims_to_be_a_reply();
+        if !self.is_on || is_spared {
             return send(line, out);
         }
         self.stats.offered += 1;

@@ -1,4 +1,4 @@
-//! What makes a network honest: messages that get lost or come twice, and how to bear it.
+//! A network that loses messages or sends them twice, on purpose, and how to bear it.
 
 pub mod chaos;
 pub mod dedup;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::context::{Context, Core, Peer, RESERVED, write_field, write_kind};
@@ -106,6 +106,8 @@ pub struct Call<'m, W> {
     out: &'m mut OutBuffer,
     peer: Result<PeerId, RpcError>,
     policy: Policy,
+    /// The type, for further attempts.
+    kind: SmallVec<[u8; 24]>,
     /// Where the members of the body begin in the line.
     body: usize,
 }
@@ -121,7 +123,14 @@ impl<'m, W> Call<'m, W> {
             )
         });
         let body = core.sender.start(out, peer, kind).len();
-        Self { core, out, peer: id, policy: Policy::default(), body }
+        Self {
+            core,
+            out,
+            peer: id,
+            policy: Policy::default(),
+            kind: SmallVec::from_slice(kind.as_bytes()),
+            body,
+        }
     }
 
     pub(super) fn typed(self, kind: &str) -> Self {
@@ -170,17 +179,16 @@ impl<'m, W> Call<'m, W> {
     }
 
     fn make(self, completion: impl FnOnce() -> Completion<W>) -> Result<(), CallError> {
-        let Self { core, out, peer, policy, body } = self;
+        let Self { core, out, peer, policy, kind, body } = self;
         let peer = peer.and_then(|peer| core.admit(peer)).map_err(|error| {
             core.sender.counters.calls_refused += 1;
             CallError::Unsent(error)
         })?;
         let msg_id = core.sender.next_msg_id();
-        let (mut kept, mut kind_len) = (Vec::new(), 0);
+        let mut kept = Vec::new();
         if policy.attempts > 1 {
             kept = core.take_buffer();
-            kept.extend_from_slice(core.sender.trace.sketched_kind());
-            kind_len = kept.len();
+            kept.extend_from_slice(&kind);
             kept.extend_from_slice(&out.line()[body..]);
         }
         core.sender.end_message(out);
@@ -198,7 +206,7 @@ impl<'m, W> Call<'m, W> {
             waits: wait,
             timer: core.wheel.insert(end, Alarm::Attempt(key)),
             body: kept,
-            kind_len,
+            kind_len: kind.len(),
             refusal: None,
             completion: completion(),
         });
@@ -290,7 +298,7 @@ impl<W> Core<W> {
         let may_retry = error.as_ref().is_some_and(|error| call.policy.may_retry(error.code));
         let tries_again = may_retry && call.may_try_again(self.now);
         let (peer, was_refused) = (call.peer, call.refusal.is_some());
-        self.metrics.round_trip(peer.0, self.now - sent);
+        self.sender.metrics.round_trip(peer.0, self.now - sent);
         if !(is_refusal && was_refused) {
             self.judge(peer, !is_refusal);
         }

@@ -73,6 +73,8 @@ impl Default for Config {
 pub struct Request<'a> {
     envelope: &'a Envelope<'a>,
     answered: Cell<Answered>,
+    /// Its answer is kept for when it comes again.
+    is_remembered: Cell<bool>,
 }
 
 /// Whether a request has its answer.
@@ -86,7 +88,7 @@ pub(super) enum Answered {
 
 impl<'a> Request<'a> {
     pub(super) const fn new(envelope: &'a Envelope<'a>) -> Self {
-        Self { envelope, answered: Cell::new(Answered::No) }
+        Self { envelope, answered: Cell::new(Answered::No), is_remembered: Cell::new(false) }
     }
 
     /// Who sent it.
@@ -104,9 +106,8 @@ impl<'a> Request<'a> {
         !matches!(self.answered.get(), Answered::No)
     }
 
-    /// Whether it was answered in this turn.
-    pub(super) fn is_answered_now(&self) -> bool {
-        self.answered.get() == Answered::Now
+    pub(super) const fn is_remembered(&self) -> bool {
+        self.is_remembered.get()
     }
 
     /// Whom to answer; `None` if the request has no `msg_id` and wants no answer.
@@ -159,6 +160,7 @@ pub(super) struct ReturnAddress {
     kind: KindId,
     /// When the request came.
     arrived: Instant,
+    is_remembered: bool,
     /// When an answer would come too late.
     until: Instant,
 }
@@ -200,7 +202,10 @@ impl<'a, W> Context<'a, W> {
             }
             Some(msg_id) => {
                 message.in_reply_to.extend_from_slice(msg_id.as_str().as_bytes());
-                message.answers = Some(&request.answered);
+                message.request = Some(request);
+                if request.is_remembered() {
+                    message.keep(src, kind);
+                }
             }
         }
         message
@@ -217,8 +222,9 @@ impl<'a, W> Context<'a, W> {
             ReturnAddress {
                 dest: SmallVec::from_slice(src.as_bytes()),
                 msg_id: MsgIdText::from_slice(msg_id.as_str().as_bytes()),
-                kind: self.core.metrics.kind(request.kind()),
-                arrived: now,
+                kind: self.core.sender.metrics.kind(request.kind()),
+                arrived: self.core.arrived.unwrap_or(now),
+                is_remembered: request.is_remembered(),
                 until: if is_patient { Instant::END } else { now + self.core.config.answer_within },
             }
         });
@@ -228,18 +234,13 @@ impl<'a, W> Context<'a, W> {
     /// Starts the answer to a request that was put off: add its fields, then send it.
     ///
     /// If it is too late for its client, the answer is dropped and counted: see [`Config::answer_within`].
-    pub fn answer(&mut self, mut deferred: Deferred, kind: &str) -> Message<'_> {
-        match deferred.address.take() {
-            Some(address) => self.core.answer(self.out, &address, kind),
-            None => self.core.sender.nothing(self.out),
-        }
+    pub fn answer(&mut self, deferred: Deferred, kind: &str) -> Message<'_> {
+        self.core.answer(self.out, deferred, kind)
     }
 
     /// Answers a request that was put off with an error.
-    pub fn answer_error(&mut self, mut deferred: Deferred, error: &RpcError) {
-        if let Some(address) = deferred.address.take() {
-            self.core.answer_error(self.out, &address, error);
-        }
+    pub fn answer_error(&mut self, deferred: Deferred, error: &RpcError) {
+        self.core.answer_error(self.out, deferred, error);
     }
 
     /// Answers a request that was put off with what its handler came to.
@@ -287,7 +288,7 @@ impl<'a, W> Context<'a, W> {
 
     /// How long ago the bytes of this turn arrived, by the shell's clock. In virtual time a turn takes none.
     pub fn elapsed(&self) -> Duration {
-        self.core.read_clock() - self.core.now
+        self.core.read_clock() - self.core.arrived.unwrap_or(self.core.now)
     }
 
     /// The newest messages, at most `count` of them, the oldest first: see [`Config::trace_size`].
@@ -297,9 +298,9 @@ impl<'a, W> Context<'a, W> {
 
     /// How many requests were answered since `init`, this moment's included, and how long that took.
     pub fn summary(&mut self) -> Summary {
-        let now = self.core.read_clock();
-        self.core.metrics.end_turn(now);
-        self.core.metrics.summary(now)
+        let (now, metrics) = (self.core.read_clock(), &mut self.core.sender.metrics);
+        metrics.handle_written(now);
+        metrics.summary(now)
     }
 
     /// What happens to the messages that this node sends.
@@ -343,9 +344,30 @@ pub struct Message<'m> {
     out: &'m mut OutBuffer,
     /// Empty in what is no answer.
     in_reply_to: MsgIdText,
-    /// To be set when an answer was sent.
-    answers: Option<&'m Cell<Answered>>,
+    /// What it answers.
+    request: Option<&'m Request<'m>>,
+    /// What it answers, if that was put off. It is still to be answered if this is not sent.
+    deferred: Option<Deferred>,
+    /// It is kept for when the request comes again.
+    keep: Option<Box<Keep>>,
     leave: Leave,
+}
+
+/// Whose request it is that an answer is kept for, and what the answer is.
+#[derive(Debug)]
+struct Keep {
+    src: String,
+    kind: String,
+    /// Where the members of the body begin in the line.
+    body: usize,
+}
+
+/// An answer to be given again.
+#[derive(Debug)]
+struct KeptAnswer {
+    kind: String,
+    /// The members of its body but for `in_reply_to` and `msg_id`.
+    members: Box<[u8]>,
 }
 
 /// What becomes of a message when it is sent.
@@ -354,11 +376,26 @@ enum Leave {
     Out,
     /// Nobody wants it.
     Nowhere,
+    /// Nobody waits for it any more.
+    TooLate,
     /// A handler did what it must not.
     Refused(&'static str),
 }
 
-impl Message<'_> {
+impl<'m> Message<'m> {
+    /// The message that was just started.
+    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, leave: Leave) -> Self {
+        let in_reply_to = MsgIdText::new();
+        Self { sender, out, in_reply_to, request: None, deferred: None, keep: None, leave }
+    }
+
+    /// Has the answer kept that was just started.
+    fn keep(&mut self, src: &str, kind: &str) {
+        const TYPE: usize = b"\"type\":".len();
+        let body = self.out.line().len() - TYPE - quoted_len(kind);
+        self.keep = Some(Box::new(Keep { src: src.to_owned(), kind: kind.to_owned(), body }));
+    }
+
     /// Adds a field to the body. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
         if !write_field(self.out.line(), name, value) {
@@ -378,13 +415,24 @@ impl Message<'_> {
         match self.leave {
             Leave::Refused(fault) => return Err(RpcError::new(ErrorCode::CRASH, fault)),
             Leave::Nowhere => return Ok(()),
-            Leave::Out => {}
+            Leave::Out | Leave::TooLate => {}
         }
-        if let Some(answered) = self.answers {
-            answered.set(Answered::Now);
+        if let Some(keep) = self.keep {
+            self.sender.keep_answer(*keep, &self.in_reply_to, self.out);
+        }
+        let address = self.deferred.and_then(|mut deferred| deferred.address.take());
+        if matches!(self.leave, Leave::TooLate) {
+            self.sender.counters.late_answers += 1;
+            return Ok(());
+        }
+        if let Some(ReturnAddress { kind, arrived, .. }) = address {
+            self.sender.metrics.answered_late(kind, arrived);
+        }
+        if let Some(request) = self.request {
+            request.answered.set(Answered::Now);
+            self.sender.metrics.answered(request.kind());
         }
         if !self.in_reply_to.is_empty() {
-            self.sender.keep_answer(self.out, &self.in_reply_to);
             let line = self.out.line();
             line.extend_from_slice(b",\"in_reply_to\":");
             line.extend_from_slice(&self.in_reply_to);
@@ -445,8 +493,9 @@ pub(super) struct Core<W> {
     pub(super) rng: Rng,
     pub(super) cluster: Option<Cluster>,
     pub(super) sender: Sender,
-    pub(super) metrics: Metrics,
     pub(super) chaos: Chaos,
+    /// When the bytes came that are handled, if that was before this turn.
+    pub(super) arrived: Option<Instant>,
     /// The shell's clock, for those who measure. Everything else goes by `now`.
     pub(super) clock: Option<Clock>,
     /// Whom this node may call: its cluster and the services. Nobody else exists for Maelstrom.
@@ -485,8 +534,8 @@ impl<W> Core<W> {
             rng: Rng::with_seed(config.seed),
             cluster: None,
             sender: Sender::new(&config),
-            metrics: Metrics::new(),
             chaos: Chaos::new(config.chaos.clone()),
+            arrived: None,
             clock: None,
             peers: Vec::new(),
             peer_ids: HashMap::new(),
@@ -506,7 +555,7 @@ impl<W> Core<W> {
     pub(super) fn start_turn(&mut self, now: Instant) {
         self.now = now;
         self.sender.now = now;
-        self.metrics.start_turn(now);
+        self.sender.metrics.start_turn(self.arrived.unwrap_or(now));
     }
 
     /// Notes a message that came.
@@ -524,7 +573,7 @@ impl<W> Core<W> {
 
     fn identify(&mut self, cluster: Cluster) {
         self.sender.identify(&cluster.id);
-        self.metrics.restart(self.now);
+        self.chaos.identify(&cluster.id);
         let nodes = cluster.nodes.iter().map(String::as_str);
         for name in nodes.chain(SERVICES).chain([&*cluster.id]) {
             if !self.peer_ids.contains_key(name) {
@@ -540,16 +589,18 @@ impl<W> Core<W> {
     }
 
     /// A deferred request that was dropped without an answer.
-    pub(super) fn next_abandoned(&mut self) -> Option<ReturnAddress> {
-        self.abandoned.borrow_mut().pop()
+    pub(super) fn next_abandoned(&mut self) -> Option<Deferred> {
+        let address = self.abandoned.borrow_mut().pop()?;
+        Some(Deferred { address: Some(address), abandoned: Rc::clone(&self.abandoned) })
     }
 
     /// The deferred request from there, if it was dropped without an answer.
-    pub(super) fn take_abandoned(&mut self, origin: &Origin<'_>) -> Option<ReturnAddress> {
+    pub(super) fn take_abandoned(&mut self, origin: &Origin<'_>) -> Option<Deferred> {
         let mut abandoned = self.abandoned.borrow_mut();
         let (src, msg_id) = (origin.src.as_bytes(), origin.msg_id.as_str().as_bytes());
         let place = abandoned.iter().position(|from| from.dest[..] == *src && from.msg_id[..] == *msg_id)?;
-        Some(abandoned.swap_remove(place))
+        let address = Some(abandoned.swap_remove(place));
+        Some(Deferred { address, abandoned: Rc::clone(&self.abandoned) })
     }
 
     pub(super) fn take_buffer(&mut self) -> Vec<u8> {
@@ -565,60 +616,94 @@ impl<W> Core<W> {
         }
     }
 
-    pub(super) fn send_error(&mut self, origin: &Origin<'_>, error: &RpcError, out: &mut OutBuffer) {
+    pub(super) fn send_error(
+        &mut self,
+        origin: &Origin<'_>,
+        error: &RpcError,
+        is_remembered: bool,
+        out: &mut OutBuffer,
+    ) {
         self.sender.counters.errors += 1;
-        let mut message = self.sender.message(out, origin.dest, origin.src, "error");
+        let mut message = self.sender.message(out, origin.dest, origin.src, ERROR);
         message.in_reply_to.extend_from_slice(origin.msg_id.as_str().as_bytes());
+        if is_remembered {
+            message.keep(origin.src, ERROR);
+        }
         message.send_error(error);
     }
 
-    fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, address: &ReturnAddress, kind: &str) -> Message<'m> {
-        if address.until < self.now {
-            self.sender.counters.late_answers += 1;
-            return self.sender.nothing(out);
-        }
-        self.metrics.answered_late(address.kind, address.arrived);
+    fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, deferred: Deferred, kind: &str) -> Message<'m> {
+        let Some(address) = &deferred.address else {
+            out.start_line();
+            return Message::new(&mut self.sender, out, Leave::Nowhere);
+        };
+        let is_late = address.until < self.now;
         let mut message = self.sender.message(out, "", address.dest(), kind);
         message.in_reply_to.clone_from(&address.msg_id);
+        if is_late {
+            message.leave = Leave::TooLate;
+        }
+        if address.is_remembered {
+            message.keep(address.dest(), kind);
+        }
+        message.deferred = Some(deferred);
         message
     }
 
-    /// Answers a request that came again with its first answer, or not at all if that is still to come.
-    /// `false` if it is new.
-    pub(super) fn answer_again(&mut self, origin: &Origin<'_>, out: &mut OutBuffer) -> bool {
-        let Sender { dedup: Some(dedup), counters, trace, id, head, .. } = &mut self.sender else {
-            return false;
-        };
+    pub(super) fn answer_error(&mut self, out: &mut OutBuffer, deferred: Deferred, error: &RpcError) {
+        if deferred.address.is_some() {
+            self.sender.counters.errors += 1;
+            self.answer(out, deferred, ERROR).send_error(error);
+        }
+    }
+
+    /// Remembers a request, if that is wanted. One that came before is answered with its first answer, or not at all
+    /// if that is still to come, and `false` comes back.
+    pub(super) fn is_new(&mut self, request: &Request<'_>, out: &mut OutBuffer) -> bool {
+        let Sender { dedup, trace, id, head, metrics, counters, .. } = &mut self.sender;
+        let (Some(dedup), Some(origin)) = (dedup, request.origin()) else { return true };
         match dedup.see(origin.src, origin.msg_id.as_str()) {
-            Seen::Never => return false,
+            Seen::Never => {
+                request.is_remembered.set(true);
+                return true;
+            }
             Seen::Unanswered => counters.duplicates_dropped += 1,
-            Seen::Answered(members) => {
+            Seen::Answered(KeptAnswer { kind, members }) => {
                 counters.duplicates_answered += 1;
+                metrics.answered(request.kind());
+                trace.sketch(id, origin.src, kind);
                 let line = out.start_line();
-                line.extend_from_slice(head);
-                origin.src.write_json(line);
-                line.extend_from_slice(BODY);
+                write_head(line, head, origin.src);
                 line.extend_from_slice(members);
                 line.extend_from_slice(b",\"in_reply_to\":");
                 origin.msg_id.write_json(line);
-                // An answer begins with its type.
-                let kind = members[b"\"type\":\"".len()..].split(|&byte| byte == b'"').next();
-                let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok()).unwrap_or_default();
-                trace.sketch(id, origin.src, kind);
                 self.sender.end_message(out);
             }
         }
-        true
+        false
     }
 
-    pub(super) fn answer_error(&mut self, out: &mut OutBuffer, address: &ReturnAddress, error: &RpcError) {
-        self.sender.counters.errors += 1;
-        self.answer(out, address, "error").send_error(error);
+    /// Nobody works on a request any more.
+    pub(super) fn close(&mut self, request: &Request<'_>) {
+        if let (true, Some(dedup), Some(origin)) =
+            (request.is_remembered(), &mut self.sender.dedup, request.origin())
+            && !matches!(request.answered.get(), Answered::Later)
+        {
+            dedup.closed(origin.src, origin.msg_id.as_str());
+        }
     }
 }
 
+const ERROR: &str = "error";
+
 impl Message<'_> {
-    fn send_error(self, error: &RpcError) {
+    fn send_error(mut self, error: &RpcError) {
+        if error.code == ErrorCode::TEMPORARILY_UNAVAILABLE
+            && let Some(keep) = self.keep.take()
+        {
+            // It was not done, and may be done when it comes again.
+            self.sender.forget_request(&keep.src, &self.in_reply_to);
+        }
         self.field("code", error.code.0).field("text", &*error.text).send().expect("an error is no forgery");
     }
 }
@@ -629,11 +714,8 @@ pub(super) struct Sender {
     pub(super) now: Instant,
     pub(super) counters: Counters,
     pub(super) trace: Trace,
-    dedup: Option<Dedup>,
-    /// With dedup, whom the message that is being written is for.
-    answering: String,
-    /// Where the members of its body begin in the line.
-    body: usize,
+    pub(super) metrics: Metrics,
+    dedup: Option<Dedup<KeptAnswer>>,
     /// This node's id; empty before `init`.
     id: String,
     /// `{"src":"n1","dest":`, how every message of this node begins. Empty before `init`.
@@ -650,9 +732,8 @@ impl Sender {
             now: Instant::START,
             counters: Counters::default(),
             trace: Trace::new(config.trace_size),
+            metrics: Metrics::new(),
             dedup: config.dedup.map(Dedup::new),
-            answering: String::new(),
-            body: 0,
             id: String::new(),
             head: Vec::new(),
             next_msg_id: 0,
@@ -661,6 +742,7 @@ impl Sender {
 
     fn identify(&mut self, id: &str) {
         id.clone_into(&mut self.id);
+        self.trace.identify(id);
         write_src(&mut self.head, id);
         // What was refused before counts for nothing: `init_ok` has the number 0.
         self.next_msg_id = 0;
@@ -690,35 +772,31 @@ impl Sender {
         self.trace.sketch(src, dest, kind);
         dest.write_json(line);
         line.extend_from_slice(BODY);
-        if self.dedup.is_some() {
-            dest.clone_into(&mut self.answering);
-            self.body = line.len();
-        }
         write_kind(line, kind);
-        Message { sender: self, out, in_reply_to: MsgIdText::new(), answers: None, leave: Leave::Out }
-    }
-
-    /// A message that nobody gets.
-    fn nothing<'m>(&'m mut self, out: &'m mut OutBuffer) -> Message<'m> {
-        out.start_line();
-        Message { sender: self, out, in_reply_to: MsgIdText::new(), answers: None, leave: Leave::Nowhere }
+        Message::new(self, out, Leave::Out)
     }
 
     /// Starts a message of this type to `dest` and leaves its body to be written: the members of an object.
     pub(super) fn start<'o>(&mut self, out: &'o mut OutBuffer, dest: &str, kind: &str) -> &'o mut Vec<u8> {
         self.trace.sketch(&self.id, dest, kind);
         let line = out.start_line();
-        line.extend_from_slice(&self.head);
-        dest.write_json(line);
-        line.extend_from_slice(BODY);
+        write_head(line, &self.head, dest);
         line
     }
 
     /// Keeps the answer that is being written, for requests that come again.
-    #[inline]
-    fn keep_answer(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
+    fn keep_answer(&mut self, keep: Keep, in_reply_to: &[u8], out: &mut OutBuffer) {
         if let (Some(dedup), Ok(msg_id)) = (&mut self.dedup, std::str::from_utf8(in_reply_to)) {
-            dedup.answered(&self.answering, msg_id, &out.line()[self.body..]);
+            let Keep { src, kind, body } = keep;
+            let members = &out.line()[body..];
+            let bytes = kind.len() + members.len();
+            dedup.answered(&src, msg_id, bytes, || KeptAnswer { kind, members: members.into() });
+        }
+    }
+
+    fn forget_request(&mut self, src: &str, in_reply_to: &[u8]) {
+        if let (Some(dedup), Ok(msg_id)) = (&mut self.dedup, std::str::from_utf8(in_reply_to)) {
+            dedup.forget(src, msg_id);
         }
     }
 
@@ -735,6 +813,20 @@ impl Sender {
         self.next_msg_id += 1;
         self.counters.sent += 1;
     }
+}
+
+/// Writes the beginning of a message to its body's first member.
+fn write_head(line: &mut Vec<u8>, head: &[u8], dest: &str) {
+    line.extend_from_slice(head);
+    dest.write_json(line);
+    line.extend_from_slice(BODY);
+}
+
+/// How long a string is as JSON.
+fn quoted_len(text: &str) -> usize {
+    let mut quoted = Vec::new();
+    text.write_json(&mut quoted);
+    quoted.len()
 }
 
 fn write_src(line: &mut Vec<u8>, src: &str) {

@@ -147,9 +147,20 @@ impl<W: Workload> Node<W> {
         core.sender.counters.chaos_duplicated = duplicated;
     }
 
-    /// Says that what the node said in this turn is written, now. It is what its service times end with.
+    /// Says when the bytes came of the lines that are handled next, where that is not the turn's own time. It is
+    /// what service times begin with.
+    pub fn set_arrival(&mut self, arrived: Instant) {
+        self.core.arrived = Some(arrived);
+    }
+
+    /// Says that all that the node said is written, now. It is what service times end with.
     pub fn handle_written(&mut self, now: Instant) {
-        self.core.metrics.end_turn(now);
+        self.core.sender.metrics.handle_written(now);
+    }
+
+    /// Lets go of what [`chaos`](crate::fault::chaos) holds back, early: it is the end.
+    pub fn release_held(&mut self, out: &mut OutBuffer) {
+        self.core.chaos.release(Instant::END, out);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
@@ -173,23 +184,25 @@ impl<W: Workload> Node<W> {
     }
 
     /// What was counted and measured so far, as one JSON object: see [`observe::metrics`](crate::observe::metrics).
-    pub fn report(&mut self, now: Instant) -> String {
-        let core = &mut self.core;
+    pub fn report(&self, now: Instant) -> String {
+        let core = &self.core;
         let id = core.cluster.as_ref().map_or("", Cluster::id);
         let peers = core.peers.iter().map(|peer| &*peer.name);
-        core.metrics.report(id, now, &core.sender.counters, peers)
+        core.sender.metrics.report(id, now, &core.sender.counters, peers)
     }
 
-    /// Lets every message from now on become a line of JSON, to be taken out of
-    /// [`trace_lines`](Self::trace_lines).
+    /// Lets every message from now on become a line of JSON, to be taken with [`take_trace`](Self::take_trace).
     pub fn start_trace(&mut self) {
         self.core.sender.trace.start_lines();
     }
 
-    /// The lines of the trace since somebody took them: see [`observe::trace`](crate::observe::trace). There are
-    /// none unless it was [started](Self::start_trace).
-    pub fn trace_lines(&mut self) -> Option<&mut Vec<u8>> {
-        self.core.sender.trace.lines_mut()
+    /// If there is a trace, lets somebody take its lines, who is told the node's id, if it has one, and says how many
+    /// lines were lost: see [`observe::trace`](crate::observe::trace).
+    pub fn take_trace(&mut self, take: impl FnOnce(&mut Vec<u8>, Option<&str>) -> u64) {
+        let Core { sender, cluster, .. } = &mut self.core;
+        if let Some(lines) = sender.trace.lines_mut() {
+            sender.counters.trace_dropped += take(lines, cluster.as_ref().map(Cluster::id));
+        }
     }
 
     /// How many calls wait for their answers.
@@ -234,16 +247,8 @@ fn handle_message<W: Workload>(
     let request = Request::new(envelope);
     let outcome = guard(core, out, |cx| match (request.kind(), cx.is_initialised()) {
         ("init", _) => handle_init(workload, &request, cx),
-        (_, true) => match request.origin() {
-            Some(origin) if cx.core.answer_again(&origin, cx.out) => Ok(()),
-            _ => {
-                let outcome = workload.on_request(&request, cx);
-                if request.is_answered_now() {
-                    cx.core.metrics.answered(request.kind());
-                }
-                outcome
-            }
-        },
+        (_, true) if cx.core.is_new(&request, cx.out) => workload.on_request(&request, cx),
+        (_, true) => Ok(()),
         (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
     });
     let Some(error) = outcome.map_or_else(
@@ -253,18 +258,22 @@ fn handle_message<W: Workload>(
         },
         Result::err,
     ) else {
-        return;
+        return core.close(&request);
     };
     let kind = excerpt(request.kind());
     match request.origin() {
         Some(origin) if request.is_answered() => match core.take_abandoned(&origin) {
             // It was put off, and dropped with whatever was to answer it.
-            Some(address) => core.answer_error(out, &address, &error),
+            Some(deferred) => core.answer_error(out, deferred, &error),
             None => error!("line {line}: {kind:?} had its answer when its handler failed: {error}"),
         },
         Some(origin) => {
-            core.metrics.answered(request.kind());
-            core.send_error(&origin, &error, out);
+            if error.code == ErrorCode::NOT_SUPPORTED {
+                core.sender.metrics.answered_unknown();
+            } else {
+                core.sender.metrics.answered(request.kind());
+            }
+            core.send_error(&origin, &error, request.is_remembered(), out);
         }
         None => warn!("line {line}: {kind:?} has no msg_id, so nobody hears of {error}"),
     }
@@ -308,9 +317,9 @@ fn settle<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer
             let _ = guard(core, out, |cx| command(workload, cx));
         }
     }
-    while let Some(address) = core.next_abandoned() {
+    while let Some(deferred) = core.next_abandoned() {
         let error = RpcError::new(ErrorCode::CRASH, "the request was given up by its handler");
-        core.answer_error(out, &address, &error);
+        core.answer_error(out, deferred, &error);
     }
 }
 
@@ -327,6 +336,8 @@ fn handle_init<W: Workload>(
     let is_new = cx.identify(Cluster::new(id.into_owned(), nodes))?;
     cx.reply(request, "init_ok").send()?;
     if is_new {
+        let now = cx.now();
+        cx.core.sender.metrics.restart(now);
         workload.on_init(cx);
     }
     Ok(())
@@ -346,7 +357,7 @@ fn refuse<W>(core: &mut Core<W>, outline: &Outline<'_>, error: &SchemaError, out
     };
     if let (true, Ok(src), Ok(Some(msg_id))) = (may_answer, outline.src(), outline.msg_id()) {
         let origin = Origin { src: &src, dest: dest.as_deref().unwrap_or_default(), msg_id };
-        core.send_error(&origin, &RpcError::malformed(error.to_string()), out);
+        core.send_error(&origin, &RpcError::malformed(error.to_string()), false, out);
     }
 }
 

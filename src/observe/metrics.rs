@@ -1,6 +1,7 @@
 //! What a node counts, and how long things take.
 
 use std::fmt;
+use std::mem;
 
 use hdrhistogram::Histogram;
 
@@ -16,7 +17,7 @@ const LONGEST_US: u64 = 60_000_000;
 /// So many types of requests have a histogram each. The rest share one.
 const TYPES_MAX: usize = 64;
 
-/// Types with longer names share that histogram too.
+/// Types with longer names share it too.
 const NAME_MAX: usize = 128;
 
 /// A report is not longer than this. A pipe takes so much in one piece, or nothing: pipe(7).
@@ -94,7 +95,8 @@ impl fmt::Display for Counters {
 /// How long requests and calls take. Nothing is allocated per message.
 ///
 /// What a node sees of a request is its service time: from the arrival of its bytes to the end of the write that
-/// takes its answer away. How long it waited in the pipe before that, no node can know.
+/// takes its answer away, or, where a slow reader never lets the output run dry, to some write after the answer. How
+/// long a request waited in the pipe before that, no node can know.
 #[derive(Debug)]
 pub struct Metrics {
     /// The turn that is measured: when its bytes arrived.
@@ -102,16 +104,21 @@ pub struct Metrics {
     /// When the measuring began.
     since: Instant,
     all: Times,
+    /// The types of requests. The first of them stands for those that have no place of their own.
     kinds: Vec<Kind>,
     /// The kind of the last request. The next one is often the same.
     latest: usize,
     /// The kinds of the requests that were answered in this turn.
     answered: Vec<KindId>,
-    /// The answers of this turn to requests of earlier ones, with their arrivals.
-    answered_late: Vec<(KindId, Instant)>,
+    /// Answers that were not written yet, from other turns or to requests of other turns: their kind, the arrival,
+    /// and how many.
+    unwritten: Vec<(KindId, Instant, u64)>,
     /// The times of calls by peer, in the order of the node's peers.
     round_trips: Vec<Option<Times>>,
 }
+
+/// So many groups of answers wait for their write. If there are more, their time ends then.
+const UNWRITTEN_MAX: usize = 4096;
 
 /// The requests of one type.
 #[derive(Debug)]
@@ -154,41 +161,47 @@ impl Metrics {
             turn: Instant::START,
             since: Instant::START,
             all: Times::new(),
-            kinds: Vec::new(),
+            kinds: vec![Kind { name: "".into(), in_turn: 0, times: Times::new() }],
             latest: 0,
             answered: Vec::new(),
-            answered_late: Vec::new(),
+            unwritten: Vec::new(),
             round_trips: Vec::new(),
         }
     }
 
     /// Forgets what was measured, and begins anew.
     pub(crate) fn restart(&mut self, now: Instant) {
-        *self = Self { turn: now, since: now, ..Self::new() };
+        *self = Self { turn: self.turn, since: now, ..Self::new() };
     }
 
-    /// A turn begins. Unless the shell has said when the last one was written, it was now.
+    /// A turn begins, whose bytes arrived then.
     #[inline]
-    pub(crate) fn start_turn(&mut self, now: Instant) {
-        if self.turn != now {
-            self.end_turn(now);
-            self.turn = now;
+    pub(crate) fn start_turn(&mut self, arrived: Instant) {
+        if self.turn != arrived {
+            for KindId(place) in self.answered.drain(..) {
+                let count = mem::take(&mut self.kinds[place].in_turn);
+                self.unwritten.push((KindId(place), self.turn, count));
+            }
+            if self.unwritten.len() > UNWRITTEN_MAX {
+                self.handle_written(arrived);
+            }
+            self.turn = arrived;
         }
     }
 
-    /// What was answered in this turn was written now.
+    /// All that was answered is written, now.
     #[inline]
-    pub(crate) fn end_turn(&mut self, now: Instant) {
+    pub(crate) fn handle_written(&mut self, now: Instant) {
         let took = now - self.turn;
         for KindId(place) in self.answered.drain(..) {
             let kind = &mut self.kinds[place];
-            kind.times.record(took, kind.in_turn);
-            self.all.record(took, kind.in_turn);
-            kind.in_turn = 0;
+            let count = mem::take(&mut kind.in_turn);
+            kind.times.record(took, count);
+            self.all.record(took, count);
         }
-        for (KindId(place), arrived) in self.answered_late.drain(..) {
-            self.kinds[place].times.record(now - arrived, 1);
-            self.all.record(now - arrived, 1);
+        for (KindId(place), arrived, count) in self.unwritten.drain(..) {
+            self.kinds[place].times.record(now - arrived, count);
+            self.all.record(now - arrived, count);
         }
     }
 
@@ -196,44 +209,57 @@ impl Metrics {
     #[inline]
     pub(crate) fn answered(&mut self, kind: &str) {
         if ON {
-            let KindId(place) = self.kind(kind);
-            let kind = &mut self.kinds[place];
-            kind.in_turn += 1;
-            if kind.in_turn == 1 {
-                self.answered.push(KindId(place));
-            }
+            let kind = self.kind(kind);
+            self.count(kind);
+        }
+    }
+
+    /// A request of this turn was answered that nobody knows: its type is no type.
+    pub(crate) fn answered_unknown(&mut self) {
+        if ON {
+            self.count(KindId(0));
+        }
+    }
+
+    fn count(&mut self, kind: KindId) {
+        let KindId(place) = kind;
+        let in_turn = &mut self.kinds[place].in_turn;
+        *in_turn += 1;
+        if *in_turn == 1 {
+            self.answered.push(kind);
         }
     }
 
     /// A request of another turn was answered, which arrived then.
     pub(crate) fn answered_late(&mut self, kind: KindId, arrived: Instant) {
         if ON {
-            self.answered_late.push((kind, arrived));
+            self.unwritten.push((kind, arrived, 1));
         }
     }
 
     /// The type of that name.
     #[inline]
     pub(crate) fn kind(&mut self, name: &str) -> KindId {
-        if self.kinds.get(self.latest).is_none_or(|kind| *kind.name != *name) {
+        if *self.kinds[self.latest].name != *name {
             self.latest = self.find_kind(name);
         }
         KindId(self.latest)
     }
 
-    /// Its histogram's place. Types that are too many, or whose names are too long, share one.
     #[cold]
     fn find_kind(&mut self, name: &str) -> usize {
-        const OTHERS: &str = "others";
-        let find = |kinds: &[Kind], name: &str| kinds.iter().position(|kind| *kind.name == *name);
-        if let Some(place) = find(&self.kinds, name) {
-            return place;
+        if name.len() > NAME_MAX {
+            return 0;
         }
-        let name = if self.kinds.len() < TYPES_MAX && name.len() <= NAME_MAX { name } else { OTHERS };
-        find(&self.kinds, name).unwrap_or_else(|| {
-            self.kinds.push(Kind { name: name.into(), in_turn: 0, times: Times::new() });
-            self.kinds.len() - 1
-        })
+        let known = self.kinds[1..].iter().position(|kind| *kind.name == *name);
+        match known {
+            Some(place) => place + 1,
+            None if self.kinds.len() > TYPES_MAX => 0,
+            None => {
+                self.kinds.push(Kind { name: name.into(), in_turn: 0, times: Times::new() });
+                self.kinds.len() - 1
+            }
+        }
     }
 
     /// A call to this peer was answered after that time.
@@ -279,9 +305,12 @@ impl Metrics {
         }
         out.extend_from_slice(b",\"service_us\":{\"all\":");
         self.all.write_json(&mut out);
-        let kinds = self.kinds.iter().map(|kind| (&*kind.name, &kind.times));
+        let (others, kinds) = self.kinds.split_at(1);
+        out.extend_from_slice(b",\"other_types\":");
+        others[0].times.write_json(&mut out);
+        out.extend_from_slice(b",\"by_type\":{");
+        let kinds = kinds.iter().map(|kind| (&*kind.name, &kind.times));
         let mut omitted = write_times(&mut out, REPORT_MAX / 2, kinds);
-        out.extend_from_slice(b"},\"round_trip_us\":{\"all\":");
         let calls = peers.zip(&self.round_trips).filter_map(|(peer, times)| Some((peer, times.as_ref()?)));
         let calls: Vec<_> = calls.collect();
         let mut all = Times::new();
@@ -289,9 +318,11 @@ impl Metrics {
             all.histogram.add(&times.histogram).expect("they have the same bounds");
             all.beyond += times.beyond;
         }
+        out.extend_from_slice(b"}},\"round_trip_us\":{\"all\":");
         all.write_json(&mut out);
+        out.extend_from_slice(b",\"by_peer\":{");
         omitted += write_times(&mut out, REPORT_MAX - 30, calls);
-        out.push(b'}');
+        out.extend_from_slice(b"}}");
         write_number(&mut out, "omitted", omitted);
         out.push(b'}');
         String::from_utf8(out).expect("it was written from strings")
@@ -341,18 +372,21 @@ fn write_times<'a>(
 ) -> u64 {
     let mut times: Vec<_> = times.into_iter().filter(|(_, times)| !times.histogram.is_empty()).collect();
     times.sort_by_key(|(_, times)| std::cmp::Reverse(times.histogram.len()));
-    let (mut text, mut omitted) = (Vec::new(), 0);
+    let (mut text, mut omitted, mut is_first) = (Vec::new(), 0, true);
     for (name, times) in times {
         text.clear();
-        text.push(b',');
-        excerpt(name).write_json(&mut text);
+        name.write_json(&mut text);
         text.push(b':');
         times.write_json(&mut text);
-        if out.len() + text.len() < limit {
-            out.extend_from_slice(&text);
-        } else {
+        if out.len() + text.len() + 1 >= limit {
             omitted += 1;
+            continue;
         }
+        if !is_first {
+            out.push(b',');
+        }
+        out.extend_from_slice(&text);
+        is_first = false;
     }
     omitted
 }
@@ -381,17 +415,22 @@ mod tests {
         for _ in 0..3 {
             metrics.answered("echo");
         }
-        metrics.end_turn(at(1_000_140));
+        metrics.handle_written(at(1_000_140));
         assert_eq!(metrics.summary(at(3_000_000)).answered, 3);
-        // The shell forgot to say when this one was written.
         metrics.start_turn(at(1_002_000));
         metrics.answered_late(kind, at(1_000_100));
-        metrics.start_turn(at(1_002_100));
+        // Stdout was full for two turns.
+        metrics.answered("slow");
+        metrics.start_turn(at(1_002_050));
+        metrics.answered_unknown();
+        metrics.handle_written(at(1_002_100));
         let summary = metrics.summary(at(3_000_000));
-        assert_eq!((summary.answered, summary.elapsed), (4, Duration::from_secs(2)));
+        assert_eq!((summary.answered, summary.elapsed), (6, Duration::from_secs(2)));
         let report = metrics.report("n1", at(3_000_000), &Counters::default(), [].into_iter());
         assert!(report.contains(r#""echo":{"count":3,"mean":40.0,"p50":40,"#), "{report}");
         assert!(report.contains(r#""ask":{"count":1,"mean":2004.0,"p50":2007,"#), "{report}");
+        assert!(report.contains(r#""slow":{"count":1,"mean":100.0,"p50":100,"#), "{report}");
+        assert!(report.contains(r#""other_types":{"count":1,"mean":50.0,"p50":50,"#), "{report}");
     }
 
     #[test]
@@ -399,16 +438,17 @@ mod tests {
         let mut metrics = Metrics::new();
         let peers: Vec<String> = (0..100).map(|n| format!("{}{n}", "\"".repeat(1000))).collect();
         for n in 0..1000 {
+            metrics.answered(if n == 0 { "all" } else { "" });
             metrics.answered(&format!("{}{n}", "type".repeat(n / 8)));
             metrics.round_trip(n % 100, Duration::from_secs(n as u64));
         }
-        metrics.end_turn(at(100_000_000));
+        metrics.handle_written(at(100_000_000));
         let peers = peers.iter().map(String::as_str);
         let report = metrics.report(&"n".repeat(5000), at(100_000_000), &Counters::default(), peers);
         assert!(report.len() <= REPORT_MAX, "{}", report.len());
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-        assert_eq!(report["service_us"]["all"]["count"], 1000);
-        assert_eq!(report["service_us"]["all"]["beyond"], 1000);
+        assert_eq!(report["service_us"]["all"]["count"], 2000);
+        assert_eq!(report["service_us"]["all"]["beyond"], 2000);
         assert_eq!(report["round_trip_us"]["all"]["beyond"], 939);
         assert!(report["omitted"].as_u64().unwrap() > 100, "{report}");
         assert!(metrics.kinds.len() <= TYPES_MAX + 1);

@@ -77,6 +77,8 @@ pub struct Trace {
     count: u64,
     /// Unix time at [`Instant::START`].
     start_unix_us: u64,
+    /// The node's id; empty before `init`.
+    node: String,
     /// Lines that wait for their file, if there is one.
     file: Option<Vec<u8>>,
 }
@@ -101,8 +103,9 @@ impl fmt::Debug for Trace {
 impl Trace {
     /// Remembers so many messages, and at least one.
     pub fn new(capacity: usize) -> Self {
-        let ring = vec![Slot::default(); capacity.max(1)].into();
-        Self { ring, next: 0, count: 0, start_unix_us: 0, file: None }
+        // One more is for what is only sketched.
+        let ring = vec![Slot::default(); capacity.max(1) + 1].into();
+        Self { ring, next: 0, count: 0, start_unix_us: 0, node: String::new(), file: None }
     }
 
     /// Says what Unix time it was at [`Instant::START`], in microseconds. In virtual time it was 1970.
@@ -112,9 +115,10 @@ impl Trace {
 
     /// The newest messages, at most `count` of them, the oldest first.
     pub fn newest(&self, count: usize) -> Vec<Entry> {
-        let known = usize::try_from(self.count).map_or(self.ring.len(), |count| count.min(self.ring.len()));
+        let capacity = self.ring.len() - 1;
+        let known = usize::try_from(self.count).map_or(capacity, |count| count.min(capacity));
         let (newer, older) = self.ring.split_at(self.next);
-        let slots = older.iter().chain(newer).skip(self.ring.len() - known.min(count));
+        let slots = older[1..].iter().chain(newer).skip(capacity - known.min(count));
         // A name that was cut may end within a character.
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let entries = slots.map(|slot| Entry {
@@ -127,7 +131,12 @@ impl Trace {
         entries.collect()
     }
 
-    /// From now on every message becomes a line to be taken with [`lines_mut`](Self::lines_mut).
+    /// Says who the node is.
+    pub(crate) fn identify(&mut self, node: &str) {
+        node.clone_into(&mut self.node);
+    }
+
+    /// From now on every message becomes a line to be taken out of [`lines_mut`](Self::lines_mut).
     pub(crate) fn start_lines(&mut self) {
         self.file.get_or_insert_default();
     }
@@ -156,12 +165,6 @@ impl Trace {
             slot.dest_end = slot.names.len();
             slot.names.extend_from_slice(cut(kind));
         }
-    }
-
-    /// The type of what was sketched last.
-    pub(crate) fn sketched_kind(&self) -> &[u8] {
-        let slot = &self.ring[self.next];
-        &slot.names[slot.dest_end..]
     }
 
     /// Notes that the message that was sketched last was sent, as this line. `false` if there was no room for the
@@ -197,6 +200,7 @@ impl Trace {
             return false;
         }
         let node = match slot.direction {
+            _ if !self.node.is_empty() => self.node.as_bytes(),
             Direction::Received => &slot.names[slot.src_end..slot.dest_end],
             Direction::Sent => &slot.names[..slot.src_end],
         };
@@ -207,7 +211,10 @@ impl Trace {
         lines.extend_from_slice(b",\"dir\":");
         slot.direction.as_str().write_json(lines);
         lines.extend_from_slice(b",\"message\":");
+        let start = lines.len();
         lines.extend_from_slice(message);
+        // A newline within JSON can only be white space.
+        lines[start..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
         lines.extend_from_slice(b"}\n");
         true
     }

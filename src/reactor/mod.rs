@@ -22,7 +22,7 @@ use self::descriptor::Descriptor;
 pub use self::logging::log_to_stderr;
 use self::logging::report;
 use self::trace_file::TraceFile;
-use crate::node::{Cluster, Node, Workload};
+use crate::node::{Node, Workload};
 use crate::time::{Duration, Instant};
 use crate::wire::line::{LineBuffer, NextLine};
 use crate::wire::out::{HIGH_WATER, LOW_WATER, OutBuffer};
@@ -110,6 +110,9 @@ struct Reactor {
     /// For how many turns in a row timers were postponed.
     turns_postponed: u32,
     started: Clock,
+    started_unix: SystemTime,
+    /// When the bytes came that are handled now.
+    arrived: Instant,
     /// The end of the last turn.
     now: Instant,
     trace: TraceFile,
@@ -169,6 +172,8 @@ impl Reactor {
             drain_timeout: options.drain_timeout,
             turns_postponed: 0,
             started: Clock::now(),
+            started_unix: SystemTime::now(),
+            arrived: Instant::START,
             now: Instant::START,
             trace: TraceFile::new(options.trace.clone())?,
             stats_interval: options.stats_interval,
@@ -178,9 +183,9 @@ impl Reactor {
     }
 
     fn run<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
-        let (started, unix_time) = (self.started, SystemTime::now());
-        let unix_us = Duration::from(unix_time.duration_since(UNIX_EPOCH).unwrap_or_default()).as_micros();
-        node.set_clock(unix_us, move || now(started));
+        let started = self.started;
+        let unix_us = self.started_unix.duration_since(UNIX_EPOCH).unwrap_or_default();
+        node.set_clock(Duration::from(unix_us).as_micros(), move || now(started));
         if self.trace.is_wanted() {
             node.start_trace();
         }
@@ -193,16 +198,24 @@ impl Reactor {
             if self.may_take_more(now) {
                 if !self.lines_left {
                     self.read()?;
+                    self.arrived = now;
                 }
+                node.set_arrival(self.arrived);
                 self.handle_lines(node, now);
                 if !self.may_have_missed_answers(due, now) {
                     node.handle_timeout(now, &mut self.out);
                 }
             }
+            if !self.may_take_more(now) && !self.choked {
+                // Nothing will be done any more: what is held back leaves now, or never.
+                node.release_held(&mut self.out);
+            }
             self.write()?;
             self.now = self.now();
-            node.handle_written(self.now);
-            self.observe(node)?;
+            if self.out.is_empty() {
+                node.handle_written(self.now);
+            }
+            self.observe(node);
             if self.is_done(node, now) {
                 return Ok(());
             }
@@ -210,7 +223,7 @@ impl Reactor {
     }
 
     /// Reports if it is time to, and lets the trace be written.
-    fn observe<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
+    fn observe<W: Workload>(&mut self, node: &mut Node<W>) {
         let lines = node.counters().lines;
         if self.report_at == Instant::END && lines > self.lines_reported {
             self.report_at = self.now + self.stats_interval;
@@ -220,21 +233,12 @@ impl Reactor {
             self.lines_reported = lines;
             self.report_at = Instant::END;
         }
-        if self.trace.is_wanted() {
-            self.trace.open(node.cluster().map(Cluster::id))?;
-            if let Some(lines) = node.trace_lines() {
-                self.trace.write(lines);
-            }
-        }
-        Ok(())
+        node.take_trace(|lines, id| self.trace.write(lines, id));
     }
 
     /// Gives the descriptors back, and ends the trace.
     fn close<W: Workload>(self, node: &mut Node<W>) {
-        let Self { trace, drain_timeout, .. } = self;
-        if let Some(lines) = node.trace_lines() {
-            trace.close(std::mem::take(lines), drain_timeout);
-        }
+        node.take_trace(|lines, _| self.trace.close(lines));
     }
 
     /// Waits for something to do, until `due` at the latest, and takes note of it.

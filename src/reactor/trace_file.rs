@@ -1,21 +1,28 @@
 //! The file of a trace, which must not hold up the node: a disk may be slow, and a pipe may be full.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
-use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use log::error;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use crate::time::Duration;
+/// So many bytes of trace wait for the file. A line that does not fit is dropped and counted.
+const WAITING_MAX: usize = 4 * 1024 * 1024;
 
-/// So many pieces wait for the file. More stay with the node, until that drops them.
-const PIECES_WAITING: usize = 2;
+/// How long the end of a node waits for the end of its trace.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What stands for the node's id in the name of its file.
 const NODE: &str = "{node}";
+
+/// What a file is called whose node never learned its id.
+const NOBODY: &str = "no-init";
 
 /// A file that a thread of its own writes.
 #[derive(Debug)]
@@ -25,22 +32,36 @@ pub(super) enum TraceFile {
     /// Its name is not known yet.
     Nameless(PathBuf),
     /// It is written.
-    Open(Writer),
+    Open(Arc<Shared>),
+    /// It could not be opened when its name was known.
+    Failed,
 }
 
-#[derive(Debug)]
-pub(super) struct Writer {
-    pieces: SyncSender<Vec<u8>>,
-    is_written: Receiver<()>,
+/// What the reactor hands to the writer.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    is_writing: bool,
+    /// Lines that were lost since somebody asked.
+    dropped: u64,
 }
 
 impl TraceFile {
     /// The file of that name, if that is wanted.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
     pub(super) fn new(path: Option<PathBuf>) -> io::Result<Self> {
         Ok(match path {
             None => Self::Unwanted,
             Some(path) if path.to_string_lossy().contains(NODE) => Self::Nameless(path),
-            Some(path) => Self::Open(Writer::create(&path)?),
+            Some(path) => Self::Open(create(&path)?),
         })
     }
 
@@ -48,54 +69,108 @@ impl TraceFile {
         !matches!(self, Self::Unwanted)
     }
 
-    /// Opens the file, if it waits for the node's id and here it is.
-    pub(super) fn open(&mut self, node: Option<&str>) -> io::Result<()> {
+    /// Takes the node's lines; how many lines were lost since the last time. The file that waits for the node's id
+    /// is opened when there is one. If that fails the node goes on without.
+    pub(super) fn write(&mut self, lines: &mut Vec<u8>, node: Option<&str>) -> u64 {
         if let (Self::Nameless(path), Some(node)) = (&*self, node) {
-            // A name with a separator would be somewhere else.
-            let node = node.replace(std::path::is_separator, "_");
-            let path = path.to_string_lossy().replace(NODE, &node).into();
-            *self = Self::Open(Writer::create(&path)?);
+            let path = path.to_string_lossy().replace(NODE, &file_name(node));
+            *self = create(Path::new(&path)).map_or_else(
+                |error| {
+                    error!("{error}: there will be no trace");
+                    Self::Failed
+                },
+                Self::Open,
+            );
         }
-        Ok(())
+        match self {
+            Self::Unwanted => 0,
+            Self::Nameless(_) => drop_beyond(lines, WAITING_MAX),
+            Self::Failed => drop_beyond(lines, 0),
+            Self::Open(shared) => {
+                let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = WAITING_MAX.saturating_sub(state.waiting.len());
+                state.dropped += drop_beyond(lines, room);
+                if !lines.is_empty() {
+                    state.waiting.append(lines);
+                    shared.changed.notify_all();
+                }
+                mem::take(&mut state.dropped)
+            }
+        }
     }
 
-    /// Takes the lines, if there is room for them.
-    pub(super) fn write(&self, lines: &mut Vec<u8>) {
-        if let Self::Open(writer) = self
-            && !lines.is_empty()
-            && let Err(TrySendError::Full(piece) | TrySendError::Disconnected(piece)) =
-                writer.pieces.try_send(mem::take(lines))
-        {
-            *lines = piece;
+    /// Waits a moment for the last lines to be written; how many lines were lost.
+    pub(super) fn close(mut self, lines: &mut Vec<u8>) -> u64 {
+        let mut dropped = self.write(lines, Some(NOBODY));
+        if let Self::Open(shared) = &self {
+            let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+            let waited = shared.changed.wait_timeout_while(state, PATIENCE, is_busy);
+            let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            dropped += state.dropped + drop_beyond(&mut state.waiting, 0);
+            if timeout.timed_out() {
+                error!("the end of the trace was not written: its file takes too long");
+            }
         }
-    }
-
-    /// Writes the last lines, if that takes no longer than `patience`.
-    pub(super) fn close(self, lines: Vec<u8>, patience: Duration) {
-        let Self::Open(Writer { pieces, is_written }) = self else { return };
-        thread::spawn(move || pieces.send(lines));
-        if is_written.recv_timeout(patience.into()).is_err() {
-            error!("the end of the trace was not written: its file takes too long");
-        }
+        dropped
     }
 }
 
-impl Writer {
-    /// Starts a new file.
-    fn create(path: &PathBuf) -> io::Result<Self> {
-        let name = path.display().to_string();
-        let mut file = File::create(path)
-            .map_err(|error| io::Error::new(error.kind(), format!("trace file {name:?}: {error}")))?;
-        let (pieces, incoming) = mpsc::sync_channel::<Vec<u8>>(PIECES_WAITING);
-        let (written, is_written) = mpsc::sync_channel(1);
-        thread::Builder::new().name("trace".into()).spawn(move || {
-            if let Err(error) = incoming.iter().try_for_each(|piece| file.write_all(&piece)) {
-                error!("trace file {name:?}: {error}: the trace ends here");
-                // What comes is still to be taken, or the node would count it as dropped for want of room.
-                incoming.iter().for_each(drop);
-            }
-            let _ = written.send(());
-        })?;
-        Ok(Self { pieces, is_written })
+/// Opens a new file, and starts the thread that writes it.
+fn create(path: &Path) -> io::Result<Arc<Shared>> {
+    let name = path.display().to_string();
+    // A pipe that nobody reads would make us wait. To write it may make the thread wait.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path);
+    let file = file.and_then(|file| {
+        fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+        Ok(file)
+    });
+    let file = file.map_err(|error| io::Error::new(error.kind(), format!("trace file {name:?}: {error}")))?;
+    let shared = Arc::new(Shared::default());
+    let writer = Arc::clone(&shared);
+    thread::Builder::new().name("trace".into()).spawn(move || write_all(&writer, file, &name))?;
+    Ok(shared)
+}
+
+/// Writes whatever comes, for ever. After an error it counts what comes.
+fn write_all(shared: &Shared, mut file: File, name: &str) {
+    let mut lines = Vec::new();
+    let mut has_failed = false;
+    let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        state = shared
+            .changed
+            .wait_while(state, |state| state.waiting.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        mem::swap(&mut state.waiting, &mut lines);
+        state.is_writing = true;
+        drop(state);
+        if !has_failed && let Err(error) = file.write_all(&lines) {
+            error!("trace file {name:?}: {error}: the trace ends here");
+            has_failed = true;
+        }
+        state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.dropped += if has_failed { drop_beyond(&mut lines, 0) } else { 0 };
+        lines.clear();
+        state.is_writing = false;
+        shared.changed.notify_all();
     }
+}
+
+/// Cuts off the lines that do not fit into so many bytes; how many those are.
+fn drop_beyond(lines: &mut Vec<u8>, room: usize) -> u64 {
+    if lines.len() <= room {
+        return 0;
+    }
+    let kept = memchr::memrchr(b'\n', &lines[..room]).map_or(0, |newline| newline + 1);
+    let dropped = memchr::memchr_iter(b'\n', &lines[kept..]).count();
+    lines.truncate(kept);
+    dropped as u64
+}
+
+/// The node's id, as far as it may be part of a file's name.
+fn file_name(node: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    node.chars().take(64).map(|c| if is_plain(c) { c } else { '_' }).collect()
 }

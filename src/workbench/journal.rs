@@ -126,7 +126,15 @@ impl Journal {
         }
         if self.entries.len() < self.limit {
             let received = SmallVec::new();
-            self.entries.push(Entry { id, src, dest, body: body.into(), sent: now, received, is_lost: false });
+            self.entries.push(Entry {
+                id,
+                src,
+                dest,
+                body: body.into(),
+                sent: now,
+                received,
+                is_lost: false,
+            });
         }
         id
     }

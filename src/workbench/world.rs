@@ -23,7 +23,7 @@ use crate::wire::encode::WriteJson as _;
 use crate::wire::json::{Line, Parser};
 use crate::wire::message::{Body, Outline};
 use crate::wire::out::OutBuffer;
-use crate::wire::value::excerpt;
+use crate::wire::value::{Integer, excerpt};
 
 /// How long a node may take for its `init`.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -90,9 +90,9 @@ pub enum Topology {
 impl Topology {
     /// The neighbours of a node among so many.
     fn neighbours(self, node: usize, nodes: usize) -> Vec<usize> {
-        let width = (1..).find(|width| width * width >= nodes).unwrap_or(1);
+        let width = (1..nodes).find(|width| width * width >= nodes).unwrap_or(1);
         let is_next = |a: usize, b: usize| match self {
-            Self::Grid => b == a + width || b == a + 1 && b % width != 0,
+            Self::Grid => b == a + width || b == a + 1 && !b.is_multiple_of(width),
             Self::Line => b == a + 1,
             Self::Total => a < b,
             Self::Tree(children) => b > 0 && (b - 1) / children == a,
@@ -262,7 +262,7 @@ impl World {
             nodes: (0..nodes).map(node).collect(),
             network: Network::new(latency, nodes),
             packets: Slab::new(),
-            services: Services::new(),
+            services: Services::default(),
             nemesis: Nemesis::new(&settings.faults, settings.fault_interval, nodes),
             generator: Generator::new(exercise, nodes, workers),
             workers: (0..workers).map(worker).collect(),
@@ -410,7 +410,11 @@ impl World {
         }
         let src = Address::Node(node);
         if Address::parse(&message.src) != Some(src) {
-            return Err(fail(format!("expected src {:?}, itself; found {:?}", src.to_string(), excerpt(&message.src))));
+            return Err(fail(format!(
+                "expected src {:?}, itself; found {:?}",
+                src.to_string(),
+                excerpt(&message.src)
+            )));
         }
         let dest = Address::parse(&message.dest).filter(|dest| match *dest {
             Address::Node(node) => node < self.nodes.len(),
@@ -441,7 +445,8 @@ impl World {
 
     /// Puts a message on its way.
     fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
-        let is_between_nodes = matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
+        let is_between_nodes =
+            matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
         let copies = self.network.copies(is_between_nodes, &mut self.rng);
         if copies.is_empty() {
             self.journal.lost(id);
@@ -531,18 +536,27 @@ impl World {
     }
 
     /// A message of a node for a client.
-    fn handle_answer(&mut self, node: usize, client: usize, body: &Body<'_>, line: &[u8]) -> Result<(), String> {
-        let in_reply_to = body.in_reply_to.and_then(|id| id.as_u64());
+    fn handle_answer(
+        &mut self,
+        node: usize,
+        client: usize,
+        body: &Body<'_>,
+        line: &[u8],
+    ) -> Result<(), String> {
+        let in_reply_to = body.in_reply_to.and_then(Integer::as_u64);
         match self.clients[client] {
             Client::Closed => {
                 self.late_answers.count += 1;
-                self.late_answers.first.get_or_insert_with(|| excerpt(&String::from_utf8_lossy(line)).into_owned());
+                self.late_answers
+                    .first
+                    .get_or_insert_with(|| excerpt(&String::from_utf8_lossy(line)).into_owned());
             }
             Client::Init(expected) => {
                 if expected != node || in_reply_to != Some(1) {
                     return Ok(());
                 }
-                closed(body, "init_ok", &[]).map_err(|StrangeAnswer(text)| format!("its answer to `init`: {text}"))?;
+                closed(body, "init_ok", &[])
+                    .map_err(|StrangeAnswer(text)| format!("its answer to `init`: {text}"))?;
                 self.clients[client] = Client::Closed;
                 if let Some((_, timeout)) = self.nodes[node].init.take() {
                     self.events.cancel(timeout);
@@ -576,7 +590,8 @@ impl World {
                 Address::Node(node).to_string().write_json(&mut members);
                 members.push(b':');
                 let neighbours = self.settings.topology.neighbours(node, nodes);
-                let neighbours: Vec<_> = neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
+                let neighbours: Vec<_> =
+                    neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
                 neighbours.write_json(&mut members);
             }
             members.push(b'}');

@@ -52,7 +52,7 @@ pub struct Messenger {
     /// Reads what `validate` is asked about.
     parser: Parser,
     batches: Slab<Batch>,
-    echoes: Dedup,
+    echoes: Dedup<Box<str>>,
     /// How many `dedup_echo` there were, and how many of them for the second time or later.
     dedup_echoes: u64,
     duplicates: u64,
@@ -226,7 +226,7 @@ fn bench_stats(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Result
 
 /// Drops what this node sends, and, with fields beyond the course's, doubles, delays and mixes it up.
 fn chaos_on(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Result<(), RpcError> {
-    let has = |name| request.get(name).is_some();
+    let has = |name| request.get(name).is_some_and(|value| value.kind() != Kind::Null);
     let rate = |name, default| {
         let read = |value: Value<'_>| value.as_f64().filter(|rate| (0.0..=1.0).contains(rate));
         if has(name) { request.typed(name, "a number from 0 to 1", read) } else { Ok(default) }
@@ -252,7 +252,7 @@ fn chaos_on(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Result<()
     }
     let drop = config.drop;
     cx.chaos().switch_on(config);
-    match request.get("drop_rate") {
+    match request.get("drop_rate").filter(|rate| rate.kind() != Kind::Null) {
         Some(rate) => cx.reply(request, "chaos_on_ok").field("drop_rate", rate).send(),
         None => cx.reply(request, "chaos_on_ok").field("drop_rate", drop).send(),
     }
@@ -334,7 +334,7 @@ impl Messenger {
         self.dedup_echoes += 1;
         // Without a number there is no telling, and nobody to answer.
         let Some(msg_id) = request.msg_id else { return Ok(()) };
-        let mut first = echo.raw().as_bytes();
+        let mut first = echo.raw();
         let is_duplicate = match self.echoes.see(request.src(), msg_id.as_str()) {
             Seen::Never => false,
             // It was too long to be kept, as this one is likely to be.
@@ -346,10 +346,12 @@ impl Messenger {
         };
         self.duplicates += u64::from(is_duplicate);
         cx.reply(request, "dedup_echo_ok")
-            .field("echo", Raw(first))
+            .field("echo", Raw(first.as_bytes()))
             .field("was_duplicate", is_duplicate)
             .send()?;
-        self.echoes.answered(request.src(), msg_id.as_str(), echo.raw().as_bytes());
+        let raw = echo.raw();
+        self.echoes.answered(request.src(), msg_id.as_str(), raw.len(), || raw.into());
+        self.echoes.closed(request.src(), msg_id.as_str());
         Ok(())
     }
 
