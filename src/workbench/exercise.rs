@@ -123,6 +123,11 @@ pub enum Outcome {
     Fail(Box<str>),
     /// Nobody knows, for this reason.
     Info(Box<str>),
+    /// There was no answer in time.
+    Silence {
+        /// Whether it may have happened.
+        is_indefinite: bool,
+    },
 }
 
 impl Outcome {
@@ -130,8 +135,8 @@ impl Outcome {
     pub const fn completion(&self) -> Completion {
         match self {
             Self::Ok(_) => Completion::Ok,
-            Self::Fail(_) => Completion::Fail,
-            Self::Info(_) => Completion::Info,
+            Self::Fail(_) | Self::Silence { is_indefinite: false } => Completion::Fail,
+            Self::Info(_) | Self::Silence { is_indefinite: true } => Completion::Info,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::exercise::{Answer, Outcome};
 use super::journal::{Entry, Traffic};
 use super::verdict::{Finding, Results};
 use super::world::{Invocation, World};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// Writes `results.json`, `history.jsonl` and `journal.jsonl` into a folder that exists.
 pub fn write(folder: &Path, world: &World, results: &Results) -> io::Result<()> {
@@ -37,7 +37,7 @@ fn results_json(world: &World, results: &Results) -> Value {
         .faults()
         .iter()
         .map(|window| {
-            let (from, to) = (window.from.as_micros(), window.to.map(|to| to.as_micros()));
+            let (from, to) = (window.from.as_micros(), window.to.map(Instant::as_micros));
             json!({"fault": window.fault.name(), "target": window.target, "from_us": from, "to_us": to})
         })
         .collect();
@@ -135,6 +135,8 @@ fn invocation_json(invocation: &Invocation) -> Value {
         Outcome::Ok(answer) => ("ok", answer_json(answer)),
         Outcome::Fail(reason) => ("fail", json!(reason)),
         Outcome::Info(reason) => ("info", json!(reason)),
+        Outcome::Silence { is_indefinite: true } => ("info", json!("no answer in time")),
+        Outcome::Silence { is_indefinite: false } => ("fail", json!("no answer in time")),
     };
     let completed = invocation.interval.completed;
     json!({
@@ -142,7 +144,7 @@ fn invocation_json(invocation: &Invocation) -> Value {
         "node": format!("n{}", invocation.node),
         "operation": invocation.operation.to_string(),
         "invoked_us": invocation.interval.invoked.as_micros(),
-        "completed_us": (completed < crate::time::Instant::END).then(|| completed.as_micros()),
+        "completed_us": (completed < Instant::END).then(|| completed.as_micros()),
         "type": kind,
         "answer": answer,
         "final": invocation.is_final,

@@ -1,10 +1,14 @@
 //! Whether what happened in a test is right, and why not.
 
+use std::collections::BTreeMap;
+
 use super::checker::stats;
-use super::checker::{Verdict, counter, echo, linearizable, set_full, unique_ids};
+use super::checker::{Interval, Verdict, counter, echo, linearizable, set_full, unique_ids};
 use super::exercise::{Answer, Exercise, Operation, Outcome};
 use super::journal::Traffic;
+use super::nemesis::Window;
 use super::world::{Failure, Invocation, LateAnswers, World};
+use crate::time::Instant;
 
 /// How much work it may be to find an order for the operations of one key: some seconds.
 const STEPS: u64 = 20_000_000;
@@ -18,6 +22,8 @@ pub struct Results {
     pub failure: Option<Failure>,
     /// What the workload's own checker says.
     pub finding: Finding,
+    /// Nodes that answered nothing more.
+    pub silent: Vec<SilentNode>,
     /// Operations by kind.
     pub stats: stats::Report,
     /// Messages from and to clients.
@@ -28,6 +34,17 @@ pub struct Results {
     pub messages_per_operation: f64,
     /// Answers for clients that had given up.
     pub late_answers: LateAnswers,
+}
+
+/// A node that was asked, while nothing was wrong, and answered nothing from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SilentNode {
+    /// Which.
+    pub node: usize,
+    /// When it was asked for the first time that it did not answer.
+    pub since: Instant,
+    /// How often it was asked since.
+    pub asked: usize,
 }
 
 /// What the checker of a workload says.
@@ -85,13 +102,18 @@ impl Results {
             .collect();
         let stats = stats::check(&operations, world.settings().availability);
         let failure = world.failure().cloned();
-        let verdict = if failure.is_some() { Verdict::Invalid } else { finding.verdict().max(stats.verdict) };
+        let silent = silent_nodes(history, world.faults());
+        let verdict = match &failure {
+            None if silent.is_empty() => finding.verdict().max(stats.verdict),
+            _ => Verdict::Invalid,
+        };
         let journal = world.journal();
         let messages_per_operation = journal.servers.sent as f64 / history.len().max(1) as f64;
         Self {
             verdict,
             failure,
             finding,
+            silent,
             stats,
             clients: journal.clients,
             servers: journal.servers,
@@ -104,15 +126,16 @@ impl Results {
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(Failure { node, at, reason, line }) = &self.failure {
-            let seconds = at.as_micros() / 1_000;
-            sentences.push(format!(
-                "n{node} ended the test after {}.{:03} s: {reason}",
-                seconds / 1000,
-                seconds % 1000
-            ));
+            sentences.push(format!("n{node} ended the test after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             // What the rest would say is about a test that did not take place.
             return sentences;
+        }
+        for SilentNode { node, since, asked } in &self.silent {
+            sentences.push(format!(
+                "n{node} fell silent: it was asked {asked} times from {} on and answered none of that",
+                seconds(*since)
+            ));
         }
         sentences.extend(self.finding.explain());
         sentences.extend(self.stats.explain());
@@ -124,6 +147,35 @@ impl Results {
         }
         sentences
     }
+}
+
+/// `1.203 s`
+fn seconds(at: Instant) -> String {
+    let millis = at.as_micros() / 1_000;
+    format!("{}.{:03} s", millis / 1_000, millis % 1_000)
+}
+
+/// Nodes that answered nothing more. What is asked while something is wrong may have no answer, and one request may
+/// be lost to an unlucky delay.
+fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
+    const ASKED_MIN: usize = 2;
+    let is_disturbed = |interval: &Interval| {
+        let ends_before = |window: &Window| window.to.is_some_and(|to| to < interval.invoked);
+        faults.iter().any(|window| window.from <= interval.completed && !ends_before(window))
+    };
+    let mut silent: BTreeMap<usize, SilentNode> = BTreeMap::new();
+    for &Invocation { node, interval, ref outcome, .. } in history {
+        match outcome {
+            Outcome::Silence { .. } if is_disturbed(&interval) => {}
+            Outcome::Silence { .. } => {
+                let entry =
+                    silent.entry(node).or_insert(SilentNode { node, since: interval.invoked, asked: 0 });
+                entry.asked += 1;
+            }
+            _ => drop(silent.remove(&node)),
+        }
+    }
+    silent.into_values().filter(|silent| silent.asked >= ASKED_MIN).collect()
 }
 
 /// Asks the checker of the workload.

@@ -10,8 +10,8 @@ use std::mem;
 use fastrand::Rng;
 use slab::Slab;
 
-use super::checker::Interval;
 use super::checker::stats::Availability;
+use super::checker::{Completion, Interval};
 use super::exercise::{Exercise, Generator, Operation, Outcome, StrangeAnswer, closed};
 use super::journal::{Address, Journal, Logging};
 use super::nemesis::{Fault, Nemesis, Order, Window};
@@ -716,16 +716,16 @@ impl World {
         let node = self.workers[place].node;
         match waits.invocation {
             None => self.fail(node, "it did not answer `topology` within 5 seconds", None),
-            Some(invocation) if self.history[invocation].operation.is_idempotent() => {
-                self.complete(place, invocation, Outcome::Fail("no answer in time".into()));
+            Some(invocation) => {
+                let is_indefinite = !self.history[invocation].operation.is_idempotent();
+                self.complete(place, invocation, Outcome::Silence { is_indefinite });
             }
-            Some(invocation) => self.complete(place, invocation, Outcome::Info("no answer in time".into())),
         }
     }
 
     /// An operation has ended.
     fn complete(&mut self, place: usize, invocation: usize, outcome: Outcome) {
-        if matches!(outcome, Outcome::Info(_)) {
+        if outcome.completion() == Completion::Info {
             // Nobody knows what its process has done: another one goes on.
             let client = self.open_client(Client::Worker(place));
             let (workers, worker) = (self.workers.len(), &mut self.workers[place]);
