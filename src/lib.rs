@@ -23,7 +23,7 @@
 //!   `msg_id` and peer it names, or is dropped; the wheel ends the others. Handlers that are written as
 //!   straight code and wait are futures that the node polls itself.
 //! - [`service`]: clients for Maelstrom's services.
-//! - [`workload`]: the workloads of this crate.
+//! - [`workload`]: the workloads of this crate: that of the course, and Maelstrom's own.
 //! - [`workbench`]: tests of nodes: whether what their clients saw is what a workload promises.
 //! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
 //!   stdin is open.
@@ -39,7 +39,7 @@
 //!   [`HIGH_WATER`](wire::out::HIGH_WATER), past which nothing is read until somebody reads it; calls and
 //!   handlers that wait, the log of messages and the answers kept for duplicates by [`Config`].
 //! - Only whole messages leave, each from this node: each answer to the sender of a request that was read,
-//!   with its `msg_id`, and at most one; each call to somebody who exists.
+//!   with its `msg_id`, and at most one; everything else to somebody who exists.
 //! - A request that was put off is answered in the end, or its client is told that it was given up.
 #![forbid(unsafe_code)]
 

@@ -16,7 +16,12 @@ use messenger::time::Duration;
 use messenger::wire::json;
 use messenger::wire::line::{LineBuffer, NextLine};
 use messenger::wire::message::{Outline, SchemaError};
+use messenger::workload::broadcast::Broadcast;
+use messenger::workload::counter::Counter;
+use messenger::workload::g_set::GSet;
+use messenger::workload::lin_kv::{self, LinKv};
 use messenger::workload::messenger::Messenger;
+use messenger::workload::unique_ids::UniqueIds;
 
 use self::command::seconds;
 
@@ -38,6 +43,7 @@ const EXAMPLES: &str = r#"Examples:
     echo '{"src":"c1","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}' | messenger
   Under Maelstrom:
     maelstrom test -w echo --bin "$(which messenger)" --node-count 1 --time-limit 10
+    maelstrom test -w broadcast --bin "$(which messenger)" --node-count 25 --time-limit 20 --rate 100 --latency 100 -- node broadcast
   What is in a recording:
     messenger parse < messages.jsonl
   What happened between nodes that wrote trace files:
@@ -77,6 +83,18 @@ enum Workload {
     /// The messages of the course: echo, validate, proxy, relay and more
     #[default]
     Messenger,
+    /// Ids that no node gives twice
+    UniqueIds,
+    /// What is told to one node is known to all
+    Broadcast,
+    /// A set that only grows
+    GSet,
+    /// A sum that only grows
+    GCounter,
+    /// A sum
+    PnCounter,
+    /// Registers that behave like one copy, kept by Maelstrom's service
+    LinKv,
 }
 
 #[derive(Args)]
@@ -90,9 +108,10 @@ struct NodeArgs {
     /// Let at most so many calls to other nodes wait at once
     #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_pending)]
     max_pending: usize,
-    /// Drop an answer that a client would get later than this after its request; clients give up after 5
-    #[arg(long, value_name = "SECONDS", default_value = "4.5", value_parser = seconds)]
-    answer_within: Duration,
+    /// Drop an answer that a client would get later than this after its request; clients give up after 5, but those of
+    /// lin-kv after 1 or ten latencies [default: 4.5, for lin-kv 0.95]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    answer_within: Option<Duration>,
     /// Seed of the random numbers (jitter), to repeat a run [default: a random one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -155,10 +174,14 @@ fn main() -> ExitCode {
 fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log.log_level);
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    let answer_within = args.answer_within.unwrap_or(match workload {
+        Workload::LinKv => lin_kv::ANSWER_WITHIN,
+        _ => Config::default().answer_within,
+    });
     let config = Config {
         seed,
         max_pending: args.max_pending,
-        answer_within: args.answer_within,
+        answer_within,
         dedup: args.dedup.map(|entries| DedupConfig { entries: entries as usize, ..DedupConfig::default() }),
         chaos: args.chaos.clone(),
         trace_size: args.trace_size as usize,
@@ -172,8 +195,18 @@ fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         trace: args.trace.clone(),
     };
     match workload {
-        Workload::Messenger => reactor::run(&mut Node::new(Messenger::default(), config), &options),
+        Workload::Messenger => serve(Messenger::default(), config, &options),
+        Workload::UniqueIds => serve(UniqueIds::default(), config, &options),
+        Workload::Broadcast => serve(Broadcast::default(), config, &options),
+        Workload::GSet => serve(GSet::default(), config, &options),
+        Workload::GCounter => serve(Counter::growing(), config, &options),
+        Workload::PnCounter => serve(Counter::any(), config, &options),
+        Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
     }
+}
+
+fn serve(workload: impl messenger::Workload, config: Config, options: &Options) -> io::Result<()> {
+    reactor::run(&mut Node::new(workload, config), options)
 }
 
 /// Prints the gist of each message, and reports what is none.

@@ -23,10 +23,12 @@ use crate::wire::encode::ToJson;
 use crate::wire::error::ErrorCode;
 
 /// Reads, and other requests that may be handled twice: three attempts of a second.
-const IDEMPOTENT: Policy = Policy::repeat(3, Duration::from_secs(1));
+const IDEMPOTENT: Policy = Policy::repeat(ATTEMPTS, Duration::from_secs(1));
 
 /// Writes, which may not. What became of one that timed out is unknown.
 const ONCE: Policy = Policy::once(Duration::from_secs(1));
+
+const ATTEMPTS: u32 = 3;
 
 /// Which key-value service.
 pub trait Service {
@@ -81,13 +83,25 @@ pub enum Cas {
 #[derive(Debug)]
 pub struct Kv<S, W> {
     node: Handle<W>,
+    idempotent: Policy,
+    once: Policy,
     service: PhantomData<S>,
 }
 
 impl<S: Service, W: 'static> Kv<S, W> {
     /// A client for the handler that has this handle.
     pub fn new(node: &Handle<W>) -> Self {
-        Self { node: node.clone(), service: PhantomData }
+        Self { node: node.clone(), idempotent: IDEMPOTENT, once: ONCE, service: PhantomData }
+    }
+
+    /// Ends each operation after this long, where the default is three attempts of a second for a read, and one for
+    /// whatever changes something. A read still tries three times.
+    #[must_use]
+    pub const fn within(mut self, limit: Duration) -> Self {
+        let attempt = Duration::from_micros(limit.as_micros() / ATTEMPTS as u64);
+        self.idempotent = Policy::repeat(ATTEMPTS, attempt);
+        self.once = Policy::once(limit);
+        self
     }
 
     /// The value of a key.
@@ -95,7 +109,7 @@ impl<S: Service, W: 'static> Kv<S, W> {
     /// # Errors
     /// Code 20 if there is no such key, and what every call may come to.
     pub async fn read<T: FromJson>(&self, key: impl ToJson) -> Result<T, CallError> {
-        let reply = self.call("read").field("key", key).policy(IDEMPOTENT).await?;
+        let reply = self.call("read").field("key", key).policy(self.idempotent).await?;
         value(&reply, "value")
     }
 
@@ -115,7 +129,7 @@ impl<S: Service, W: 'static> Kv<S, W> {
     /// # Errors
     /// What every call may come to.
     pub async fn write(&self, key: impl ToJson, value: impl ToJson) -> Result<(), CallError> {
-        self.call("write").field("key", key).field("value", value).policy(ONCE).await.map(drop)
+        self.call("write").field("key", key).field("value", value).policy(self.once).await.map(drop)
     }
 
     /// Sets the value of a key to `to` if it is `from`. Values are compared as JSON values.
@@ -123,7 +137,9 @@ impl<S: Service, W: 'static> Kv<S, W> {
     /// # Errors
     /// What every call may come to.
     pub async fn cas(&self, key: impl ToJson, from: impl ToJson, to: impl ToJson) -> Result<Cas, CallError> {
-        cas_outcome(self.call("cas").field("key", key).field("from", from).field("to", to).policy(ONCE).await)
+        cas_outcome(
+            self.call("cas").field("key", key).field("from", from).field("to", to).policy(self.once).await,
+        )
     }
 
     fn call(&self, kind: &str) -> WaitingCall<W> {
@@ -143,7 +159,7 @@ impl<S: Creates, W: 'static> Kv<S, W> {
         to: impl ToJson,
     ) -> Result<Cas, CallError> {
         let call = self.call("cas").field("key", key).field("from", from).field("to", to);
-        cas_outcome(call.field("create_if_not_exists", true).policy(ONCE).await)
+        cas_outcome(call.field("create_if_not_exists", true).policy(self.once).await)
     }
 }
 

@@ -61,7 +61,7 @@ impl Workload for Mumbler {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         self.echoes += 1;
         let reply = cx.reply(request, "echo_ok");
-        if self.echoes % 100 == 0 {
+        if self.echoes.is_multiple_of(100) {
             return reply.field("echo", "what?").send();
         }
         reply.field("echo", request.required("echo")?).send()
@@ -183,7 +183,7 @@ impl Workload for Forgetful {
         }
         let delta = request.integer("delta")?;
         self.adds += 1;
-        if self.adds % 10 > 0 {
+        if !self.adds.is_multiple_of(10) {
             self.sum += delta;
         }
         cx.reply(request, "add_ok").send()

@@ -55,6 +55,24 @@ fn the_default_node_by_either_name() {
 }
 
 #[test]
+fn a_node_for_each_workload() {
+    for (name, request, answer) in [
+        ("unique-ids", r#""type":"generate""#, r#""type":"generate_ok""#),
+        ("broadcast", r#""type":"read""#, r#""messages":[]"#),
+        ("g-set", r#""type":"read""#, r#""value":[]"#),
+        ("g-counter", r#""type":"add","delta":-1"#, r#""code":12"#),
+        ("pn-counter", r#""type":"add","delta":-1"#, r#""type":"add_ok""#),
+        ("lin-kv", r#""type":"read","key":1"#, r#""type":"read","key":1"#),
+    ] {
+        let request = format!(r#"{{"src":"c1","dest":"n1","body":{{{request},"msg_id":2}}}}"#);
+        let args = ["node", name, "--drain-timeout", "0"];
+        let output = run(messenger(&args), format!("{INIT}\n{request}\n").as_bytes());
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.lines().nth(1).is_some_and(|line| line.contains(answer)), "{name}: {stdout}");
+    }
+}
+
+#[test]
 fn the_log_level_is_obeyed() {
     let input = format!("{INIT}\nnonsense\n");
     let stderr = |level| {

@@ -60,6 +60,16 @@ impl Workload for Careless {
                 cx.reply(request, "panic_after_ok").send()?;
                 panic!("too late");
             }
+            "tell" => {
+                for peer in ["n2", "lin-kv", "n1"] {
+                    cx.message(peer, "told").field("by", request.src()).send()?;
+                }
+                assert_eq!(cx.pending_calls(), 0);
+                cx.reply(request, "tell_ok").send()
+            }
+            "tell_nobody" => cx.message("n7", "told").send(),
+            "tell_client" => cx.message(request.src(), "told").send(),
+            "forge_message" => cx.message("n2", "told").field("msg_id", 7).send(),
             "forge" => cx.reply(request, "forge_ok").field("in_reply_to", 7).send(),
             "silent" => Ok(()),
             "state" => cx.reply(request, "state_ok").field("handled", self.handled).send(),
@@ -106,6 +116,58 @@ fn a_request_is_answered_once() {
 fn a_handler_cannot_forge_the_correlation() {
     let answers = drive(&mut Node::new(Careless::default(), Config::default()), &[&request("forge", 1)]);
     assert_eq!((&answers[0]["body"]["code"], &answers[0]["body"]["in_reply_to"]), (&json!(13), &json!(1)));
+}
+
+#[test]
+fn a_message_that_waits_for_no_answer_is_numbered_and_leaves_nothing_behind() {
+    let mut node = Node::new(Careless::default(), Config::default());
+    // What its receiver answers is for nobody.
+    let answer = r#"{"src":"n2","dest":"n1","body":{"type":"told_ok","in_reply_to":1,"msg_id":0}}"#;
+    let sent = drive(&mut node, &[&request("tell", 1), answer]);
+    let told = |dest: &str, msg_id: u64| json!({"src": "n1", "dest": dest, "body": {"type": "told", "by": "c1", "msg_id": msg_id}});
+    assert_eq!(sent[..3], [told("n2", 1), told("lin-kv", 2), told("n1", 3)]);
+    assert_eq!(sent[3]["body"], json!({"type": "tell_ok", "in_reply_to": 1, "msg_id": 4}));
+    assert_eq!((sent.len(), node.pending_calls(), node.poll_timeout()), (4, 0, None));
+    assert_eq!((node.counters().unmatched_replies, node.counters().calls), (1, 0));
+}
+
+#[test]
+fn a_message_to_nobody_or_with_a_forged_number_never_leaves() {
+    let mut node = Node::new(Careless::default(), Config::default());
+    let lines = [request("tell_nobody", 1), request("tell_client", 2), request("forge_message", 3)];
+    let sent = drive(&mut node, &lines.each_ref().map(String::as_str));
+    let codes: Vec<_> = sent.iter().map(|sent| (&sent["dest"], &sent["body"]["code"])).collect();
+    assert_eq!(codes, [1, 1, 13].map(|code| (json!("c1"), json!(code))).each_ref().map(|(a, b)| (a, b)));
+}
+
+/// Says what its random numbers are.
+struct Dice;
+
+impl Workload for Dice {
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        let number = cx.rng().u64(..);
+        cx.reply(request, "ok").field("number", number).send()
+    }
+}
+
+#[test]
+fn random_numbers_come_from_the_seed_and_the_id() {
+    let roll = |id: &str, seed| {
+        let mut node = Node::new(Dice, Config { seed, ..Config::default() });
+        let mut out = OutBuffer::new();
+        for body in [
+            json!({"type": "init", "msg_id": 1, "node_id": id, "node_ids": [id]}),
+            json!({"type": "x", "msg_id": 2}),
+        ] {
+            let line = json!({"src": "c1", "dest": id, "body": body}).to_string();
+            node.handle_line(Instant::START, Line::copied(line.as_bytes(), &mut Vec::new()), &mut out);
+        }
+        let last = std::str::from_utf8(out.waiting()).unwrap().lines().last().unwrap().to_owned();
+        serde_json::from_str::<Value>(&last).unwrap()["body"]["number"].as_u64().unwrap()
+    };
+    assert_eq!(roll("n1", 7), roll("n1", 7));
+    assert_ne!(roll("n1", 7), roll("n2", 7));
+    assert_ne!(roll("n1", 7), roll("n1", 8));
 }
 
 #[test]

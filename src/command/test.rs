@@ -288,15 +288,11 @@ fn link_latest(store: &Path, folder: &Path) {
 }
 
 fn program(args: &TestArgs, exercise: Exercise, folder: &Path) -> io::Result<Program> {
-    let (path, mut arguments) = match &args.bin {
-        Some(path) => (path.clone(), Vec::new()),
-        None => {
-            let workload = match exercise {
-                Exercise::Echo => "messenger",
-                other => other.name(),
-            };
-            (std::env::current_exe()?, vec!["node".to_owned(), workload.to_owned()])
-        }
+    let (path, mut arguments) = if let Some(path) = &args.bin {
+        (path.clone(), Vec::new())
+    } else {
+        let workload = if exercise == Exercise::Echo { "messenger" } else { exercise.name() };
+        (std::env::current_exe()?, vec!["node".to_owned(), workload.to_owned()])
     };
     arguments.extend_from_slice(&args.args);
     Ok(Program { path, args: arguments, logs: folder.join("node-logs"), shows_stderr: args.log_stderr })
@@ -331,7 +327,9 @@ fn print(args: &TestArgs, seed: u64, world: &World, results: &Results, last_word
     }
     if !last_words.is_empty() {
         println!("  its last words on stderr:");
-        last_words.iter().for_each(|line| println!("    {line}"));
+        for line in last_words {
+            println!("    {line}");
+        }
     }
     for (kind, counts) in &results.stats.kinds {
         let latencies = counts.latencies.as_ref().map_or_else(String::new, |latencies| {
@@ -342,11 +340,9 @@ fn print(args: &TestArgs, seed: u64, world: &World, results: &Results, last_word
                 humane(latencies.max)
             )
         });
-        println!(
-            "  {kind}: {} ok, {} failed, {} unknown; {:.0} a second{latencies}",
-            counts.ok, counts.fail, counts.info, counts.rate
-        );
+        println!("  {kind}: {} ok, {} failed, {} unknown{latencies}", counts.ok, counts.fail, counts.info);
     }
+    println!("  {:.0} operations a second", results.operations_per_second);
     println!(
         "  messages: {} with clients, {} between servers, {:.2} of those for each operation",
         results.clients.sent, results.servers.sent, results.messages_per_operation

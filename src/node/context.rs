@@ -33,7 +33,8 @@ const SERVICES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
 /// What a node may be told beyond its workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The seed of everything that is left to chance. A shell on real time takes it from chance itself.
+    /// The seed of everything that is left to chance, together with the node's id: several nodes may have the same. A
+    /// shell on real time takes it from chance itself.
     pub seed: u64,
     /// How many calls may wait at once. Beyond it a call fails with error 11.
     pub max_pending: usize,
@@ -198,7 +199,7 @@ impl<'a, W> Context<'a, W> {
         match body.msg_id {
             None => message.leave = Leave::Nowhere,
             Some(_) if request.is_answered() => {
-                message.leave = Leave::Refused(ANSWERED_ONCE);
+                message.leave = Leave::Refused(ErrorCode::CRASH, ANSWERED_ONCE);
             }
             Some(msg_id) => {
                 message.in_reply_to.extend_from_slice(msg_id.as_str().as_bytes());
@@ -251,6 +252,23 @@ impl<'a, W> Context<'a, W> {
         let message = self.answer(deferred, &answer.kind);
         message.out.line().extend_from_slice(&answer.fields);
         message.send().expect("its fields were checked");
+    }
+
+    /// Starts a message to another node, or to one of Maelstrom's services, that waits for no answer: add its
+    /// fields, then send it.
+    ///
+    /// Unlike a call that is forgotten it is not pending: nothing is kept of it, and nothing ends later. It is
+    /// numbered like every message of a node, so whoever gets it may answer. Such an answer is dropped, and
+    /// counted as one that nothing waits for.
+    ///
+    /// To send it is an error of code 1 if there is no such node.
+    pub fn message<'m>(&'m mut self, peer: &str, kind: &str) -> Message<'m> {
+        let is_known = self.core.peer(peer).is_some();
+        let mut message = self.core.sender.message(self.out, "", peer, kind);
+        if !is_known {
+            message.leave = Leave::Refused(ErrorCode::NODE_NOT_FOUND, NOBODY);
+        }
+        message
     }
 
     /// Starts a call to another node, or to one of Maelstrom's services: add fields, then say how to go on.
@@ -308,7 +326,7 @@ impl<'a, W> Context<'a, W> {
         &mut self.core.chaos
     }
 
-    /// Random numbers from the node's seed.
+    /// Random numbers from the node's seed and id.
     pub const fn rng(&mut self) -> &mut Rng {
         &mut self.core.rng
     }
@@ -379,7 +397,7 @@ enum Leave {
     /// Nobody waits for it any more.
     TooLate,
     /// A handler did what it must not.
-    Refused(&'static str),
+    Refused(ErrorCode, &'static str),
 }
 
 impl<'m> Message<'m> {
@@ -399,7 +417,7 @@ impl<'m> Message<'m> {
     /// Adds a field to the body. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
         if !write_field(self.out.line(), name, value) {
-            self.leave = Leave::Refused(RESERVED);
+            self.leave = Leave::Refused(ErrorCode::CRASH, RESERVED);
         }
         self
     }
@@ -410,10 +428,10 @@ impl<'m> Message<'m> {
     ///
     /// # Errors
     /// Code 13 for what no handler should try: a second answer to the same request, or a field that
-    /// is not its to write. Nothing is sent then.
+    /// is not its to write. Code 1 for a message to somebody who does not exist. Nothing is sent then.
     pub fn send(self) -> Result<(), RpcError> {
         match self.leave {
-            Leave::Refused(fault) => return Err(RpcError::new(ErrorCode::CRASH, fault)),
+            Leave::Refused(code, fault) => return Err(RpcError::new(code, fault)),
             Leave::Nowhere => return Ok(()),
             Leave::Out | Leave::TooLate => {}
         }
@@ -447,6 +465,9 @@ pub(super) const ANSWERED_ONCE: &str = "a request is answered only once";
 
 /// Why a field was refused.
 pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
+
+/// Why a message was refused.
+const NOBODY: &str = "its receiver is neither of this cluster nor a service";
 
 /// Appends `,"name":value`; `false` for a name that handlers may not use.
 pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> bool {
@@ -572,6 +593,11 @@ impl<W> Core<W> {
     }
 
     fn identify(&mut self, cluster: Cluster) {
+        // Nodes that do the same things at random may not do the same in the same moment.
+        for byte in cluster.id.bytes() {
+            let seed = self.rng.u64(..) ^ u64::from(byte);
+            self.rng.seed(seed);
+        }
         self.sender.identify(&cluster.id);
         self.chaos.identify(&cluster.id);
         let nodes = cluster.nodes.iter().map(String::as_str);

@@ -1,6 +1,6 @@
 //! JSON values to Rust ones.
 
-use super::value::{Kind, Value};
+use super::value::{Kind, OwnedValue, Value};
 
 /// What a JSON value can be read as.
 pub trait FromJson: Sized {
@@ -48,6 +48,15 @@ impl FromJson for String {
 
     fn from_json(value: Value<'_>) -> Option<Self> {
         Some(value.as_str()?.into_owned())
+    }
+}
+
+/// Whatever it is.
+impl FromJson for OwnedValue {
+    const EXPECTED: &'static str = "a value";
+
+    fn from_json(value: Value<'_>) -> Option<Self> {
+        Some(value.detach())
     }
 }
 

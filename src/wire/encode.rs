@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::value::{Integer, Value};
+use super::value::{Integer, OwnedValue, Value};
 
 /// What can stand as a value in a message: numbers, strings, [`Value`]s that came in one, and collections of
 /// those. It is sealed, because whoever writes into the output could write anything.
@@ -23,6 +23,13 @@ pub(crate) use private::WriteJson;
 
 /// Byte for byte as it came.
 impl WriteJson for Value<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.raw().as_bytes());
+    }
+}
+
+/// Byte for byte as it came.
+impl WriteJson for OwnedValue {
     fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.raw().as_bytes());
     }

@@ -49,6 +49,11 @@ impl<'a> Value<'a> {
         self.raw
     }
 
+    /// A copy that outlives the line.
+    pub fn detach(self) -> OwnedValue {
+        OwnedValue(self.raw.into())
+    }
+
     /// What kind of value it is.
     pub fn kind(self) -> Kind {
         match self.raw.as_bytes() {
@@ -141,6 +146,18 @@ impl fmt::Debug for Value<'_> {
 impl PartialEq for Value<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.raw == other.raw
+    }
+}
+
+/// A value that outlives its line: what was read, to be kept and handed on unchanged. Two are equal if their texts
+/// are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnedValue(Box<str>);
+
+impl OwnedValue {
+    /// The value's text, byte for byte as it came.
+    pub const fn raw(&self) -> &str {
+        &self.0
     }
 }
 

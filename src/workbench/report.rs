@@ -51,6 +51,7 @@ fn results_json(world: &World, results: &Results) -> Value {
             "servers": traffic_json(results.servers),
             "servers_per_operation": results.messages_per_operation,
         },
+        "operations_per_second": results.operations_per_second,
         "late_answers": results.late_answers.count,
         "faults": faults,
         "seed": settings.seed,

@@ -7,7 +7,12 @@ use crate::node::{Config, Node, Workload};
 use crate::time::Instant;
 use crate::wire::json::{Line, PADDING};
 use crate::wire::out::OutBuffer;
+use crate::workload::broadcast::Broadcast;
+use crate::workload::counter::Counter;
+use crate::workload::g_set::GSet;
+use crate::workload::lin_kv::LinKv;
 use crate::workload::messenger::Messenger;
+use crate::workload::unique_ids::UniqueIds;
 
 /// A node of any workload.
 pub trait SimulatedNode {
@@ -36,7 +41,13 @@ impl<W: Workload> SimulatedNode for Node<W> {
 /// The node of this crate for an exercise.
 pub fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
     match exercise {
-        _ => Box::new(Node::new(Messenger::default(), config)),
+        Exercise::Echo => Box::new(Node::new(Messenger::default(), config)),
+        Exercise::UniqueIds => Box::new(Node::new(UniqueIds::default(), config)),
+        Exercise::Broadcast => Box::new(Node::new(Broadcast::default(), config)),
+        Exercise::GSet => Box::new(Node::new(GSet::default(), config)),
+        Exercise::GCounter => Box::new(Node::new(Counter::growing(), config)),
+        Exercise::PnCounter => Box::new(Node::new(Counter::any(), config)),
+        Exercise::LinKv => Box::new(Node::new(LinKv::default(), config)),
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Results {
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
     pub stats: stats::Report,
+    /// How many operations there were a second, the final ones aside.
+    pub operations_per_second: f64,
     /// Messages from and to clients.
     pub clients: Traffic,
     /// Messages between nodes and services.
@@ -115,6 +117,7 @@ impl Results {
             finding,
             silent,
             stats,
+            operations_per_second: operations_per_second(world),
             clients: journal.clients,
             servers: journal.servers,
             messages_per_operation,
@@ -147,6 +150,14 @@ impl Results {
         }
         sentences
     }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn operations_per_second(world: &World) -> f64 {
+    let operations = world.history().iter().filter(|invocation| !invocation.is_final);
+    let last = operations.clone().map(|invocation| invocation.interval.invoked).max().unwrap_or_default();
+    let micros = (last - world.started()).as_micros();
+    if micros > 0 { operations.count() as f64 * 1e6 / micros as f64 } else { 0.0 }
 }
 
 /// `1.203 s`

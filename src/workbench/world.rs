@@ -357,13 +357,13 @@ impl World {
                 Event::Next => self.next(),
                 Event::Go(worker) => self.go(worker),
                 Event::Timeout(worker) => self.time_out(worker),
+                // Once it is healed, nothing goes wrong any more.
+                Event::Fault(_) if self.phase != Phase::Running => {}
                 Event::Fault(place) => {
                     let orders = self.nemesis.turn(place, now, &mut self.network, &mut self.rng);
                     self.carry_out(orders);
                     let pause = self.nemesis.pause(&mut self.rng);
-                    if self.phase == Phase::Running {
-                        self.events.insert(now + pause, Event::Fault(place));
-                    }
+                    self.events.insert(now + pause, Event::Fault(place));
                 }
                 Event::End => {
                     self.phase = Phase::Ending;

@@ -1,3 +1,23 @@
 //! What nodes of this crate can do, one file a workload.
 
+pub mod broadcast;
+pub mod counter;
+pub mod g_set;
+pub mod lin_kv;
 pub mod messenger;
+mod replica;
+mod spread;
+pub mod unique_ids;
+
+use crate::node::Context;
+
+/// A name for a node between its start and its end: no other node has it, nor does the same one after another start.
+/// Ask for it once, in `on_init`.
+///
+/// It is the node's id and a number that comes both from the node's seed, which a shell on real time takes from
+/// chance, and from the time. So a simulation may start a node again with the seed that it had, as it has to if runs
+/// are to repeat, if only its clock goes on.
+fn incarnation<W>(cx: &mut Context<'_, W>) -> String {
+    let number = cx.rng().u64(..) ^ cx.now().as_micros();
+    format!("{}-{number:x}", cx.id())
+}

@@ -145,7 +145,7 @@ pub fn check(adds: &[Add], reads: &[Read<'_>]) -> Report {
         });
         match missing {
             Some(missing) if element.shown < lacking || began_together(element.shown, lacking) => {
-                lost.push(missing)
+                lost.push(missing);
             }
             Some(missing) => {
                 stale.push(missing);
