@@ -19,7 +19,7 @@ use messenger::workbench::journal::Logging;
 use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Latency, Spread};
 use messenger::workbench::processes::{self, Program};
-use messenger::workbench::verdict::Results;
+use messenger::workbench::verdict::{Finding, Results};
 use messenger::workbench::world::{Settings, Topology, World};
 use messenger::workbench::{report, simulation};
 
@@ -343,6 +343,16 @@ fn print(args: &TestArgs, seed: u64, world: &World, results: &Results, last_word
         println!("  {kind}: {} ok, {} failed, {} unknown{latencies}", counts.ok, counts.fail, counts.info);
     }
     println!("  {:.0} operations a second", results.operations_per_second);
+    if let Finding::Set(report) = &results.finding
+        && let Some(latencies) = &report.stable_latencies
+    {
+        println!(
+            "  everywhere after {} median, {} at 99 %, {} at most",
+            humane(latencies.median),
+            humane(latencies.p99),
+            humane(latencies.max)
+        );
+    }
     println!(
         "  messages: {} with clients, {} between servers, {:.2} of those for each operation",
         results.clients.sent, results.servers.sent, results.messages_per_operation

@@ -543,6 +543,11 @@ impl World {
         body: &Body<'_>,
         line: &[u8],
     ) -> Result<(), String> {
+        if body.in_reply_to.is_none() {
+            return Err(
+                "expected in_reply_to, the msg_id of the request that it answers; found nothing".to_owned()
+            );
+        }
         let in_reply_to = body.in_reply_to.and_then(Integer::as_u64);
         match self.clients[client] {
             Client::Closed => {

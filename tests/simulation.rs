@@ -1,0 +1,142 @@
+//! Whole clusters of this crate's nodes in virtual time, through everything that may go wrong with them.
+
+use messenger::node::Config;
+use messenger::workbench::checker::Verdict;
+use messenger::workbench::checker::stats::Availability;
+use messenger::workbench::exercise::Exercise;
+use messenger::workbench::journal::Logging;
+use messenger::workbench::nemesis::Fault;
+use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::verdict::{Finding, Results};
+use messenger::workbench::world::{Settings, Topology, World};
+use messenger::workbench::{report, simulation};
+use messenger::{Duration, Instant};
+
+/// Settings that differ from seed to seed: one to seven nodes, latencies of all kinds, faults.
+fn settings(exercise: Exercise, seed: u64, faults: &[Fault]) -> Settings {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let nodes = rng.usize(1..8);
+    Settings {
+        exercise,
+        nodes,
+        workers: nodes * rng.usize(1..4),
+        rate: Some(50.0),
+        time_limit: Duration::from_secs(20),
+        latency: Latency {
+            mean: Duration::from_millis(rng.u64(0..60)),
+            spread: [Spread::Constant, Spread::Uniform, Spread::Exponential][rng.usize(0..3)],
+        },
+        faults: faults.to_vec(),
+        fault_interval: Duration::from_millis(rng.u64(500..5_000)),
+        topology: Topology::Grid,
+        availability: Availability::None,
+        seed,
+        journal_size: 100_000,
+        logging: Logging::default(),
+    }
+}
+
+fn run(settings: Settings) -> World {
+    let exercise = settings.exercise;
+    let mut world = World::new(settings);
+    simulation::run(&mut world, |_, seed| {
+        simulation::own_node(exercise, Config { seed, ..Config::default() })
+    });
+    world
+}
+
+fn all_valid(exercise: Exercise, seeds: std::ops::Range<u64>, faults: &[Fault]) {
+    seeds.for_each(|seed| assert_valid(settings(exercise, seed, faults)));
+}
+
+fn assert_valid(settings: Settings) {
+    let (exercise, seed) = (settings.exercise.name(), settings.seed);
+    let results = Results::of(&run(settings));
+    let explanation = results.explain().join("\n");
+    assert_eq!(results.verdict, Verdict::Valid, "{exercise} with seed {seed}:\n{explanation}");
+}
+
+/// What may happen to nodes that keep everything in memory.
+const STORM: [Fault; 4] = [Fault::Partition, Fault::Loss, Fault::Duplicate, Fault::Pause];
+
+#[test]
+fn every_workload_is_right_in_calm_weather() {
+    for exercise in Exercise::ALL {
+        all_valid(exercise, 0..100, &[]);
+    }
+}
+
+#[test]
+fn every_workload_is_right_when_the_network_falls_apart() {
+    for exercise in Exercise::ALL {
+        all_valid(exercise, 100..200, &[Fault::Partition]);
+    }
+}
+
+#[test]
+fn every_workload_is_right_in_a_storm() {
+    for exercise in Exercise::ALL {
+        all_valid(exercise, 200..300, &STORM);
+    }
+}
+
+/// These keep nothing that a dead node could lose.
+#[test]
+fn workloads_without_a_memory_survive_deaths() {
+    for exercise in [Exercise::Echo, Exercise::UniqueIds, Exercise::LinKv] {
+        for seed in 300..400 {
+            let mut settings = settings(exercise, seed, &[Fault::Kill, Fault::Partition]);
+            // With fewer it happens that somebody is always dead, and some kind of operation never succeeds.
+            settings.nodes = settings.nodes.max(3);
+            settings.workers = settings.workers.max(6);
+            assert_valid(settings);
+        }
+    }
+}
+
+/// The exercise of Gossip Glomers where every message counts: 25 nodes, 100 ms, 100 operations a second.
+#[test]
+fn broadcast_takes_few_messages_and_little_time() {
+    let settings = Settings {
+        nodes: 25,
+        workers: 25,
+        rate: Some(100.0),
+        latency: Latency { mean: Duration::from_millis(100), spread: Spread::Constant },
+        ..settings(Exercise::Broadcast, 1, &[])
+    };
+    let results = Results::of(&run(settings));
+    let Finding::Set(report) = &results.finding else { panic!("{:?}", results.finding) };
+    let latencies = report.stable_latencies.unwrap();
+    assert_eq!(results.verdict, Verdict::Valid);
+    assert!(results.messages_per_operation < 1.99, "{}", results.messages_per_operation);
+    assert!(latencies.median < Duration::from_millis(339), "{latencies:?}");
+    assert!(latencies.max < Duration::from_millis(500), "{latencies:?}");
+}
+
+#[test]
+fn the_same_seed_makes_the_same_test_to_the_byte() {
+    let files = |name: &str, seed| {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let world = run(settings(Exercise::Broadcast, seed, &[Fault::Kill, Fault::Partition, Fault::Loss]));
+        report::write(&folder, &world, &Results::of(&world)).unwrap();
+        ["results.json", "history.jsonl", "journal.jsonl"]
+            .map(|file| std::fs::read(folder.join(file)).unwrap())
+    };
+    assert!(files("one", 5) == files("other", 5));
+    assert!(files("one", 5) != files("other", 6));
+}
+
+#[test]
+fn a_partition_drops_what_it_should_and_nothing_else() {
+    let world = run(settings(Exercise::Broadcast, 7, &[Fault::Partition]));
+    let faults = world.faults();
+    assert!(!faults.is_empty() && faults.iter().all(|window| window.to.is_some()), "{faults:?}");
+    let during = |at: Instant| faults.iter().any(|window| window.from <= at && Some(at) <= window.to);
+    for entry in world.journal().entries().iter().filter(|entry| entry.is_lost) {
+        // It is dropped when it arrives, which is some latencies later at most.
+        let at = entry.sent;
+        assert!((0..400).any(|millis| during(at + Duration::from_millis(millis))), "{entry:?}");
+    }
+    assert!(world.journal().entries().iter().any(|entry| entry.is_lost));
+}
