@@ -27,6 +27,8 @@
 //! - [`workbench`]: tests of nodes: whether what their clients saw is what a workload promises.
 //! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
 //!   stdin is open.
+//! - `workbench` (with the feature of that name): tests of nodes, as processes or in virtual time. A `World` of network,
+//!   clients, services and faults stands around the nodes; checkers judge what the clients saw.
 //!
 //! # Invariants
 //!
