@@ -37,6 +37,12 @@ const RECOVERY: Duration = Duration::from_secs(10);
 /// So many bytes may wait for a node to read them.
 const INBOX_MAX: usize = 256 * 1024 * 1024;
 
+/// So many operations are kept. With them a test ends.
+const OPERATIONS_MAX: usize = 5_000_000;
+
+/// Operations that are due this long ago are not made up for any more.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
+
 /// The next microsecond. A process starts nothing in the microsecond in which its last operation ended, or the
 /// checkers would take the two for concurrent.
 const TICK: Duration = Duration::from_micros(1);
@@ -157,6 +163,10 @@ pub struct World {
     workers: Vec<Worker>,
     /// Workers that wait for something to do, and since when.
     free: VecDeque<(usize, Instant)>,
+    /// When the next operation is due.
+    next_at: Instant,
+    /// It was due when everybody was busy.
+    is_owed: bool,
     /// Whom each client number stands for.
     clients: Vec<Client>,
     /// What there is to do for the driver.
@@ -267,6 +277,8 @@ impl World {
             generator: Generator::new(exercise, nodes, workers),
             workers: (0..workers).map(worker).collect(),
             free: VecDeque::new(),
+            next_at: Instant::START,
+            is_owed: false,
             clients: Vec::new(),
             orders: Vec::new(),
             parser: None,
@@ -358,7 +370,7 @@ impl World {
                 Event::Go(worker) => self.go(worker),
                 Event::Timeout(worker) => self.time_out(worker),
                 // Once it is healed, nothing goes wrong any more.
-                Event::Fault(_) if self.phase != Phase::Running => {}
+                Event::Fault(_) | Event::End if self.phase != Phase::Running => {}
                 Event::Fault(place) => {
                     let orders = self.nemesis.turn(place, now, &mut self.network, &mut self.rng);
                     self.carry_out(orders);
@@ -618,7 +630,8 @@ impl World {
         }
         if self.settings.rate.is_some() {
             self.free = (0..self.workers.len()).map(|worker| (worker, self.now)).collect();
-            self.events.insert(self.now + TICK, Event::Next);
+            self.next_at = self.now;
+            self.next_soon();
         } else {
             for worker in 0..self.workers.len() {
                 self.events.insert(self.now + TICK, Event::Go(worker));
@@ -633,25 +646,25 @@ impl World {
         reason = "intervals are positive and not long"
     )]
     fn next(&mut self) {
-        if self.phase != Phase::Running {
-            return;
-        }
+        let Some(rate) = self.settings.rate.filter(|_| self.phase == Phase::Running) else { return };
         match self.free.front() {
-            // It was just in use, or everybody is busy: somebody will be free, or run out of patience.
-            Some((_, since)) if *since >= self.now => {
-                self.events.insert(self.now + TICK, Event::Next);
-            }
-            None => {
-                self.events.insert(self.now + Duration::from_millis(1), Event::Next);
-            }
+            None => self.is_owed = true,
+            // It was just in use.
+            Some((_, since)) if *since >= self.now => self.next_soon(),
             Some(_) => {
                 let Some((worker, _)) = self.free.pop_front() else { return };
                 self.go(worker);
-                let mean = 1e6 / self.settings.rate.unwrap_or(1.0);
-                let pause = Duration::from_micros((self.rng.f64() * 2.0 * mean) as u64).max(TICK);
-                self.events.insert(self.now + pause, Event::Next);
+                let pause = Duration::from_micros((self.rng.f64() * 2e6 / rate) as u64).max(TICK);
+                // What was due while everybody was busy, or nobody looked, is made up for, but not for ever.
+                let behind = self.now - self.next_at > BEHIND_MAX;
+                self.next_at = if behind { self.now } else { self.next_at } + pause;
+                self.events.insert(self.next_at, Event::Next);
             }
         }
+    }
+
+    fn next_soon(&mut self) {
+        self.events.insert(self.now + TICK, Event::Next);
     }
 
     /// A worker does its next operation.
@@ -662,6 +675,10 @@ impl World {
             _ => None,
         };
         let Some(operation) = operation else { return };
+        if self.phase == Phase::Running && self.history.len() >= OPERATIONS_MAX {
+            self.events.insert(self.now, Event::End);
+            return;
+        }
         let Worker { process, node, .. } = self.workers[worker];
         let invocation = self.history.len();
         self.history.push(Invocation {
@@ -742,7 +759,12 @@ impl World {
         entry.interval.completed = self.now;
         entry.outcome = outcome;
         match self.phase {
-            Phase::Running if self.settings.rate.is_some() => self.free.push_back((place, self.now)),
+            Phase::Running if self.settings.rate.is_some() => {
+                self.free.push_back((place, self.now));
+                if mem::take(&mut self.is_owed) {
+                    self.next_soon();
+                }
+            }
             Phase::Running => {
                 self.events.insert(self.now + TICK, Event::Go(place));
             }
