@@ -357,14 +357,14 @@ impl World {
                 Event::Next => self.next(),
                 Event::Go(worker) => self.go(worker),
                 Event::Timeout(worker) => self.time_out(worker),
-                Event::Fault(place) => {
+                Event::Fault(place) if self.phase == Phase::Running => {
                     let orders = self.nemesis.turn(place, now, &mut self.network, &mut self.rng);
                     self.carry_out(orders);
                     let pause = self.nemesis.pause(&mut self.rng);
-                    if self.phase == Phase::Running {
-                        self.events.insert(now + pause, Event::Fault(place));
-                    }
+                    self.events.insert(now + pause, Event::Fault(place));
                 }
+                // Everything was healed, and stays so.
+                Event::Fault(_) => {}
                 Event::End => {
                     self.phase = Phase::Ending;
                     let orders = self.nemesis.heal(now, &mut self.network);
@@ -410,7 +410,11 @@ impl World {
         }
         let src = Address::Node(node);
         if Address::parse(&message.src) != Some(src) {
-            return Err(fail(format!("expected src {:?}, itself; found {:?}", src.to_string(), excerpt(&message.src))));
+            return Err(fail(format!(
+                "expected src {:?}, itself; found {:?}",
+                src.to_string(),
+                excerpt(&message.src)
+            )));
         }
         let dest = Address::parse(&message.dest).filter(|dest| match *dest {
             Address::Node(node) => node < self.nodes.len(),
@@ -441,7 +445,8 @@ impl World {
 
     /// Puts a message on its way.
     fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
-        let is_between_nodes = matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
+        let is_between_nodes =
+            matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
         let copies = self.network.copies(is_between_nodes, &mut self.rng);
         if copies.is_empty() {
             self.journal.lost(id);
@@ -531,18 +536,27 @@ impl World {
     }
 
     /// A message of a node for a client.
-    fn handle_answer(&mut self, node: usize, client: usize, body: &Body<'_>, line: &[u8]) -> Result<(), String> {
+    fn handle_answer(
+        &mut self,
+        node: usize,
+        client: usize,
+        body: &Body<'_>,
+        line: &[u8],
+    ) -> Result<(), String> {
         let in_reply_to = body.in_reply_to.and_then(|id| id.as_u64());
         match self.clients[client] {
             Client::Closed => {
                 self.late_answers.count += 1;
-                self.late_answers.first.get_or_insert_with(|| excerpt(&String::from_utf8_lossy(line)).into_owned());
+                self.late_answers
+                    .first
+                    .get_or_insert_with(|| excerpt(&String::from_utf8_lossy(line)).into_owned());
             }
             Client::Init(expected) => {
                 if expected != node || in_reply_to != Some(1) {
                     return Ok(());
                 }
-                closed(body, "init_ok", &[]).map_err(|StrangeAnswer(text)| format!("its answer to `init`: {text}"))?;
+                closed(body, "init_ok", &[])
+                    .map_err(|StrangeAnswer(text)| format!("its answer to `init`: {text}"))?;
                 self.clients[client] = Client::Closed;
                 if let Some((_, timeout)) = self.nodes[node].init.take() {
                     self.events.cancel(timeout);
@@ -576,7 +590,8 @@ impl World {
                 Address::Node(node).to_string().write_json(&mut members);
                 members.push(b':');
                 let neighbours = self.settings.topology.neighbours(node, nodes);
-                let neighbours: Vec<_> = neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
+                let neighbours: Vec<_> =
+                    neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
                 neighbours.write_json(&mut members);
             }
             members.push(b'}');
@@ -778,4 +793,39 @@ impl World {
 /// A message as its receiver reads it, without the newline.
 fn frame(id: u64, src: Address, dest: Address, body: &str) -> Vec<u8> {
     format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"{dest}\",\"body\":{body}}}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::Spread;
+    use super::super::simulation;
+    use super::*;
+    use crate::node::Config;
+
+    #[test]
+    fn what_was_wrong_is_healed_when_the_time_is_over_and_stays_so() {
+        let mut world = World::new(Settings {
+            exercise: Exercise::Echo,
+            nodes: 3,
+            workers: 3,
+            rate: Some(10.0),
+            time_limit: Duration::from_secs(5),
+            latency: Latency { mean: Duration::ZERO, spread: Spread::Constant },
+            faults: vec![Fault::Pause, Fault::Partition, Fault::Loss],
+            fault_interval: Duration::from_millis(700),
+            topology: Topology::Grid,
+            availability: Availability::None,
+            seed: 1,
+            journal_size: 0,
+            logging: Logging::default(),
+        });
+        simulation::run(&mut world, |_, seed| {
+            simulation::own_node(Exercise::Echo, Config { seed, ..Config::default() })
+        });
+        let end = world.started() + Duration::from_secs(5);
+        assert!(world.faults().len() > 6);
+        assert!(
+            world.faults().iter().all(|window| window.to.is_some_and(|to| window.from < to && to <= end))
+        );
+    }
 }
