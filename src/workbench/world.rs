@@ -5,7 +5,7 @@
 //! time.
 
 use std::collections::VecDeque;
-use std::mem;
+use std::{fmt, mem};
 
 use fastrand::Rng;
 use slab::Slab;
@@ -85,6 +85,18 @@ pub enum Topology {
     Total,
     /// Each to so many children.
     Tree(usize),
+}
+
+/// As on the command line: `grid`, `tree3`.
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grid => f.write_str("grid"),
+            Self::Line => f.write_str("line"),
+            Self::Total => f.write_str("total"),
+            Self::Tree(children) => write!(f, "tree{children}"),
+        }
+    }
 }
 
 impl Topology {
