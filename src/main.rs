@@ -130,7 +130,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         None => run_node(Workload::default(), &cli.node).map(done),
         Some(Command::Node { workload, args }) => run_node(workload, &args).map(done),
-        Some(Command::Test(args)) => command::test::run(&args),
+        Some(Command::Test(args)) => Ok(command::test::run(&args)),
         Some(Command::Parse { log, max_line }) => {
             reactor::log_to_stderr(log.log_level);
             parse(LineBuffer::new(max_line)).map(done)

@@ -30,6 +30,7 @@ use super::{millis, seconds};
 const JOURNAL: usize = 200_000;
 
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools, reason = "they are options")]
 #[command(after_help = EXAMPLES)]
 pub struct TestArgs {
     /// What to ask of the nodes
@@ -177,7 +178,7 @@ enum TopologyArg {
 }
 
 /// Runs the tests, until one is not valid.
-pub fn run(args: &TestArgs) -> io::Result<ExitCode> {
+pub fn run(args: &TestArgs) -> ExitCode {
     reactor::log_to_stderr(log::LevelFilter::Info);
     let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     for seed in (0..args.test_count).map(|number| first_seed.wrapping_add(number)) {
@@ -190,9 +191,9 @@ pub fn run(args: &TestArgs) -> io::Result<ExitCode> {
                 UNUSABLE
             }
         };
-        return Ok(ExitCode::from(code));
+        return ExitCode::from(code);
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
@@ -290,15 +291,14 @@ fn link_latest(store: &Path, folder: &Path) {
 }
 
 fn program(args: &TestArgs, exercise: Exercise, folder: &Path) -> io::Result<Program> {
-    let (path, mut arguments) = match &args.bin {
-        Some(path) => (path.clone(), Vec::new()),
-        None => {
-            let workload = match exercise {
-                Exercise::Echo => "messenger",
-                other => other.name(),
-            };
-            (std::env::current_exe()?, vec!["node".to_owned(), workload.to_owned()])
-        }
+    let (path, mut arguments) = if let Some(path) = &args.bin {
+        (path.clone(), Vec::new())
+    } else {
+        let workload = match exercise {
+            Exercise::Echo => "messenger",
+            other => other.name(),
+        };
+        (std::env::current_exe()?, vec!["node".to_owned(), workload.to_owned()])
     };
     arguments.extend_from_slice(&args.args);
     Ok(Program { path, args: arguments, logs: folder.join("node-logs"), shows_stderr: args.log_stderr })

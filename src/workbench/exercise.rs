@@ -268,7 +268,10 @@ pub(super) fn closed(body: &Body<'_>, kind: &str, fields: &[&str]) -> Result<(),
         if !matches!(&*name, "type" | "msg_id" | "in_reply_to") && !fields.contains(&&*name) {
             let known = ["type", "in_reply_to", "msg_id"].iter().chain(fields).copied().collect::<Vec<_>>();
             let name = excerpt(&name);
-            return Err(StrangeAnswer(format!("expected no fields but {}, found {name:?}", known.join(", "))));
+            return Err(StrangeAnswer(format!(
+                "expected no fields but {}, found {name:?}",
+                known.join(", ")
+            )));
         }
     }
     Ok(())

@@ -67,11 +67,14 @@ pub enum Order {
 pub struct Nemesis {
     nodes: usize,
     interval: Duration,
-    /// Each fault, and the window that is open now with the nodes that it struck.
-    faults: Vec<(Fault, Option<(usize, Vec<usize>)>)>,
+    /// Each fault, and its window that is open now.
+    faults: Vec<(Fault, Option<Open>)>,
     /// Every window so far.
     pub windows: Vec<Window>,
 }
+
+/// The place of a window that is open now, and the nodes that it struck.
+type Open = (usize, Vec<usize>);
 
 impl Nemesis {
     /// Nothing is wrong yet.
@@ -93,7 +96,11 @@ impl Nemesis {
 
     /// Starts the fault in that place, or ends it.
     pub fn turn(&mut self, place: usize, now: Instant, network: &mut Network, rng: &mut Rng) -> Vec<Order> {
-        if self.faults[place].1.is_some() { self.end(place, now, network) } else { self.start(place, now, network, rng) }
+        if self.faults[place].1.is_some() {
+            self.end(place, now, network)
+        } else {
+            self.start(place, now, network, rng)
+        }
     }
 
     /// Ends every fault.
@@ -122,7 +129,9 @@ impl Nemesis {
                 names(&struck)
             }
         };
-        let orders = struck.iter().map(|&node| if fault == Fault::Kill { Order::Kill(node) } else { Order::Pause(node) });
+        let orders = struck
+            .iter()
+            .map(|&node| if fault == Fault::Kill { Order::Kill(node) } else { Order::Pause(node) });
         let orders = orders.collect();
         self.faults[place].1 = Some((self.windows.len(), struck));
         self.windows.push(Window { fault, target, from: now, to: None });
@@ -150,7 +159,9 @@ fn partition(order: &[usize], network: &mut Network, rng: &mut Rng) -> String {
     let nodes = order.len();
     let mut cut = |from: &[usize], to: &[usize]| {
         for &sender in from {
-            to.iter().filter(|&&receiver| receiver != sender).for_each(|&receiver| network.block(sender, receiver));
+            to.iter()
+                .filter(|&&receiver| receiver != sender)
+                .for_each(|&receiver| network.block(sender, receiver));
         }
     };
     let (minority, majority) = order.split_at(nodes / 2);

@@ -154,7 +154,8 @@ impl Process {
         else {
             return Err(io::Error::other("a process was started without its pipes"));
         };
-        let (stdin, mut stdout, mut stderr) = (Sender::from(stdin), Receiver::from(stdout), Receiver::from(stderr));
+        let (stdin, mut stdout, mut stderr) =
+            (Sender::from(stdin), Receiver::from(stdout), Receiver::from(stderr));
         stdin.set_nonblocking(true)?;
         stdout.set_nonblocking(true)?;
         stderr.set_nonblocking(true)?;
@@ -162,7 +163,8 @@ impl Process {
         registry.register(&mut stdout, Token(node * PIPES + STDOUT), Interest::READABLE)?;
         registry.register(&mut stderr, Token(node * PIPES + STDERR), Interest::READABLE)?;
         // One that is started again goes on with its log.
-        let log = File::options().create(true).append(true).open(program.logs.join(format!("n{node}.log")))?;
+        let log =
+            File::options().create(true).append(true).open(program.logs.join(format!("n{node}.log")))?;
         Ok(Self {
             child,
             stdin,

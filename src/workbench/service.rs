@@ -10,6 +10,7 @@ use super::checker::canonical::canonical;
 use crate::wire::encode::{Raw, WriteJson as _};
 use crate::wire::error::ErrorCode;
 use crate::wire::message::Body;
+use crate::wire::value::Value;
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,9 +81,9 @@ enum Request {
 /// Why a request was refused: the code, and a text.
 type Refusal = (ErrorCode, String);
 
-impl Services {
+impl Default for Services {
     /// Nothing is stored.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             lin: Store::new(),
             seq: Sequential { states: VecDeque::from([Store::new()]), oldest: 0, seen: HashMap::new() },
@@ -90,7 +91,9 @@ impl Services {
             timestamp: 0,
         }
     }
+}
 
+impl Services {
     /// Answers a request: appends the members of the answer's body but `in_reply_to`. `false` if there is no
     /// answer: an unknown request gets none.
     pub fn answer(
@@ -115,7 +118,7 @@ impl Services {
             "read" => Some(Request::Read),
             "write" => value("value").map(Request::Write),
             "cas" => value("from").zip(value("to")).map(|(from, to)| {
-                let creates = body.get("create_if_not_exists").and_then(|creates| creates.as_bool());
+                let creates = body.get("create_if_not_exists").and_then(Value::as_bool);
                 Request::Cas { from, to, creates: creates.unwrap_or_default() }
             }),
             _ => None,
@@ -183,7 +186,13 @@ fn mismatch(from: &str, value: &str) -> Refusal {
 
 impl Sequential {
     /// In some state that is no older than what this client saw last; a change happens in the newest.
-    fn apply(&mut self, client: &str, key: &str, request: Request, rng: &mut Rng) -> Result<Option<String>, Refusal> {
+    fn apply(
+        &mut self,
+        client: &str,
+        key: &str,
+        request: Request,
+        rng: &mut Rng,
+    ) -> Result<Option<String>, Refusal> {
         let newest = self.oldest + self.states.len() as u64 - 1;
         let seen = self.seen.get(client).copied().unwrap_or_default().max(self.oldest);
         let chosen = rng.u64(seen..=newest);

@@ -143,19 +143,23 @@ fn check(exercise: Exercise, history: &[Invocation]) -> Finding {
             let adds: Vec<_> = history
                 .iter()
                 .filter_map(|invocation| match invocation.operation {
-                    Operation::Broadcast(element) | Operation::Add { value: element, .. } => Some(set_full::Add {
-                        element,
-                        interval: invocation.interval,
-                        completion: invocation.outcome.completion(),
-                    }),
+                    Operation::Broadcast(element) | Operation::Add { value: element, .. } => {
+                        Some(set_full::Add {
+                            element,
+                            interval: invocation.interval,
+                            completion: invocation.outcome.completion(),
+                        })
+                    }
                     _ => None,
                 })
                 .collect();
             let reads: Vec<_> = answers(history)
                 .filter_map(|(invocation, answer)| match answer {
-                    Answer::Elements(elements) => {
-                        Some(set_full::Read { node: invocation.node, interval: invocation.interval, elements })
-                    }
+                    Answer::Elements(elements) => Some(set_full::Read {
+                        node: invocation.node,
+                        interval: invocation.interval,
+                        elements,
+                    }),
                     _ => None,
                 })
                 .collect();

@@ -23,7 +23,7 @@ use crate::wire::encode::WriteJson as _;
 use crate::wire::json::{Line, Parser};
 use crate::wire::message::{Body, Outline};
 use crate::wire::out::OutBuffer;
-use crate::wire::value::excerpt;
+use crate::wire::value::{Integer, excerpt};
 
 /// How long a node may take for its `init`.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -102,9 +102,9 @@ impl fmt::Display for Topology {
 impl Topology {
     /// The neighbours of a node among so many.
     fn neighbours(self, node: usize, nodes: usize) -> Vec<usize> {
-        let width = (1..).find(|width| width * width >= nodes).unwrap_or(1);
+        let width = (1..=nodes).find(|width| width * width >= nodes).unwrap_or(1);
         let is_next = |a: usize, b: usize| match self {
-            Self::Grid => b == a + width || b == a + 1 && b % width != 0,
+            Self::Grid => b == a + width || b == a + 1 && !b.is_multiple_of(width),
             Self::Line => b == a + 1,
             Self::Total => a < b,
             Self::Tree(children) => b > 0 && (b - 1) / children == a,
@@ -274,7 +274,7 @@ impl World {
             nodes: (0..nodes).map(node).collect(),
             network: Network::new(latency, nodes),
             packets: Slab::new(),
-            services: Services::new(),
+            services: Services::default(),
             nemesis: Nemesis::new(&settings.faults, settings.fault_interval, nodes),
             generator: Generator::new(exercise, nodes, workers),
             workers: (0..workers).map(worker).collect(),
@@ -555,7 +555,7 @@ impl World {
         body: &Body<'_>,
         line: &[u8],
     ) -> Result<(), String> {
-        let in_reply_to = body.in_reply_to.and_then(|id| id.as_u64());
+        let in_reply_to = body.in_reply_to.and_then(Integer::as_u64);
         match self.clients[client] {
             Client::Closed => {
                 self.late_answers.count += 1;
