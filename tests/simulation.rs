@@ -7,9 +7,10 @@ use messenger::workbench::exercise::Exercise;
 use messenger::workbench::journal::Logging;
 use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::report::Report;
+use messenger::workbench::simulation;
 use messenger::workbench::verdict::{Finding, Results};
 use messenger::workbench::world::{Settings, Topology, World};
-use messenger::workbench::{report, simulation};
 use messenger::{Duration, Instant};
 
 /// Settings that differ from seed to seed: one to seven nodes, latencies of all kinds, faults.
@@ -119,7 +120,8 @@ fn the_same_seed_makes_the_same_test_to_the_byte() {
         let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let world = run(settings(Exercise::Broadcast, seed, &[Fault::Kill, Fault::Partition, Fault::Loss]));
-        report::write(&folder, &world, &Results::of(&world)).unwrap();
+        let results = Results::of(&world);
+        Report { world: &world, results: &results, last_words: &[], command: None }.write(&folder).unwrap();
         ["results.json", "history.jsonl", "journal.jsonl"]
             .map(|file| std::fs::read(folder.join(file)).unwrap())
     };

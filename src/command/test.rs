@@ -19,9 +19,10 @@ use messenger::workbench::journal::Logging;
 use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Latency, Spread};
 use messenger::workbench::processes::{self, Program};
+use messenger::workbench::report::Report;
+use messenger::workbench::simulation;
 use messenger::workbench::verdict::{Finding, Results};
 use messenger::workbench::world::{Settings, Topology, World};
-use messenger::workbench::{report, simulation};
 
 use super::{millis, seconds};
 
@@ -29,8 +30,8 @@ use super::{millis, seconds};
 const JOURNAL: usize = 200_000;
 
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools, reason = "they are options")]
 #[command(after_help = EXAMPLES)]
-#[allow(clippy::struct_excessive_bools, reason = "they are flags")]
 pub struct TestArgs {
     /// What to ask of the nodes
     #[arg(short, long)]
@@ -212,9 +213,11 @@ fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
         progress.finish_and_clear();
     }
     let results = Results::of(&world);
-    report::write(&folder, &world, &results)?;
+    let command = command_line(std::env::args(), seed);
+    Report { world: &world, results: &results, last_words: &last_words, command: Some(&command) }
+        .write(&folder)?;
     link_latest(&args.store, &folder);
-    print(args, seed, &world, &results, &last_words, &folder);
+    print(args, &command, &world, &results, &last_words, &folder);
     Ok(results.verdict)
 }
 
@@ -315,20 +318,29 @@ fn show(bar: &ProgressBar, world: &World, now: Instant) {
     }
 }
 
-fn print(args: &TestArgs, seed: u64, world: &World, results: &Results, last_words: &[String], folder: &Path) {
+fn print(
+    args: &TestArgs,
+    command: &str,
+    world: &World,
+    results: &Results,
+    last_words: &[String],
+    folder: &Path,
+) {
     let exercise = world.settings().exercise.name();
     match results.verdict {
         Verdict::Valid => println!("{exercise}: valid"),
         Verdict::Unknown => println!("{exercise}: UNKNOWN"),
         Verdict::Invalid => println!("{exercise}: INVALID"),
     }
+    // What nodes say may have anything in it, and a terminal obeys.
+    let harmless = |text: &str| text.replace(char::is_control, "\u{fffd}");
     for sentence in results.explain() {
-        println!("  {sentence}");
+        println!("  {}", harmless(&sentence));
     }
     if !last_words.is_empty() {
         println!("  its last words on stderr:");
         for line in last_words {
-            println!("    {line}");
+            println!("    {}", harmless(line));
         }
     }
     for (kind, counts) in &results.stats.kinds {
@@ -358,23 +370,38 @@ fn print(args: &TestArgs, seed: u64, world: &World, results: &Results, last_word
         results.clients.sent, results.servers.sent, results.messages_per_operation
     );
     if args.sim && results.verdict != Verdict::Valid {
-        println!("  again: {}", command_line(seed));
+        println!("  again: {command}");
     }
-    println!("  report: {}", folder.display());
+    println!("  report: {}", folder.join("index.html").display());
 }
 
-/// This test's command with this seed.
-fn command_line(seed: u64) -> String {
-    let mut words: Vec<String> = Vec::new();
-    let mut given = std::env::args();
+/// This test's command with this seed, for a shell.
+fn command_line(mut given: impl Iterator<Item = String>, seed: u64) -> String {
+    let mut words = Vec::new();
     while let Some(word) = given.next() {
-        if matches!(&*word, "--seed" | "--test-count") {
-            given.next();
-        } else if !word.starts_with("--seed=") && !word.starts_with("--test-count=") {
-            words.push(word);
+        match &*word {
+            "--seed" | "--test-count" => drop(given.next()),
+            // The rest is for the nodes.
+            "--" => {
+                words.extend(["--seed".to_owned(), seed.to_string(), word]);
+                words.extend(given.map(quoted));
+                return words.join(" ");
+            }
+            word if word.starts_with("--seed=") || word.starts_with("--test-count=") => {}
+            _ => words.push(quoted(word)),
         }
     }
     format!("{} --seed {seed}", words.join(" "))
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: String) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// `0.2 ms`, `1.5 s`
@@ -411,4 +438,20 @@ fn availability(text: &str) -> Result<Availability, String> {
     }
     let fraction: Option<f64> = text.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction));
     fraction.map(Availability::AtLeast).ok_or_else(|| "expected total, or a fraction from 0 to 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_given_again() {
+        let again = |line: &str| command_line(line.split('|').map(str::to_owned), 7);
+        assert_eq!(again("m|test|-w|echo|--seed|3|--sim"), "m test -w echo --sim --seed 7");
+        assert_eq!(
+            again("m|test|--seed=3|--test-count=2|--bin|./my node"),
+            "m test --bin './my node' --seed 7"
+        );
+        assert_eq!(again("m|--|--seed|it's"), r"m --seed 7 -- --seed 'it'\''s'");
+    }
 }

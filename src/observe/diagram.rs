@@ -369,8 +369,8 @@ impl PartialOrd for Participant<'_> {
     }
 }
 
-/// Text as XML may have it.
-struct Escaped<'a>(&'a str);
+/// Text as XML and HTML may have it, but for attributes.
+pub(crate) struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -387,12 +387,12 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// `1 message`, `1,234 messages`.
-fn counted(number: usize, what: &str) -> String {
+pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 
 /// `1234567` as `1,234,567`.
-fn thousands(number: usize) -> String {
+pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")

@@ -1,6 +1,7 @@
 //! Every message of a test: who sent it to whom, and when it arrived, if it did.
 
 use std::fmt;
+use std::ops::Range;
 
 use log::info;
 use smallvec::SmallVec;
@@ -167,8 +168,8 @@ impl Journal {
         if src.is_client() || dest.is_client() { &mut self.clients } else { &mut self.servers }
     }
 
-    /// The first so many messages, for a sequence diagram.
-    pub fn transfers(&self, count: usize) -> Vec<Transfer> {
+    /// Some of the messages that were kept, by their places, for a sequence diagram.
+    pub fn transfers(&self, range: Range<usize>) -> Vec<Transfer> {
         let (mut parser, mut memory, mut line) = (Parser::new(), Vec::new(), Vec::new());
         let transfer = |entry: &Entry| {
             line.clear();
@@ -190,10 +191,11 @@ impl Journal {
                 unanswered: false,
             }
         };
-        // A request among the first may have its answer among the next.
-        let mut transfers: Vec<Transfer> = self.entries.iter().take(2 * count).map(transfer).collect();
+        // A request among these may have its answer among the next.
+        let with_next = self.entries.iter().skip(range.start).take(2 * range.len());
+        let mut transfers: Vec<Transfer> = with_next.map(transfer).collect();
         mark_unanswered(&mut transfers);
-        transfers.truncate(count);
+        transfers.truncate(range.len());
         transfers
     }
 }

@@ -26,6 +26,17 @@ pub enum Spread {
     Exponential,
 }
 
+impl Spread {
+    /// Its name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Uniform => "uniform",
+            Self::Exponential => "exponential",
+        }
+    }
+}
+
 impl Latency {
     /// The latency of one message: at least a microsecond, or virtual time might stand still.
     #[allow(

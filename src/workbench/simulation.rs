@@ -40,6 +40,7 @@ impl<W: Workload> SimulatedNode for Node<W> {
 
 /// The node of this crate for an exercise.
 pub fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
+    #[allow(clippy::match_single_binding, reason = "there is one node so far")]
     match exercise {
         Exercise::Echo => Box::new(Node::new(Messenger::default(), config)),
         Exercise::UniqueIds => Box::new(Node::new(UniqueIds::default(), config)),

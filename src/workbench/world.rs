@@ -5,7 +5,7 @@
 //! time.
 
 use std::collections::VecDeque;
-use std::mem;
+use std::{fmt, mem};
 
 use fastrand::Rng;
 use slab::Slab;
@@ -93,10 +93,22 @@ pub enum Topology {
     Tree(usize),
 }
 
+/// As on the command line: `grid`, `tree3`.
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grid => f.write_str("grid"),
+            Self::Line => f.write_str("line"),
+            Self::Total => f.write_str("total"),
+            Self::Tree(children) => write!(f, "tree{children}"),
+        }
+    }
+}
+
 impl Topology {
     /// The neighbours of a node among so many.
     fn neighbours(self, node: usize, nodes: usize) -> Vec<usize> {
-        let width = (1..nodes).find(|width| width * width >= nodes).unwrap_or(1);
+        let width = (1..=nodes).find(|width| width * width >= nodes).unwrap_or(1);
         let is_next = |a: usize, b: usize| match self {
             Self::Grid => b == a + width || b == a + 1 && !b.is_multiple_of(width),
             Self::Line => b == a + 1,
@@ -820,4 +832,39 @@ impl World {
 /// A message as its receiver reads it, without the newline.
 fn frame(id: u64, src: Address, dest: Address, body: &str) -> Vec<u8> {
     format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"{dest}\",\"body\":{body}}}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::Spread;
+    use super::super::simulation;
+    use super::*;
+    use crate::node::Config;
+
+    #[test]
+    fn what_was_wrong_is_healed_when_the_time_is_over_and_stays_so() {
+        let mut world = World::new(Settings {
+            exercise: Exercise::Echo,
+            nodes: 3,
+            workers: 3,
+            rate: Some(10.0),
+            time_limit: Duration::from_secs(5),
+            latency: Latency { mean: Duration::ZERO, spread: Spread::Constant },
+            faults: vec![Fault::Pause, Fault::Partition, Fault::Loss],
+            fault_interval: Duration::from_millis(700),
+            topology: Topology::Grid,
+            availability: Availability::None,
+            seed: 1,
+            journal_size: 0,
+            logging: Logging::default(),
+        });
+        simulation::run(&mut world, |_, seed| {
+            simulation::own_node(Exercise::Echo, Config { seed, ..Config::default() })
+        });
+        let end = world.started() + Duration::from_secs(5);
+        assert!(world.faults().len() > 6);
+        assert!(
+            world.faults().iter().all(|window| window.to.is_some_and(|to| window.from < to && to <= end))
+        );
+    }
 }

@@ -1,38 +1,22 @@
-//! What stays of a test: its results, its history and its messages, as files.
-
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+//! A test's results and its history, as JSON.
 
 use serde_json::{Value, json};
 
-use super::checker::{Quantiles, Verdict, stats};
-use super::exercise::{Answer, Outcome};
-use super::journal::{Entry, Traffic};
-use super::verdict::{Finding, Results};
-use super::world::{Invocation, World};
+use super::super::checker::{Quantiles, Verdict, stats};
+use super::super::exercise::{Answer, Outcome};
+use super::super::journal::Traffic;
+use super::super::verdict::Finding;
+use super::super::world::{Failure, Invocation};
+use super::Report;
 use crate::time::{Duration, Instant};
 
-/// Writes `results.json`, `history.jsonl` and `journal.jsonl` into a folder that exists.
-pub fn write(folder: &Path, world: &World, results: &Results) -> io::Result<()> {
-    fs::write(folder.join("results.json"), format!("{:#}\n", results_json(world, results)))?;
-    let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
-    for invocation in world.history() {
-        writeln!(history, "{}", invocation_json(invocation))?;
-    }
-    history.flush()?;
-    let mut journal = BufWriter::new(File::create(folder.join("journal.jsonl"))?);
-    let mut line = Vec::new();
-    for entry in world.journal().entries() {
-        line.clear();
-        Entry::write(entry, &mut line);
-        journal.write_all(&line)?;
-    }
-    journal.flush()
-}
-
-fn results_json(world: &World, results: &Results) -> Value {
+/// What `results.json` has.
+pub fn results(report: &Report<'_>) -> Value {
+    let Report { world, results, last_words, .. } = report;
     let settings = world.settings();
+    let failure = results.failure.as_ref().map(|Failure { node, at, reason, line }| {
+        json!({"node": format!("n{node}"), "at_us": at.as_micros(), "reason": reason, "line": line, "last_words": last_words})
+    });
     let faults: Vec<_> = world
         .faults()
         .iter()
@@ -44,6 +28,7 @@ fn results_json(world: &World, results: &Results) -> Value {
     json!({
         "valid": verdict_json(results.verdict),
         "explanations": results.explain(),
+        "failure": failure,
         "workload": {"name": settings.exercise.name(), "valid": verdict_json(results.finding.verdict()), "details": finding_json(&results.finding)},
         "stats": stats_json(&results.stats),
         "messages": {
@@ -60,6 +45,11 @@ fn results_json(world: &World, results: &Results) -> Value {
         "rate": settings.rate,
         "time_limit_ms": millis(settings.time_limit),
         "latency_ms": millis(settings.latency.mean),
+        "latency_dist": settings.latency.spread.name(),
+        "nemesis": settings.faults.iter().map(|fault| fault.name()).collect::<Vec<_>>(),
+        "nemesis_interval_ms": millis(settings.fault_interval),
+        "topology": settings.topology.to_string(),
+        "command": report.command,
     })
 }
 
@@ -131,7 +121,8 @@ fn traffic_json(traffic: Traffic) -> Value {
     json!({"sent": traffic.sent, "received": traffic.received})
 }
 
-fn invocation_json(invocation: &Invocation) -> Value {
+/// A line of `history.jsonl`.
+pub fn invocation(invocation: &Invocation) -> Value {
     let (kind, answer) = match &invocation.outcome {
         Outcome::Ok(answer) => ("ok", answer_json(answer)),
         Outcome::Fail(reason) => ("fail", json!(reason)),

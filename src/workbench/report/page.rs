@@ -1,0 +1,450 @@
+//! The page of a test, for people: one file that needs no other, and no network. It is well-formed XML as well.
+
+use std::fmt::{self, Display, Write};
+use std::ops::RangeInclusive;
+
+use super::super::checker::stats::{Availability, Counts};
+use super::super::checker::{Quantiles, Verdict};
+use super::super::exercise::Exercise;
+use super::super::verdict::{Finding, Results};
+use super::super::world::Failure;
+use super::{Picture, Report};
+use crate::observe::diagram::{Escaped, thousands};
+use crate::time::{Duration, Instant};
+
+/// So many faults are listed, and so many ranges of a counter.
+const LISTED: usize = 40;
+
+/// The page, with these pictures in it and links to these logs.
+pub fn page(report: &Report<'_>, pictures: &[Picture], logs: &[String]) -> String {
+    let mut html = String::new();
+    Page { report, pictures, logs }.write(&mut html).expect("a string takes everything");
+    html
+}
+
+struct Page<'a> {
+    report: &'a Report<'a>,
+    pictures: &'a [Picture],
+    logs: &'a [String],
+}
+
+impl Page<'_> {
+    fn write(&self, html: &mut String) -> fmt::Result {
+        let (name, verdict) = (self.exercise().name(), word(self.results().verdict));
+        writeln!(
+            html,
+            r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta name="color-scheme" content="light dark"/>
+<title>{name}: {verdict}</title>
+<style>
+{STYLE}</style>
+</head>
+<body>
+<main class="{verdict}">
+<header>
+<h1>{name} <span class="verdict">{verdict}</span></h1>"#
+        )?;
+        self.write_verdict(html)?;
+        html.push_str("</header>\n");
+        self.write_operations(html)?;
+        self.write_finding(html)?;
+        let (messages, plots): (Vec<_>, Vec<_>) =
+            self.pictures.iter().partition(|picture| picture.file == "messages.svg");
+        if !plots.is_empty() {
+            html.push_str("<h2>Over time</h2>\n");
+        }
+        plots.into_iter().try_for_each(|picture| write_picture(html, picture))?;
+        self.write_faults(html)?;
+        self.write_messages(html)?;
+        messages.into_iter().try_for_each(|picture| write_picture(html, picture))?;
+        self.write_settings(html)?;
+        self.write_files(html)?;
+        html.push_str("</main>\n</body>\n</html>\n");
+        Ok(())
+    }
+
+    fn write_verdict(&self, html: &mut String) -> fmt::Result {
+        let results = self.results();
+        if let Some(Failure { node, at, reason, line }) = &results.failure {
+            writeln!(
+                html,
+                r#"<section class="failure"><h2>n{node} ended the test after {} s</h2>
+<p>{}</p>"#,
+                since_start(*at),
+                Escaped(reason)
+            )?;
+            if let Some(line) = line {
+                writeln!(html, "<h3>The line</h3>\n<pre>{}</pre>", Escaped(line))?;
+            }
+            if !self.report.last_words.is_empty() {
+                html.push_str("<h3>Its last words on stderr</h3>\n<pre>");
+                self.report.last_words.iter().try_for_each(|line| writeln!(html, "{}", Escaped(line)))?;
+                html.push_str("</pre>\n");
+            }
+            html.push_str("</section>\n");
+            return Ok(());
+        }
+        let name = self.exercise().name();
+        match results.verdict {
+            Verdict::Valid => writeln!(html, "<p>What the clients saw is what {name} promises.</p>")?,
+            Verdict::Unknown => {
+                writeln!(html, "<p>Whether {name} keeps what it promises cannot be told.</p>")?;
+            }
+            Verdict::Invalid => writeln!(html, "<p>What the clients saw is not as it should be.</p>")?,
+        }
+        let sentences = results.explain();
+        if !sentences.is_empty() {
+            html.push_str("<ul>\n");
+            sentences.iter().try_for_each(|sentence| writeln!(html, "<li>{}</li>", Escaped(sentence)))?;
+            html.push_str("</ul>\n");
+        }
+        Ok(())
+    }
+
+    fn write_operations(&self, html: &mut String) -> fmt::Result {
+        let stats = &self.results().stats;
+        if stats.kinds.is_empty() {
+            return writeln!(html, "<p>There were no operations.</p>");
+        }
+        html.push_str(
+            r#"<h2>Operations</h2>
+<div class="wide"><table>
+<thead>
+<tr><th></th><th class="ok">ok</th><th class="fail">failed</th><th class="info">unknown</th><th>ok a second</th><th>median</th><th>95 %</th><th>99 %</th><th>longest</th></tr>
+</thead>
+<tbody>
+"#,
+        );
+        let mut row = |name: &dyn Display, counts: &Counts| {
+            write!(html, "<tr><th>{name}</th>")?;
+            for count in [counts.ok, counts.fail, counts.info] {
+                write!(
+                    html,
+                    "<td{}>{}</td>",
+                    if count == 0 { r#" class="none""# } else { "" },
+                    thousands(count)
+                )?;
+            }
+            write!(html, "<td>{}</td>", number(counts.rate))?;
+            match counts.latencies {
+                None => html.push_str(&"<td>–</td>".repeat(4)),
+                Some(Quantiles { median, p95, p99, max, .. }) => {
+                    for quantile in [median, p95, p99, max] {
+                        write!(html, "<td>{}</td>", millis(quantile))?;
+                    }
+                }
+            }
+            writeln!(html, "</tr>")
+        };
+        stats.kinds.iter().try_for_each(|(kind, counts)| row(&Escaped(kind), counts))?;
+        if stats.kinds.len() > 1 {
+            row(&"all", &stats.all)?;
+        }
+        html.push_str("</tbody>\n</table></div>\n<p class=\"note\">Latencies are those of successes, in milliseconds.</p>\n");
+        Ok(())
+    }
+
+    fn write_finding(&self, html: &mut String) -> fmt::Result {
+        let count = |count: usize| thousands(count);
+        let facts = match &self.results().finding {
+            Finding::Echo(report) => {
+                vec![
+                    ("answered", count(report.answered)),
+                    ("with something else", count(report.mismatches.total)),
+                ]
+            }
+            Finding::UniqueIds(report) => vec![
+                ("asked for", count(report.attempted)),
+                ("acknowledged", count(report.acknowledged)),
+                ("given twice", count(report.duplicated.total)),
+            ],
+            Finding::Set(report) => {
+                let mut facts = vec![
+                    ("tried to add", count(report.attempts)),
+                    ("acknowledged", count(report.acknowledged)),
+                    ("stable", count(report.stable)),
+                    ("lost", count(report.lost.total)),
+                    ("stale", count(report.stale.total)),
+                    ("never read", count(report.never_read.total)),
+                    ("duplicated", count(report.duplicated.total)),
+                    ("unexpected", count(report.unexpected.total)),
+                ];
+                if let Some(Quantiles { min, median, p95, p99, max }) = report.stable_latencies {
+                    let quantiles = [min, median, p95, p99, max].map(millis).join(" · ");
+                    facts.push(("ms until stable: quantiles 0, 0.5, 0.95, 0.99, 1", quantiles));
+                }
+                facts
+            }
+            Finding::Counter(report) => {
+                let range = |range: &RangeInclusive<i64>| match (range.start(), range.end()) {
+                    (start, end) if start == end => start.to_string(),
+                    (start, end) => format!("{start} to {end}"),
+                };
+                let ranges = report.acceptable.as_ref().map(|ranges| {
+                    let mut shown: Vec<_> = ranges.iter().take(LISTED).map(range).collect();
+                    if ranges.len() > LISTED {
+                        shown.push(format!("and {} more", ranges.len() - LISTED));
+                    }
+                    shown.join(", ")
+                });
+                vec![
+                    ("final reads", count(report.reads)),
+                    ("wrong", count(report.wrong.total)),
+                    ("adds that may have happened", count(report.indefinite)),
+                    ("acceptable", ranges.unwrap_or_else(|| "cannot be computed".to_owned())),
+                ]
+            }
+            Finding::Linearizable(report) => vec![
+                ("keys", count(report.keys)),
+                ("not linearizable", count(report.anomalies.total)),
+                ("undecided", count(report.undecided.total)),
+                ("operations explained", count(report.explained)),
+            ],
+        };
+        writeln!(html, "<h2>What the checker of {} found</h2>", self.exercise().name())?;
+        write_facts(html, &facts)
+    }
+
+    fn write_faults(&self, html: &mut String) -> fmt::Result {
+        let faults = self.report.world.faults();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        html.push_str(
+            r#"<h2>Faults</h2>
+<div class="wide"><table class="faults">
+<thead><tr><th>fault</th><th>whom</th><th>from, s</th><th>to, s</th></tr></thead>
+<tbody>
+"#,
+        );
+        for window in faults.iter().take(LISTED) {
+            let to = window.to.map_or_else(|| "the end".to_owned(), since_start);
+            writeln!(
+                html,
+                "<tr><th>{}</th><td>{}</td><td>{}</td><td>{to}</td></tr>",
+                window.fault.name(),
+                Escaped(&window.target),
+                since_start(window.from)
+            )?;
+        }
+        html.push_str("</tbody>\n</table></div>\n");
+        let more = faults.len().saturating_sub(LISTED);
+        if more > 0 {
+            writeln!(html, r#"<p class="note">… and {} more, in results.json.</p>"#, thousands(more))?;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn write_messages(&self, html: &mut String) -> fmt::Result {
+        let Results { clients, servers, .. } = self.results();
+        let operations = self.report.world.history().len().max(1) as f64;
+        html.push_str(
+            r#"<h2>Messages</h2>
+<div class="wide"><table>
+<thead><tr><th></th><th>sent</th><th>arrived</th><th>sent for each operation</th></tr></thead>
+<tbody>
+"#,
+        );
+        for (name, traffic) in [("with clients", clients), ("between servers", servers)] {
+            writeln!(
+                html,
+                "<tr><th>{name}</th><td>{}</td><td>{}</td><td>{:.2}</td></tr>",
+                number(traffic.sent as f64),
+                number(traffic.received as f64),
+                traffic.sent as f64 / operations
+            )?;
+        }
+        html.push_str("</tbody>\n</table></div>\n");
+        Ok(())
+    }
+
+    fn write_settings(&self, html: &mut String) -> fmt::Result {
+        let settings = self.report.world.settings();
+        let mut facts = vec![
+            ("nodes", thousands(settings.nodes)),
+            ("clients at once", thousands(settings.workers)),
+            ("operations a second", settings.rate.map_or("as many as are answered".to_owned(), number)),
+            ("time limit", format!("{} s", seconds(settings.time_limit))),
+            (
+                "latency between nodes",
+                match settings.latency.mean {
+                    Duration::ZERO => "none".to_owned(),
+                    mean => format!("{} ms, {}", millis(mean), settings.latency.spread.name()),
+                },
+            ),
+            ("seed", settings.seed.to_string()),
+        ];
+        if !settings.faults.is_empty() {
+            let names: Vec<_> = settings.faults.iter().map(|fault| fault.name()).collect();
+            facts.push((
+                "nemesis",
+                format!("{} about every {} s", names.join(", "), seconds(settings.fault_interval)),
+            ));
+        }
+        if settings.exercise == Exercise::Broadcast {
+            facts.push(("topology", settings.topology.to_string()));
+        }
+        match settings.availability {
+            Availability::None => {}
+            Availability::Total => facts.push(("availability", "total".to_owned())),
+            Availability::AtLeast(fraction) => facts.push(("availability", format!("at least {fraction}"))),
+        }
+        html.push_str("<h2>Settings</h2>\n");
+        write_facts(html, &facts)?;
+        if let Some(command) = self.report.command {
+            writeln!(html, "<h3>Again</h3>\n<pre>{}</pre>", Escaped(command))?;
+        }
+        Ok(())
+    }
+
+    fn write_files(&self, html: &mut String) -> fmt::Result {
+        let link = |file: &str, name: &str| format!(r#"<a href="{file}">{name}</a>"#);
+        let journal = self.report.world.journal();
+        let kept = match journal.entries().len() {
+            kept if (kept as u64) < journal.clients.sent + journal.servers.sent => {
+                format!("the first {} messages", thousands(kept))
+            }
+            _ => "every message".to_owned(),
+        };
+        writeln!(
+            html,
+            "<h2>Files</h2>\n<ul>\n<li>{}: this page for programs</li>\n<li>{}: every operation, up to a million</li>\n<li>{}: {kept}</li>",
+            link("results.json", "results.json"),
+            link("history.jsonl", "history.jsonl"),
+            link("journal.jsonl", "journal.jsonl"),
+        )?;
+        if !self.logs.is_empty() {
+            let name =
+                |log: &String| link(log, log.trim_start_matches("node-logs/").trim_end_matches(".log"));
+            let links: Vec<_> = self.logs.iter().map(name).collect();
+            writeln!(html, "<li>What the nodes wrote to stderr: {}</li>", links.join(" "))?;
+        }
+        html.push_str("</ul>\n<p class=\"note\">Times count from the start of the nodes.</p>\n");
+        Ok(())
+    }
+
+    fn results(&self) -> &Results {
+        self.report.results
+    }
+
+    fn exercise(&self) -> Exercise {
+        self.report.world.settings().exercise
+    }
+}
+
+/// Seconds with a fraction.
+fn since_start(at: Instant) -> String {
+    let millis = at.as_micros() / 1_000;
+    format!("{}.{:03}", millis / 1_000, millis % 1_000)
+}
+
+fn write_picture(html: &mut String, picture: &Picture) -> fmt::Result {
+    let Picture { file, caption, svg } = picture;
+    let caption = Escaped(caption);
+    writeln!(
+        html,
+        r#"<figure><div class="picture">
+{svg}</div><figcaption><span>{caption}</span><a href="{file}">{file}</a></figcaption></figure>"#,
+    )
+}
+
+fn write_facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result {
+    html.push_str("<dl>\n");
+    for (name, value) in facts {
+        writeln!(html, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(value))?;
+    }
+    html.push_str("</dl>\n");
+    Ok(())
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Valid => "valid",
+        Verdict::Unknown => "unknown",
+        Verdict::Invalid => "invalid",
+    }
+}
+
+/// A span in milliseconds, without the unit: `0.005`, `12.3`, `5000`.
+#[allow(clippy::cast_precision_loss, reason = "spans of a test are short")]
+fn millis(span: Duration) -> String {
+    number(span.as_micros() as f64 / 1e3)
+}
+
+/// Seconds with the digits that there are: `30`, `0.25`.
+#[allow(clippy::cast_precision_loss, reason = "spans of a test are short")]
+fn seconds(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1e6
+}
+
+/// In about three digits.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "nothing is counted below 0 or to 2^53"
+)]
+fn number(value: f64) -> String {
+    if value >= 1_000.0 {
+        return thousands(value.round() as usize);
+    }
+    let decimals = match value {
+        0.0 | 100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}
+
+// Pictures are drawn on white. On a dark page their lightness is turned over, and their hues stay.
+const STYLE: &str = ":root { --paper: #fff; --ink: #0f172a; --faint: #64748b; --rule: #e2e8f0; --card: #f8fafc;
+  --valid: #15803d; --invalid: #b91c1c; --unknown: #b45309; --ok: #2563eb; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #141414; --ink: #e5e7eb; --faint: #9ca3af; --rule: #333; --card: #1f1f1f;
+    --valid: #4ade80; --invalid: #f87171; --unknown: #fbbf24; --ok: #60a5fa; }
+  .verdict { color: #141414 !important; }
+  .picture svg { filter: invert(0.92) hue-rotate(180deg); }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 64rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; border-top: 6px solid var(--verdict); }
+main.valid { --verdict: var(--valid); }
+main.invalid { --verdict: var(--invalid); }
+main.unknown { --verdict: var(--unknown); }
+h1 { margin: 0; font-size: 2rem; line-height: 1.2; }
+h2 { margin: 2.2rem 0 0.6rem; font-size: 1.25rem; }
+h3 { margin: 1rem 0 0.3rem; font-size: 0.9rem; color: var(--faint); }
+a { color: var(--ok); }
+.verdict { display: inline-block; padding: 0.1em 0.5em; border-radius: 0.3em; background: var(--verdict); color: #fff; }
+header p { margin: 0.6rem 0; font-size: 1.1rem; }
+header li, pre { overflow-wrap: anywhere; unicode-bidi: isolate; }
+.failure { margin-top: 1rem; padding: 0.2rem 1.2rem 1rem; border-left: 6px solid var(--invalid); background: var(--card); }
+.failure h2 { margin-top: 0.8rem; color: var(--invalid); }
+pre { margin: 0; padding: 0.6rem 0.8rem; border: 1px solid var(--rule); border-radius: 0.3rem; background: var(--card);
+  white-space: pre-wrap; font: 0.85rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
+.wide, .picture { overflow: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.3rem 0.9rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+th:first-child, .faults :nth-child(2) { padding-left: 0; text-align: left; }
+thead th { color: var(--faint); font-size: 0.85rem; font-weight: 600; }
+thead .ok { color: var(--ok); }
+thead .fail { color: var(--invalid); }
+thead .info { color: var(--unknown); }
+.none, .note { color: var(--faint); }
+.note { font-size: 0.85rem; }
+dl { display: flex; flex-wrap: wrap; gap: 0.6rem; margin: 0; }
+dl div { padding: 0.4rem 0.9rem; border: 1px solid var(--rule); border-radius: 0.4rem; background: var(--card); }
+dt { color: var(--faint); font-size: 0.8rem; }
+dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+figure { margin: 1rem 0; }
+figcaption { display: flex; justify-content: space-between; gap: 1rem; color: var(--faint); font-size: 0.85rem; }
+.picture { border: 1px solid var(--rule); border-radius: 0.4rem; }
+.picture svg { display: block; min-width: 100%; }
+.picture:has(svg.messages) { max-height: 46rem; }
+.picture svg:not(.messages) { width: 100%; min-width: 44rem; height: auto; }
+";
