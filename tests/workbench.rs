@@ -88,7 +88,7 @@ fn without_a_rate_clients_ask_as_fast_as_they_are_answered() {
     assert_valid(&folder, &["-w", "echo", "--rate", "max", "--concurrency", "50", "--time-limit", "1"]);
     let results: Value =
         serde_json::from_slice(&fs::read(folder.join("latest/results.json")).unwrap()).unwrap();
-    assert!(results["operations_per_second"].as_f64().unwrap() > 1000.0, "{results:#}");
+    assert!(results["operations_per_second"].as_f64().unwrap() > 100.0, "{results:#}");
 }
 
 /// A Python echo node, with one line of it replaced.

@@ -251,3 +251,112 @@ impl LastWriteWins {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::{Line, Parser};
+    use crate::wire::message::Outline;
+
+    /// What a service answers to `src`.
+    fn ask(
+        services: &mut Services,
+        service: Service,
+        src: &str,
+        body: &str,
+        rng: &mut Rng,
+    ) -> Option<String> {
+        let (mut parser, mut memory, mut out) = (Parser::new(), Vec::new(), Vec::new());
+        let line = format!(r#"{{"src":"{src}","dest":"lin-kv","body":{{{body}}}}}"#);
+        let outline = Outline::parse(&mut parser, Line::copied(line.as_bytes(), &mut memory)).unwrap();
+        let is_answered = services.answer(service, src, &outline.check().unwrap().body, rng, &mut out);
+        is_answered.then(|| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn lin_kv_reads_writes_and_compares_values_of_any_type() {
+        let (mut services, mut rng) = (Services::default(), Rng::with_seed(1));
+        for (body, answer) in [
+            (r#""type":"read","key":1"#, r#""type":"error","code":20,"text":"there is no key 1""#),
+            (r#""type":"write","key":1,"value":{"b": 1,"a":[2]}"#, r#""type":"write_ok""#),
+            (r#""type":"read","key":1"#, r#""type":"read_ok","value":{"b": 1,"a":[2]}"#),
+            (r#""type":"read","key":"1""#, r#""type":"error","code":20,"text":"there is no key \"1\"""#),
+            (r#""type":"cas","key":1,"from":{"a":[2],"b":1},"to":3"#, r#""type":"cas_ok""#),
+            (
+                r#""type":"cas","key":1,"from":4,"to":5"#,
+                r#""type":"error","code":22,"text":"expected 4, but the value is 3""#,
+            ),
+            (
+                r#""type":"cas","key":2,"from":1,"to":5"#,
+                r#""type":"error","code":20,"text":"there is no key 2""#,
+            ),
+            (r#""type":"cas","key":2,"from":1,"to":5,"create_if_not_exists":true"#, r#""type":"cas_ok""#),
+            (r#""type":"read","key":2"#, r#""type":"read_ok","value":5"#),
+        ] {
+            let got = ask(&mut services, Service::LinKv, "n1", body, &mut rng);
+            assert_eq!(got.as_deref(), Some(answer), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_a_service_does_not_know_gets_no_answer() {
+        let (mut services, mut rng) = (Services::default(), Rng::with_seed(1));
+        for service in Service::ALL {
+            for body in [r#""type":"dance""#, r#""type":"init","node_id":"n1""#] {
+                assert_eq!(ask(&mut services, service, "n1", body, &mut rng), None);
+            }
+        }
+    }
+
+    #[test]
+    fn lin_tso_counts_up_from_0() {
+        let (mut services, mut rng) = (Services::default(), Rng::with_seed(1));
+        for number in 0..3 {
+            let answer = ask(&mut services, Service::LinTso, "n1", r#""type":"ts""#, &mut rng);
+            assert_eq!(answer, Some(format!(r#""type":"ts_ok","ts":{number}"#)));
+        }
+    }
+
+    /// The value that a client reads of key 1, -1 if there is none.
+    fn read(services: &mut Services, service: Service, src: &str, rng: &mut Rng) -> i64 {
+        let answer = ask(services, service, src, r#""type":"read","key":1"#, rng).unwrap();
+        answer.strip_prefix(r#""type":"read_ok","value":"#).map_or(-1, |value| value.parse().unwrap())
+    }
+
+    #[test]
+    fn seq_kv_may_be_stale_but_goes_back_for_nobody() {
+        let (mut services, mut rng) = (Services::default(), Rng::with_seed(1));
+        let (mut seen, mut stale) = ([-1; 3], 0);
+        for value in 0..1000 {
+            let write = format!(r#""type":"write","key":1,"value":{value}"#);
+            ask(&mut services, Service::SeqKv, "n0", &write, &mut rng).unwrap();
+            assert_eq!(
+                read(&mut services, Service::SeqKv, "n0", &mut rng),
+                value,
+                "whoever writes sees that"
+            );
+            for (reader, seen) in seen.iter_mut().enumerate() {
+                let read = read(&mut services, Service::SeqKv, &format!("n{}", reader + 1), &mut rng);
+                // 32 states, of which this is the newest.
+                assert!(*seen <= read && value - 32 < read && read <= value, "{seen} {read} {value}");
+                *seen = read;
+                stale += usize::from(read < value);
+            }
+        }
+        assert!(stale > 1000, "{stale}");
+    }
+
+    #[test]
+    fn lww_kv_loses_writes_that_it_confirmed() {
+        let (mut services, mut rng) = (Services::default(), Rng::with_seed(1));
+        let mut stale = 0;
+        for value in 0..1000 {
+            let write = format!(r#""type":"write","key":1,"value":{value}"#);
+            assert!(ask(&mut services, Service::LwwKv, "n0", &write, &mut rng).unwrap().contains("write_ok"));
+            stale += usize::from(read(&mut services, Service::LwwKv, "n0", &mut rng) < value);
+        }
+        assert!((10..900).contains(&stale), "{stale}");
+        let cas = r#""type":"cas","key":9,"from":1,"to":5,"create_if_not_exists":true"#;
+        assert!(ask(&mut services, Service::LwwKv, "n0", cas, &mut rng).unwrap().contains(r#""code":20"#));
+    }
+}
