@@ -6,31 +6,23 @@ use std::collections::BTreeMap;
 use messenger::node::{Config, Node};
 use messenger::service::{Cas, Kv, Lin};
 use messenger::workbench::checker::Verdict;
-use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::exercise::Exercise;
-use messenger::workbench::journal::Logging;
 use messenger::workbench::network::{Latency, Spread};
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
-use messenger::workbench::world::{Settings, Topology, World};
+use messenger::workbench::world::{Settings, World};
 use messenger::{Context, Duration, Request, RpcError, Workload};
 
-/// Three nodes and as many clients, half a minute.
+/// Three nodes and six clients, half a minute.
 fn settings(exercise: Exercise) -> Settings {
     Settings {
-        exercise,
         nodes: 3,
         workers: 6,
         rate: Some(50.0),
         time_limit: Duration::from_secs(30),
         latency: Latency { mean: Duration::from_millis(10), spread: Spread::Exponential },
-        faults: Vec::new(),
-        fault_interval: Duration::from_secs(5),
-        topology: Topology::Grid,
-        availability: Availability::None,
         seed: 1,
-        journal_size: 1000,
-        logging: Logging::default(),
+        ..Settings::new(exercise)
     }
 }
 

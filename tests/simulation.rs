@@ -2,15 +2,13 @@
 
 use messenger::node::Config;
 use messenger::workbench::checker::Verdict;
-use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::exercise::Exercise;
-use messenger::workbench::journal::Logging;
 use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Latency, Spread};
 use messenger::workbench::report::Report;
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::{Finding, Results};
-use messenger::workbench::world::{Settings, Topology, World};
+use messenger::workbench::world::{Settings, World};
 use messenger::{Duration, Instant};
 
 /// Settings that differ from seed to seed: one to seven nodes, latencies of all kinds, faults.
@@ -18,7 +16,6 @@ fn settings(exercise: Exercise, seed: u64, faults: &[Fault]) -> Settings {
     let mut rng = fastrand::Rng::with_seed(seed);
     let nodes = rng.usize(1..8);
     Settings {
-        exercise,
         nodes,
         workers: nodes * rng.usize(1..4),
         rate: Some(50.0),
@@ -29,11 +26,8 @@ fn settings(exercise: Exercise, seed: u64, faults: &[Fault]) -> Settings {
         },
         faults: faults.to_vec(),
         fault_interval: Duration::from_millis(rng.u64(500..5_000)),
-        topology: Topology::Grid,
-        availability: Availability::None,
         seed,
-        journal_size: 100_000,
-        logging: Logging::default(),
+        ..Settings::new(exercise)
     }
 }
 

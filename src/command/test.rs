@@ -26,9 +26,6 @@ use messenger::workbench::world::{Settings, Topology, World};
 
 use super::{millis, seconds};
 
-/// How many messages the journal keeps.
-const JOURNAL: usize = 200_000;
-
 #[derive(Args)]
 #[allow(clippy::struct_excessive_bools, reason = "they are options")]
 #[command(after_help = EXAMPLES)]
@@ -247,7 +244,6 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
         Nemesis::Duplicate => Fault::Duplicate,
     };
     Ok(Settings {
-        exercise: args.workload.0,
         nodes: args.node_count,
         workers,
         rate,
@@ -265,8 +261,8 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
         },
         availability: args.availability.unwrap_or_default(),
         seed,
-        journal_size: JOURNAL,
         logging: Logging { sent: args.log_net_send, received: args.log_net_recv },
+        ..Settings::new(args.workload.0)
     })
 }
 

@@ -3,6 +3,31 @@
 //! A [`World`](world::World) is everything around the nodes: network, clients, services and faults, without a clock
 //! or a process of its own. The [`simulation`] drives it with nodes of this crate in virtual time, and [`processes`]
 //! with any programs over their pipes. Afterwards the [`verdict`] says whether what the clients saw is right.
+//!
+//! A workload of your own in virtual time, in a test of yours:
+//!
+//! ```
+//! use messenger::node::{Config, Node};
+//! use messenger::workbench::checker::Verdict;
+//! use messenger::workbench::exercise::Exercise;
+//! use messenger::workbench::simulation;
+//! use messenger::workbench::verdict::Results;
+//! use messenger::workbench::world::{Settings, World};
+//! use messenger::{Context, Request, RpcError, Workload};
+//!
+//! struct Echo;
+//!
+//! impl Workload for Echo {
+//!     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+//!         cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
+//!     }
+//! }
+//!
+//! let mut world = World::new(Settings { nodes: 3, seed: 7, ..Settings::new(Exercise::Echo) });
+//! simulation::run(&mut world, |_, seed| Box::new(Node::new(Echo, Config { seed, ..Config::default() })));
+//! let results = Results::of(&world);
+//! assert_eq!(results.verdict, Verdict::Valid, "{:?}", results.explain());
+//! ```
 
 pub mod checker;
 pub mod exercise;

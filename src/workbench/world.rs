@@ -15,7 +15,7 @@ use super::checker::{Completion, Interval};
 use super::exercise::{Exercise, Generator, Operation, Outcome, StrangeAnswer, closed};
 use super::journal::{Address, Journal, Logging};
 use super::nemesis::{Fault, Nemesis, Order, Window};
-use super::network::{Latency, Network};
+use super::network::{Latency, Network, Spread};
 use super::service::Services;
 use crate::time::{Duration, Instant};
 use crate::timer::{TimerKey, Wheel};
@@ -77,6 +77,27 @@ pub struct Settings {
     pub journal_size: usize,
     /// Which messages are logged.
     pub logging: Logging,
+}
+
+impl Settings {
+    /// Five nodes, each with a client, five operations a second for ten seconds, no latency and no faults.
+    pub const fn new(exercise: Exercise) -> Self {
+        Self {
+            exercise,
+            nodes: 5,
+            workers: 5,
+            rate: Some(5.0),
+            time_limit: Duration::from_secs(10),
+            latency: Latency { mean: Duration::ZERO, spread: Spread::Constant },
+            faults: Vec::new(),
+            fault_interval: Duration::from_secs(10),
+            topology: Topology::Grid,
+            availability: Availability::None,
+            seed: 0,
+            journal_size: 200_000,
+            logging: Logging { sent: false, received: false },
+        }
+    }
 }
 
 /// The neighbours that a broadcast test suggests.
