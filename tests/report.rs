@@ -7,15 +7,13 @@ use std::path::{Path, PathBuf};
 use messenger::node::Config;
 use messenger::time::{Duration, Instant};
 use messenger::wire::json::Line;
-use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::exercise::Exercise;
-use messenger::workbench::journal::Logging;
 use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Latency, Spread};
 use messenger::workbench::report::Report;
 use messenger::workbench::simulation::{self, own_node};
 use messenger::workbench::verdict::Results;
-use messenger::workbench::world::{Settings, Topology, World};
+use messenger::workbench::world::{Settings, World};
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Value, json};
 
@@ -23,7 +21,6 @@ const PLOTS: [&str; 3] = ["latency.svg", "latency-quantiles.svg", "rate.svg"];
 
 fn settings() -> Settings {
     Settings {
-        exercise: Exercise::Echo,
         nodes: 3,
         workers: 4,
         rate: Some(100.0),
@@ -31,11 +28,9 @@ fn settings() -> Settings {
         latency: Latency { mean: Duration::from_millis(5), spread: Spread::Exponential },
         faults: vec![Fault::Pause, Fault::Partition],
         fault_interval: Duration::from_secs(2),
-        topology: Topology::Grid,
-        availability: Availability::None,
         seed: 7,
         journal_size: 10_000,
-        logging: Logging::default(),
+        ..Settings::new(Exercise::Echo)
     }
 }
 
