@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use messenger::node::Config;
 use messenger::time::{Duration, Instant};
 use messenger::wire::json::Line;
 use messenger::workbench::exercise::Exercise;
 use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Latency, Spread};
 use messenger::workbench::report::Report;
-use messenger::workbench::simulation::{self, own_node};
+use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
 use messenger::workbench::world::{Settings, World};
 use roxmltree::{Document, Node, ParsingOptions};
@@ -36,7 +35,7 @@ fn settings() -> Settings {
 
 fn run(settings: Settings) -> World {
     let mut world = World::new(settings);
-    simulation::run(&mut world, |_, seed| own_node(Exercise::Echo, Config { seed, ..Config::default() }));
+    simulation::run_own_nodes(&mut world);
     world
 }
 

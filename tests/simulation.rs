@@ -1,6 +1,5 @@
 //! Whole clusters of this crate's nodes in virtual time, through everything that may go wrong with them.
 
-use messenger::node::Config;
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::exercise::Exercise;
 use messenger::workbench::nemesis::Fault;
@@ -32,11 +31,8 @@ fn settings(exercise: Exercise, seed: u64, faults: &[Fault]) -> Settings {
 }
 
 fn run(settings: Settings) -> World {
-    let exercise = settings.exercise;
     let mut world = World::new(settings);
-    simulation::run(&mut world, |_, seed| {
-        simulation::own_node(exercise, Config { seed, ..Config::default() })
-    });
+    simulation::run_own_nodes(&mut world);
     world
 }
 

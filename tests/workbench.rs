@@ -182,6 +182,59 @@ fn an_early_end_with_its_last_words() {
     assert_caught("early", replaced, by, &words);
 }
 
+/// However soon after its last word it ends, and whoever holds its pipes.
+#[test]
+fn an_end_behind_an_answer() {
+    let (replaced, by) = (
+        "    print",
+        "    if body['msg_id'] == 5: import os, subprocess; subprocess.Popen(['sleep', '60']); os._exit(3)\n    print",
+    );
+    assert_caught("helper", replaced, by, &["it ended while the test was running (exit status: 3)"]);
+    let (replaced, by) = (
+        "flush=True)",
+        "flush=True)\n    if body['msg_id'] == 5: sys.stderr.write('fire'); sys.stderr.flush(); import os; os._exit(3)",
+    );
+    for _ in 0..3 {
+        let words =
+            ["it ended while the test was running (exit status: 3)", "its last words on stderr:\n    fire"];
+        assert_caught("exit", replaced, by, &words);
+    }
+}
+
+#[test]
+fn an_answer_to_nothing_is_told() {
+    let (replaced, by) =
+        (r#""in_reply_to": body["msg_id"]"#, r#""in_reply_to": body["msg_id"] + (body["type"] == "echo")"#);
+    let words = ["answers came that nobody waited for", "fell silent"];
+    assert_caught("stray", replaced, by, &words);
+}
+
+/// Interrupted, the workbench takes its nodes with it, and what they started.
+#[test]
+fn nothing_is_left_running() {
+    let folder = folder("interrupted");
+    let marker = format!("{}", 86_400 + std::process::id());
+    let by = format!("subprocess.Popen(['sleep', '{marker}'])\nwhile line");
+    let node = python(&folder, "while line", &format!("import subprocess\n{by}"));
+    let mut command = messenger(&["test", "--store", folder.to_str().unwrap(), "-w", "echo", "--bin", &node]);
+    command.args(["--node-count", "2", "--time-limit", "60"]);
+    let bench = support::Node::spawn(&mut command);
+    let running = || {
+        let processes = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+        processes.filter(|line| String::from_utf8_lossy(line).contains(&marker)).count()
+    };
+    while running() < 2 {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+    support::kill(bench.child.id(), "INT");
+    assert_eq!(bench.wait().code(), Some(2));
+    while running() > 0 {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn output_that_is_not_flushed() {
     let (replaced, by) = (
@@ -218,7 +271,7 @@ fn a_node_that_falls_silent() {
     ];
     let (status, stdout) = outcome(&test(&folder, &args));
     assert_eq!(status, Some(1), "{stdout}");
-    assert!(stdout.contains("n0 fell silent: it was asked 2 times from "), "{stdout}");
+    assert!(stdout.contains("n0 fell silent: it was asked from "), "{stdout}");
 }
 
 #[test]

@@ -1,19 +1,19 @@
 //! `messenger test`: the workbench.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
-use messenger::node::Config;
 use messenger::reactor;
 use messenger::time::{Duration, Instant};
-use messenger::workbench::checker::Verdict;
 use messenger::workbench::checker::stats::Availability;
+use messenger::workbench::checker::{Quantiles, Verdict};
 use messenger::workbench::exercise::Exercise;
 use messenger::workbench::journal::Logging;
 use messenger::workbench::nemesis::Fault;
@@ -76,9 +76,9 @@ pub struct TestArgs {
     #[arg(long)]
     log_net_recv: bool,
     /// Repeat the test so many times, each with the next seed
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
     test_count: u64,
-    /// Seed of everything that is left to chance [default: a random one]
+    /// Seed of the operations, latencies and faults, and with --sim of the nodes [default: a random one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Run this crate's own nodes in this process and in virtual time: no waiting, and the same again for the same seed
@@ -96,11 +96,12 @@ const EXAMPLES: &str = "Examples:
   This crate's own node:
     messenger test -w echo --time-limit 5
   Yours, with a network that is slow and falls apart:
-    messenger test -w broadcast --bin ./my-node --node-count 25 --rate 100 --latency 100 --nemesis partition
+    messenger test -w broadcast --bin ./my-node --node-count 25 --rate 100 --latency 100 --time-limit 60 \
+      --nemesis partition
   A minute of a cluster in a moment:
     messenger test -w broadcast --sim --time-limit 60 --rate 100 --latency 100 --nemesis partition,loss
 
-Exit status: 0 valid, 1 invalid, 2 not to be run, 254 unknown.";
+Exit status: 0 valid, 1 invalid, 2 could not be run, 254 undecided.";
 
 /// What could not be run.
 const UNUSABLE: u8 = 2;
@@ -150,7 +151,7 @@ enum LatencyDist {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Nemesis {
-    /// Some nodes do not hear some others
+    /// Some nodes do not hear some others; everybody hears the services
     Partition,
     /// Nodes are killed, and started again with their memory gone
     Kill,
@@ -200,21 +201,28 @@ fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
     let mut world = World::new(settings);
     let mut last_words = Vec::new();
     if args.sim {
-        simulation::run(&mut world, |_, seed| {
-            simulation::own_node(exercise, Config { seed, ..Config::default() })
-        });
+        simulation::run_own_nodes(&mut world);
     } else {
-        let program = program(args, exercise, &folder)?;
+        let program = program(args, world.settings(), &folder)?;
         let progress = progress(args.time_limit);
-        last_words = processes::run(&mut world, &program, |world, now| show(&progress, world, now))?;
+        let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
         progress.finish_and_clear();
+        last_words = end?;
     }
     let results = Results::of(&world);
     let command = command_line(std::env::args(), seed);
-    Report { world: &world, results: &results, last_words: &last_words, command: Some(&command) }
-        .write(&folder)?;
-    link_latest(&args.store, &folder);
-    print(args, &command, &world, &results, &last_words, &folder);
+    let summary = summary(args, &command, &world, &results, &last_words);
+    // Whoever reads it may have had enough.
+    let _ = io::stdout().write_all(summary.as_bytes());
+    let report =
+        Report { world: &world, results: &results, last_words: &last_words, command: Some(&command) };
+    match report.write(&folder) {
+        Ok(()) => {
+            link_latest(&args.store, &folder);
+            let _ = writeln!(io::stdout(), "  report: {}", folder.join("index.html").display());
+        }
+        Err(error) => eprintln!("messenger: the report in {} was not written: {error}", folder.display()),
+    }
     Ok(results.verdict)
 }
 
@@ -286,12 +294,20 @@ fn link_latest(store: &Path, folder: &Path) {
     }
 }
 
-fn program(args: &TestArgs, exercise: Exercise, folder: &Path) -> io::Result<Program> {
+fn program(args: &TestArgs, settings: &Settings, folder: &Path) -> io::Result<Program> {
     let (path, mut arguments) = if let Some(path) = &args.bin {
         (path.clone(), Vec::new())
     } else {
+        let exercise = settings.exercise;
         let workload = if exercise == Exercise::Echo { "messenger" } else { exercise.name() };
-        (std::env::current_exe()?, vec!["node".to_owned(), workload.to_owned()])
+        let answer_within = settings.answer_within().as_micros() / 1000;
+        let words = [
+            "node",
+            workload,
+            "--answer-within",
+            &format!("{}.{:03}", answer_within / 1000, answer_within % 1000),
+        ];
+        (std::env::current_exe()?, words.map(str::to_owned).to_vec())
     };
     arguments.extend_from_slice(&args.args);
     Ok(Program { path, args: arguments, logs: folder.join("node-logs"), shows_stderr: args.log_stderr })
@@ -314,61 +330,61 @@ fn show(bar: &ProgressBar, world: &World, now: Instant) {
     }
 }
 
-fn print(
+/// What there is to say on the terminal.
+fn summary(
     args: &TestArgs,
     command: &str,
     world: &World,
     results: &Results,
     last_words: &[String],
-    folder: &Path,
-) {
+) -> String {
     let exercise = world.settings().exercise.name();
-    match results.verdict {
-        Verdict::Valid => println!("{exercise}: valid"),
-        Verdict::Unknown => println!("{exercise}: UNKNOWN"),
-        Verdict::Invalid => println!("{exercise}: INVALID"),
-    }
+    let verdict = match results.verdict {
+        Verdict::Valid => "valid",
+        Verdict::Unknown => "UNKNOWN",
+        Verdict::Invalid => "INVALID",
+    };
     // What nodes say may have anything in it, and a terminal obeys.
     let harmless = |text: &str| text.replace(char::is_control, "\u{fffd}");
-    for sentence in results.explain() {
-        println!("  {}", harmless(&sentence));
-    }
+    let mut lines: Vec<String> = results.explain().iter().map(|sentence| harmless(sentence)).collect();
     if !last_words.is_empty() {
-        println!("  its last words on stderr:");
-        for line in last_words {
-            println!("    {}", harmless(line));
-        }
+        lines.push("its last words on stderr:".to_owned());
+        lines.extend(last_words.iter().map(|line| format!("  {}", harmless(line))));
     }
+    let spread = |latencies: &Quantiles| {
+        let [median, p99, max] = [latencies.median, latencies.p99, latencies.max].map(humane);
+        format!("{median} median, {p99} at 99 %, {max} at most")
+    };
     for (kind, counts) in &results.stats.kinds {
-        let latencies = counts.latencies.as_ref().map_or_else(String::new, |latencies| {
-            format!(
-                "; latency {} median, {} at 99 %, {} at most",
-                humane(latencies.median),
-                humane(latencies.p99),
-                humane(latencies.max)
-            )
-        });
-        println!("  {kind}: {} ok, {} failed, {} unknown{latencies}", counts.ok, counts.fail, counts.info);
+        let latencies = counts.latencies.as_ref().map(|latencies| format!("; latency {}", spread(latencies)));
+        let (ok, fail, info) = (counts.ok, counts.fail, counts.info);
+        let latencies = latencies.unwrap_or_default();
+        lines.push(format!("{kind}: {ok} ok, {fail} failed, {info} in doubt{latencies}"));
     }
-    println!("  {:.0} operations a second", results.operations_per_second);
+    lines.push(format!("{:.0} operations a second", results.operations_per_second));
     if let Finding::Set(report) = &results.finding
         && let Some(latencies) = &report.stable_latencies
     {
-        println!(
-            "  everywhere after {} median, {} at 99 %, {} at most",
-            humane(latencies.median),
-            humane(latencies.p99),
-            humane(latencies.max)
-        );
+        lines.push(format!("everywhere after {}", spread(latencies)));
     }
-    println!(
-        "  messages: {} with clients, {} between servers, {:.2} of those for each operation",
+    lines.push(format!(
+        "messages: {} with clients, {} between servers, {:.2} of those for each operation",
         results.clients.sent, results.servers.sent, results.messages_per_operation
-    );
-    if args.sim && results.verdict != Verdict::Valid {
-        println!("  again: {command}");
+    ));
+    if !args.nemesis.is_empty() {
+        lines.push(match world.faults().len() {
+            0 => "faults: none; the first would have come after about the --nemesis-interval".to_owned(),
+            count => format!("faults: {count}"),
+        });
     }
-    println!("  report: {}", folder.join("index.html").display());
+    if args.sim && results.verdict != Verdict::Valid {
+        lines.push(format!("again: {command}"));
+    }
+    let mut text = format!("{exercise}: {verdict}\n");
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
 }
 
 /// This test's command with this seed, for a shell.
@@ -415,7 +431,7 @@ fn count(text: &str) -> Result<usize, String> {
 
 fn concurrency(text: &str) -> Result<Concurrency, String> {
     let (number, per_node) = text.strip_suffix('n').map_or((text, false), |number| (number, true));
-    let number = number.parse().ok().filter(|number| (1..=100_000).contains(number));
+    let number = number.parse().ok().filter(|number| (1..=10_000).contains(number));
     let number = number.ok_or("expected a number of clients such as 10, or 4n for four at each node")?;
     Ok(if per_node { Concurrency::PerNode(number) } else { Concurrency::Clients(number) })
 }

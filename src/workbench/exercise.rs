@@ -8,7 +8,7 @@ use super::checker::Completion;
 use crate::wire::encode::WriteJson;
 use crate::wire::error::ErrorCode;
 use crate::wire::message::Body;
-use crate::wire::value::{Value, excerpt};
+use crate::wire::value::{Kind, Value, excerpt};
 
 /// What is tested. Maelstrom calls it the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,8 @@ pub enum Answer {
     Elements(Vec<i64>),
     /// A counter's or register's value.
     Integer(i64),
+    /// There is no such key.
+    Missing,
 }
 
 /// How an operation ended.
@@ -222,6 +224,10 @@ impl Operation {
                     elements.as_array()?.map(Value::as_i64).collect::<Option<_>>().map(Answer::Elements)
                 })
             }
+            // A key that was never written may be said to be null.
+            Self::ReadKey(_) if body.get(field).is_some_and(|value| value.kind() == Kind::Null) => {
+                Ok(Answer::Missing)
+            }
             Self::Read | Self::ReadKey(_) => body.integer(field).map(Answer::Integer),
             _ => body.required(field).map(|value| Answer::Raw(value.raw().into())),
         };
@@ -238,6 +244,9 @@ impl Operation {
     fn read_error(self, body: &Body<'_>) -> Result<Outcome, StrangeAnswer> {
         closed(body, "error", &["code", "text"])?;
         let code = body.integer("code").map_err(|error| StrangeAnswer(error.to_string()))?;
+        if matches!(self, Self::ReadKey(_)) && ErrorCode(code) == ErrorCode::KEY_DOES_NOT_EXIST {
+            return Ok(Outcome::Ok(Answer::Missing));
+        }
         let text = body.string("text").unwrap_or_default();
         let reason = format!("error {code}: {}", excerpt(&text)).into();
         let is_definite = self.is_idempotent() || ErrorCode(code).is_definite();
@@ -288,10 +297,20 @@ pub struct Generator {
     exercise: Exercise,
     /// The next element, message or key.
     next: i64,
-    /// The key that each group of workers works on, and how many more operations it gets.
-    keys: Vec<(i64, u32)>,
+    /// The key that each group of workers works on.
+    keys: Vec<Key>,
     /// How many workers work on the same key.
     group: usize,
+}
+
+/// A key of lin-kv.
+#[derive(Clone, Copy, Debug, Default)]
+struct Key {
+    name: i64,
+    /// How many more operations it gets.
+    left: u32,
+    /// What is likely to be there.
+    value: i64,
 }
 
 /// How many operations a key of lin-kv gets: enough to find faults, few enough to check them.
@@ -304,7 +323,7 @@ impl Generator {
     /// For so many nodes and workers.
     pub fn new(exercise: Exercise, nodes: usize, workers: usize) -> Self {
         let group = (2 * nodes).min(workers).max(1);
-        Self { exercise, next: 0, keys: vec![(0, 0); workers.div_ceil(group)], group }
+        Self { exercise, next: 0, keys: vec![Key::default(); workers.div_ceil(group)], group }
     }
 
     /// What that worker does next.
@@ -314,17 +333,26 @@ impl Generator {
             Exercise::Echo => Operation::Echo(rng.u8(0..128)),
             Exercise::UniqueIds => Operation::Generate,
             Exercise::LinKv => {
-                let (key, left) = &mut self.keys[worker / self.group];
-                if *left == 0 {
-                    (*key, *left) = (self.next, OPERATIONS_PER_KEY);
+                let state = &mut self.keys[worker / self.group];
+                if state.left == 0 {
+                    *state = Key { name: self.next, left: OPERATIONS_PER_KEY, value: 0 };
                     self.next += 1;
                 }
-                *left -= 1;
-                let (key, mut value) = (*key, || rng.i64(0..VALUES));
-                match (reads, value() % 2) {
-                    (true, _) => Operation::ReadKey(key),
-                    (false, 0) => Operation::Write { key, value: value() },
-                    (false, _) => Operation::Cas { key, from: value(), to: value() },
+                state.left -= 1;
+                let key = state.name;
+                if reads {
+                    return Operation::ReadKey(key);
+                }
+                // Every other comparison is with what is likely to be there.
+                let from = if rng.bool() { state.value } else { rng.i64(0..VALUES) };
+                let (is_write, value) = (rng.bool(), rng.i64(0..VALUES));
+                if is_write || from == state.value {
+                    state.value = value;
+                }
+                if is_write {
+                    Operation::Write { key, value }
+                } else {
+                    Operation::Cas { key, from, to: value }
                 }
             }
             _ if reads => Operation::Read,

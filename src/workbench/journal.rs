@@ -84,11 +84,16 @@ pub struct Traffic {
     pub received: u64,
 }
 
+/// So many bytes of bodies are kept.
+const BYTES_MAX: usize = 128 * 1024 * 1024;
+
 /// The messages of a test: the first of them with all that they say, and how many there were.
 #[derive(Debug)]
 pub struct Journal {
     limit: usize,
     entries: Vec<Entry>,
+    /// What their bodies take.
+    bytes: usize,
     /// Messages of which one end is a client.
     pub clients: Traffic,
     /// Messages between nodes, or nodes and services.
@@ -110,7 +115,7 @@ impl Journal {
     /// Keeps at most so many messages.
     pub const fn new(limit: usize, logging: Logging) -> Self {
         let none = Traffic { sent: 0, received: 0 };
-        Self { limit, entries: Vec::new(), clients: none, servers: none, logging }
+        Self { limit, entries: Vec::new(), bytes: 0, clients: none, servers: none, logging }
     }
 
     /// The messages that were kept, in the order in which they were sent.
@@ -125,7 +130,8 @@ impl Journal {
         if self.logging.sent {
             info!("sent #{id} {src} -> {dest} {body}");
         }
-        if self.entries.len() < self.limit {
+        if self.entries.len() < self.limit && self.bytes < BYTES_MAX {
+            self.bytes += body.len();
             let received = SmallVec::new();
             self.entries.push(Entry {
                 id,

@@ -43,6 +43,8 @@ pub struct Window {
     pub fault: Fault,
     /// Whom it struck, for people.
     pub target: String,
+    /// The nodes that it stopped or killed.
+    pub nodes: Vec<usize>,
     /// From when.
     pub from: Instant,
     /// Until when; `None` while it lasts.
@@ -62,16 +64,13 @@ pub enum Order {
     Resume(usize),
 }
 
-/// The place of a window that is open, and the nodes that it struck.
-type Struck = (usize, Vec<usize>);
-
 /// Starts and ends faults in turn.
 #[derive(Debug)]
 pub struct Nemesis {
     nodes: usize,
     interval: Duration,
     /// Each fault, and its window if one is open.
-    faults: Vec<(Fault, Option<Struck>)>,
+    faults: Vec<(Fault, Option<usize>)>,
     /// Every window so far.
     pub windows: Vec<Window>,
 }
@@ -79,8 +78,13 @@ pub struct Nemesis {
 impl Nemesis {
     /// Nothing is wrong yet.
     pub fn new(faults: &[Fault], interval: Duration, nodes: usize) -> Self {
-        let faults = faults.iter().map(|&fault| (fault, None)).collect();
-        Self { nodes, interval, faults, windows: Vec::new() }
+        let mut kinds: Vec<(Fault, Option<usize>)> = Vec::new();
+        for &fault in faults {
+            if !kinds.iter().any(|(known, _)| *known == fault) {
+                kinds.push((fault, None));
+            }
+        }
+        Self { nodes, interval, faults: kinds, windows: Vec::new() }
     }
 
     /// The kinds of faults, by their places.
@@ -94,25 +98,23 @@ impl Nemesis {
         Duration::from_micros(interval - interval / 10 + rng.u64(0..=interval / 5))
     }
 
-    /// Starts the fault in that place, or ends it.
-    pub fn turn(&mut self, place: usize, now: Instant, network: &mut Network, rng: &mut Rng) -> Vec<Order> {
-        if self.faults[place].1.is_some() {
-            self.end(place, now, network)
-        } else {
-            self.start(place, now, network, rng)
+    /// Starts the fault in that place, or ends it. Nodes that are not `free` are neither killed nor stopped: they are
+    /// dead or stopped already, or do not know yet who they are.
+    pub fn turn(
+        &mut self,
+        place: usize,
+        now: Instant,
+        network: &mut Network,
+        free: impl Fn(usize) -> bool,
+        rng: &mut Rng,
+    ) -> Vec<Order> {
+        let (fault, open) = self.faults[place];
+        if open.is_some() {
+            return self.end(place, now, network);
         }
-    }
-
-    /// Ends every fault.
-    pub fn heal(&mut self, now: Instant, network: &mut Network) -> Vec<Order> {
-        self.faults().flat_map(|place| self.end(place, now, network)).collect()
-    }
-
-    fn start(&mut self, place: usize, now: Instant, network: &mut Network, rng: &mut Rng) -> Vec<Order> {
-        let fault = self.faults[place].0;
         let mut order: Vec<usize> = (0..self.nodes).collect();
         rng.shuffle(&mut order);
-        let mut struck = Vec::new();
+        let mut nodes = Vec::new();
         let target = match fault {
             Fault::Partition => partition(&order, network, rng),
             Fault::Loss => {
@@ -124,32 +126,41 @@ impl Nemesis {
                 format!("{} % of messages", RATE * 100.0)
             }
             Fault::Kill | Fault::Pause => {
-                struck = order[..rng.usize(1..=self.nodes.div_ceil(2))].to_vec();
-                struck.sort_unstable();
-                names(&struck)
+                let struck = rng.usize(1..=self.nodes.div_ceil(2));
+                let is_struck = |node: &usize| {
+                    self.windows.iter().any(|window| window.to.is_none() && window.nodes.contains(node))
+                };
+                nodes =
+                    order.into_iter().filter(|node| free(*node) && !is_struck(node)).take(struck).collect();
+                nodes.sort_unstable();
+                names(&nodes)
             }
         };
-        let orders = struck
-            .iter()
-            .map(|&node| if fault == Fault::Kill { Order::Kill(node) } else { Order::Pause(node) });
-        let orders = orders.collect();
-        self.faults[place].1 = Some((self.windows.len(), struck));
-        self.windows.push(Window { fault, target, from: now, to: None });
+        let order = if fault == Fault::Kill { Order::Kill } else { Order::Pause };
+        let orders = nodes.iter().copied().map(order).collect();
+        self.faults[place].1 = Some(self.windows.len());
+        self.windows.push(Window { fault, target, nodes, from: now, to: None });
         orders
+    }
+
+    /// Ends every fault.
+    pub fn heal(&mut self, now: Instant, network: &mut Network) -> Vec<Order> {
+        self.faults().flat_map(|place| self.end(place, now, network)).collect()
     }
 
     fn end(&mut self, place: usize, now: Instant, network: &mut Network) -> Vec<Order> {
         let (fault, open) = &mut self.faults[place];
-        let Some((window, struck)) = open.take() else { return Vec::new() };
-        self.windows[window].to = Some(now);
+        let Some(window) = open.take() else { return Vec::new() };
+        let window = &mut self.windows[window];
+        window.to = Some(now);
         match fault {
             Fault::Partition => network.unblock(),
             Fault::Loss => network.loss = 0.0,
             Fault::Duplicate => network.duplicate = 0.0,
-            Fault::Kill => return struck.into_iter().map(Order::Start).collect(),
-            Fault::Pause => return struck.into_iter().map(Order::Resume).collect(),
+            Fault::Kill | Fault::Pause => {}
         }
-        Vec::new()
+        let order = if *fault == Fault::Kill { Order::Start } else { Order::Resume };
+        window.nodes.iter().copied().map(order).collect()
     }
 }
 
@@ -189,12 +200,12 @@ fn partition(order: &[usize], network: &mut Network, rng: &mut Rng) -> String {
             format!("{} | {} with the bridge {}", names(minority), names(majority), names(bridge))
         }
         _ => {
-            // Each hears a majority of its neighbours on a ring, and no two hear the same one.
-            let reach = nodes.div_ceil(2) / 2;
+            // Each hears a majority: itself and its nearest on a ring. No two hear the same one.
+            let (before, after) = (nodes / 2 / 2, nodes / 2 - nodes / 2 / 2);
             for (place, &receiver) in order.iter().enumerate() {
                 for (other, &sender) in order.iter().enumerate() {
-                    let apart = place.abs_diff(other);
-                    if apart.min(nodes - apart) > reach {
+                    let ahead = (other + nodes - place) % nodes;
+                    if ahead > after && nodes - ahead > before {
                         cut(&[sender], &[receiver]);
                     }
                 }

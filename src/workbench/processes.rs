@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant as Clock};
 
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
 
 use super::nemesis::Order;
 use super::world::World;
@@ -39,6 +42,14 @@ const READS: usize = 16;
 /// So many lines of a node's stderr are kept for an explanation.
 const LAST_WORDS: usize = 10;
 
+/// So many bytes of a node's stderr are kept in its log.
+const LOG_MAX: u64 = 64 * 1024 * 1024;
+
+/// How often to look whether the processes are still there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+const SIGNALS: Token = Token(usize::MAX);
+
 /// The pipes of a node have tokens side by side.
 const PIPES: usize = 3;
 const STDIN: usize = 0;
@@ -46,8 +57,9 @@ const STDOUT: usize = 1;
 const STDERR: usize = 2;
 
 /// A node's process.
+#[allow(clippy::struct_excessive_bools, reason = "they are the states of three pipes")]
 struct Process {
-    child: Child,
+    child: Running,
     stdin: Sender,
     stdout: Receiver,
     stderr: Receiver,
@@ -55,11 +67,34 @@ struct Process {
     errors: LineBuffer,
     log: File,
     last_words: VecDeque<String>,
+    /// What was written into it.
+    logged: u64,
     /// There may be something to read.
     speaks: bool,
     complains: bool,
+    /// Its stdout is closed: a short read does not mean that nothing is left.
+    is_ending: bool,
     /// Its stdin is full, and watched.
     is_full: bool,
+}
+
+/// A process and whatever it started, until this is dropped: a node runs until it is killed, as under Maelstrom.
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        if let Ok(Some(pid)) = i32::try_from(self.0.id()).map(Pid::from_raw) {
+            // It may have ended, which others notice.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.0.wait();
+    }
 }
 
 /// Runs a test to its end, in real time. `each_turn` is called every now and then, with the time.
@@ -75,18 +110,25 @@ pub fn run(
 ) -> io::Result<Vec<String>> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(256);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
     let nodes = world.settings().nodes;
     let processes = (0..nodes).map(|node| Process::start(program, node, &poll).map(Some));
     let mut processes = processes.collect::<io::Result<Vec<Option<Process>>>>()?;
     let started = Clock::now();
     let now = || Instant::START + started.elapsed().into();
+    let mut looked = Instant::START;
     while !world.is_over() {
         for order in world.take_orders() {
             match order {
                 Order::Kill(node) => processes[node] = None,
                 Order::Start(node) => processes[node] = Some(Process::start(program, node, &poll)?),
-                Order::Pause(node) => signal(processes[node].as_ref(), Signal::STOP),
-                Order::Resume(node) => signal(processes[node].as_ref(), Signal::CONT),
+                Order::Pause(node) => {
+                    processes[node].iter().for_each(|process| process.child.signal(Signal::STOP));
+                }
+                Order::Resume(node) => {
+                    processes[node].iter().for_each(|process| process.child.signal(Signal::CONT));
+                }
             }
         }
         let mut is_busy = false;
@@ -96,13 +138,16 @@ pub fn run(
                 is_busy |= process.speaks || process.complains;
             }
         }
-        let wait = world.poll_timeout().map(|due| Duration::from(due - now()));
-        let wait = if is_busy { Some(Duration::ZERO) } else { wait };
+        let wait = world.poll_timeout().map_or(LOOK_EVERY, |due| Duration::from(due - now()).min(LOOK_EVERY));
+        let wait = if is_busy { Some(Duration::ZERO) } else { Some(wait) };
         match poll.poll(&mut events, wait) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
         for event in &events {
+            if event.token() == SIGNALS {
+                return Err(io::Error::other("interrupted"));
+            }
             let Token(token) = event.token();
             let Some(process) = &mut processes[token / PIPES] else { continue };
             match token % PIPES {
@@ -111,7 +156,10 @@ pub fn run(
                     poll.registry().deregister(&mut process.stdin)?;
                 }
                 STDIN => {}
-                STDOUT => process.speaks = true,
+                STDOUT => {
+                    process.speaks = true;
+                    process.is_ending |= event.is_read_closed() || event.is_error();
+                }
                 _ => process.complains = true,
             }
         }
@@ -122,35 +170,50 @@ pub fn run(
                 process.listen(world, node, arrived)?;
             }
         }
+        if arrived - looked > LOOK_EVERY.into() {
+            looked = arrived;
+            for (node, process) in processes.iter_mut().enumerate() {
+                process.iter_mut().try_for_each(|process| process.look(world, node))?;
+            }
+        }
         let now = now();
         world.handle_timeout(now);
         each_turn(world, now);
     }
-    let Some(failure) = world.failure() else { return Ok(Vec::new()) };
-    let Some(process) = &mut processes[failure.node] else { return Ok(Vec::new()) };
-    // Its last words may still be under way.
-    thread::sleep(Duration::from_millis(50));
-    process.complains = true;
-    process.hear(program, failure.node)?;
-    Ok(process.last_words.drain(..).collect())
-}
-
-fn signal(process: Option<&Process>, signal: Signal) {
-    if let Some(pid) = process.and_then(|process| Pid::from_raw(i32::try_from(process.child.id()).ok()?)) {
-        // It may have ended, which its stdout tells.
-        let _ = kill_process(pid, signal);
+    // The last words may still be under way.
+    if world.failure().is_some() {
+        thread::sleep(Duration::from_millis(50));
     }
+    for (node, process) in processes.iter_mut().enumerate() {
+        if let Some(process) = process {
+            process.complains = true;
+            process.hear(program, node)?;
+        }
+    }
+    let failed = world.failure().and_then(|failure| processes[failure.node].as_mut());
+    Ok(failed.map(Process::last_words).unwrap_or_default())
 }
 
 impl Process {
     fn start(program: &Program, node: usize, poll: &Poll) -> io::Result<Self> {
         let mut command = Command::new(&program.path);
         command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: cannot be started: {error}", program.path.display()))
+        // A group of its own, so that whatever it starts ends with it, and a Ctrl-C is for us alone.
+        command.process_group(0);
+        let child = command.spawn().map_err(|error| {
+            let hint = match error.kind() {
+                ErrorKind::NotFound if program.path.components().count() == 1 && program.path.exists() => {
+                    "; a file of this folder is called ./ and its name"
+                }
+                ErrorKind::PermissionDenied => "; chmod +x makes a file a program",
+                _ => "",
+            };
+            let path = program.path.display();
+            io::Error::new(error.kind(), format!("{path}: cannot be started: {error}{hint}"))
         })?;
+        let mut child = Running(child);
         let (Some(stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+            (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
         else {
             return Err(io::Error::other("a process was started without its pipes"));
         };
@@ -174,8 +237,10 @@ impl Process {
             errors: LineBuffer::new(LINE_MAX),
             log,
             last_words: VecDeque::new(),
+            logged: 0,
             speaks: false,
             complains: false,
+            is_ending: false,
             is_full: false,
         })
     }
@@ -193,7 +258,7 @@ impl Process {
                     poll.registry().register(&mut self.stdin, token, Interest::WRITABLE)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // It is gone, which its stdout tells.
+                // It reads no more. Whether it is gone is seen elsewhere.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => inbox.consume(inbox.len()),
                 Err(error) => return Err(error),
             }
@@ -212,15 +277,12 @@ impl Process {
             match self.stdout.read(space) {
                 Ok(0) => {
                     self.speaks = false;
-                    let text = match self.status()? {
-                        Some(status) => format!("it ended while the test was running ({status})"),
-                        None => "it closed its stdout".to_owned(),
-                    };
-                    world.fail(node, text + "; a node goes on until it is killed", None);
+                    let status = self.status()?;
+                    world.fail(node, ended(status), None);
                 }
                 Ok(count) => {
                     self.lines.filled(count);
-                    self.speaks = count == room;
+                    self.speaks = count == room || self.is_ending;
                     while let Some(line) = self.lines.next_line() {
                         match line {
                             NextLine::Line(line) => world.handle_line(now, node, line),
@@ -238,10 +300,28 @@ impl Process {
         Ok(())
     }
 
+    /// Notices that the process has ended although somebody else holds its stdout.
+    fn look(&mut self, world: &mut World, node: usize) -> io::Result<()> {
+        if !self.speaks
+            && let Some(status) = self.child.0.try_wait()?
+        {
+            world.fail(node, ended(Some(status)), None);
+        }
+        Ok(())
+    }
+
+    /// The last lines of its stderr.
+    fn last_words(&mut self) -> Vec<String> {
+        if let Some(NextLine::Line(line)) = self.errors.last_line() {
+            self.last_words.push_back(String::from_utf8_lossy(line.bytes()).into_owned());
+        }
+        self.last_words.drain(..).collect()
+    }
+
     /// How the process ended, if it does so within a moment.
     fn status(&mut self) -> io::Result<Option<ExitStatus>> {
         for _ in 0..20 {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.child.0.try_wait()? {
                 return Ok(Some(status));
             }
             thread::sleep(Duration::from_millis(5));
@@ -265,7 +345,13 @@ impl Process {
                 self.complains = false;
                 return Ok(());
             }
-            self.log.write_all(&space[..count])?;
+            if self.logged < LOG_MAX {
+                self.log.write_all(&space[..count])?;
+                self.logged += count as u64;
+            } else if self.logged < u64::MAX {
+                self.logged = u64::MAX;
+                writeln!(self.log, "\n(the log ends here: it would be longer than {LOG_MAX} bytes)")?;
+            }
             self.errors.filled(count);
             while let Some(line) = self.errors.next_line() {
                 let NextLine::Line(line) = line else { continue };
@@ -283,10 +369,11 @@ impl Process {
     }
 }
 
-/// A node runs until it is killed, as under Maelstrom.
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Says that a process has ended, or at least its stdout.
+fn ended(status: Option<ExitStatus>) -> String {
+    let what = match status {
+        Some(status) => format!("it ended while the test was running ({status})"),
+        None => "it closed its stdout".to_owned(),
+    };
+    what + "; a node goes on until it is killed"
 }

@@ -38,9 +38,13 @@ impl<W: Workload> SimulatedNode for Node<W> {
     }
 }
 
-/// The node of this crate for an exercise.
-pub fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
-    #[allow(clippy::match_single_binding, reason = "there is one node so far")]
+/// Runs a test of this crate's own nodes to its end.
+pub fn run_own_nodes(world: &mut World) {
+    let (exercise, answer_within) = (world.settings().exercise, world.settings().answer_within());
+    run(world, |_, seed| own_node(exercise, Config { seed, answer_within, ..Config::default() }));
+}
+
+fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
     match exercise {
         Exercise::Echo => Box::new(Node::new(Messenger::default(), config)),
         Exercise::UniqueIds => Box::new(Node::new(UniqueIds::default(), config)),
@@ -48,7 +52,7 @@ pub fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
         Exercise::GSet => Box::new(Node::new(GSet::default(), config)),
         Exercise::GCounter => Box::new(Node::new(Counter::growing(), config)),
         Exercise::PnCounter => Box::new(Node::new(Counter::any(), config)),
-        Exercise::LinKv => Box::new(Node::new(LinKv::default(), config)),
+        Exercise::LinKv => Box::new(Node::new(LinKv::new(config.answer_within), config)),
     }
 }
 
@@ -89,7 +93,9 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
         for order in world.take_orders() {
             match order {
                 Order::Kill(node) => hosts[node].node = None,
-                Order::Start(node) => hosts[node].node = Some(start(node)),
+                Order::Start(node) => {
+                    hosts[node] = Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() };
+                }
                 Order::Pause(node) => hosts[node].is_paused = true,
                 Order::Resume(node) => hosts[node].is_paused = false,
             }

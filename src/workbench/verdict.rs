@@ -6,8 +6,8 @@ use super::checker::stats;
 use super::checker::{Interval, Verdict, counter, echo, linearizable, set_full, unique_ids};
 use super::exercise::{Answer, Exercise, Operation, Outcome};
 use super::journal::Traffic;
-use super::nemesis::Window;
-use super::world::{Failure, Invocation, LateAnswers, World};
+use super::nemesis::{Fault, Window};
+use super::world::{Failure, Invocation, OddAnswers, World};
 use crate::time::Instant;
 
 /// How much work it may be to find an order for the operations of one key: some seconds.
@@ -34,8 +34,14 @@ pub struct Results {
     pub servers: Traffic,
     /// Messages between nodes and services for each operation.
     pub messages_per_operation: f64,
+    /// Nodes of which no final operation succeeded, where there should be one.
+    pub unread: Vec<usize>,
+    /// Nodes that no client asked.
+    pub unasked: Vec<usize>,
     /// Answers for clients that had given up.
-    pub late_answers: LateAnswers,
+    pub late_answers: OddAnswers,
+    /// Answers to requests that were not open.
+    pub stray_answers: OddAnswers,
 }
 
 /// A node that was asked, while nothing was wrong, and answered nothing from then on.
@@ -94,8 +100,10 @@ impl Results {
     pub fn of(world: &World) -> Self {
         let history = world.history();
         let finding = check(world.settings().exercise, history);
+        // The final ones come after a rest, which would distort the rates.
         let operations: Vec<_> = history
             .iter()
+            .filter(|invocation| !invocation.is_final)
             .map(|invocation| stats::Operation {
                 kind: invocation.operation.kind(),
                 interval: invocation.interval,
@@ -105,8 +113,21 @@ impl Results {
         let stats = stats::check(&operations, world.settings().availability);
         let failure = world.failure().cloned();
         let silent = silent_nodes(history, world.faults());
+        let nodes = 0..world.settings().nodes;
+        let is_asked = |node: &usize| history.iter().any(|invocation| invocation.node == *node);
+        let (asked, unasked): (Vec<usize>, Vec<usize>) = nodes.partition(is_asked);
+        let is_unread = |node: &usize| {
+            let mut of_node =
+                history.iter().filter(|invocation| invocation.is_final && invocation.node == *node);
+            !of_node.any(|invocation| matches!(invocation.outcome, Outcome::Ok(_)))
+        };
+        let has_final = world.settings().exercise.final_operation().is_some();
+        let unread: Vec<usize> = asked.into_iter().filter(|node| has_final && is_unread(node)).collect();
         let verdict = match &failure {
-            None if silent.is_empty() => finding.verdict().max(stats.verdict),
+            None if silent.is_empty() => {
+                let doubt = if unread.is_empty() { Verdict::Valid } else { Verdict::Unknown };
+                finding.verdict().max(stats.verdict).max(doubt)
+            }
             _ => Verdict::Invalid,
         };
         let journal = world.journal();
@@ -121,7 +142,10 @@ impl Results {
             clients: journal.clients,
             servers: journal.servers,
             messages_per_operation,
+            unread,
+            unasked,
             late_answers: world.late_answers().clone(),
+            stray_answers: world.stray_answers().clone(),
         }
     }
 
@@ -136,17 +160,30 @@ impl Results {
         }
         for SilentNode { node, since, asked } in &self.silent {
             sentences.push(format!(
-                "n{node} fell silent: it was asked {asked} times from {} on and answered none of that",
+                "n{node} fell silent: it was asked from {} on, {asked} times, and answered none of that",
                 seconds(*since)
             ));
         }
+        for node in &self.unread {
+            sentences.push(format!("no final read of n{node} succeeded, so nobody knows what it has"));
+        }
         sentences.extend(self.finding.explain());
         sentences.extend(self.stats.explain());
-        if let LateAnswers { count, first: Some(first) } = &self.late_answers {
+        if let OddAnswers { count, first: Some(first) } = &self.late_answers {
             sentences.push(format!(
                 "{count} answers came for clients that had given up; Maelstrom stops listening to a node that does \
                  this. The first: {first}"
             ));
+        }
+        if let OddAnswers { count, first: Some(first) } = &self.stray_answers {
+            sentences.push(format!(
+                "{count} answers came that nobody waited for: their in_reply_to names no request of that client, or one \
+                 that has its answer. The first: {first}"
+            ));
+        }
+        if !self.unasked.is_empty() {
+            let nodes: Vec<String> = self.unasked.iter().map(|node| format!("n{node}")).collect();
+            sentences.push(format!("no client asked {}: there are more nodes than clients", nodes.join(" ")));
         }
         sentences
     }
@@ -154,10 +191,9 @@ impl Results {
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn operations_per_second(world: &World) -> f64 {
-    let operations = world.history().iter().filter(|invocation| !invocation.is_final);
-    let last = operations.clone().map(|invocation| invocation.interval.invoked).max().unwrap_or_default();
-    let micros = (last - world.started()).as_micros();
-    if micros > 0 { operations.count() as f64 * 1e6 / micros as f64 } else { 0.0 }
+    let operations = world.history().iter().filter(|invocation| !invocation.is_final).count();
+    let micros = world.run_time().as_micros();
+    if micros > 0 { operations as f64 * 1e6 / micros as f64 } else { 0.0 }
 }
 
 /// `1.203 s`
@@ -166,18 +202,25 @@ fn seconds(at: Instant) -> String {
     format!("{}.{:03} s", millis / 1_000, millis % 1_000)
 }
 
-/// Nodes that answered nothing more. What is asked while something is wrong may have no answer, and one request may
-/// be lost to an unlucky delay.
+/// Nodes that answered nothing more. A node that was stopped or killed meanwhile may answer nothing, and neither does
+/// one that waits for others while messages between nodes get lost.
 fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
-    const ASKED_MIN: usize = 2;
-    let is_disturbed = |interval: &Interval| {
-        let ends_before = |window: &Window| window.to.is_some_and(|to| to < interval.invoked);
-        faults.iter().any(|window| window.from <= interval.completed && !ends_before(window))
+    let is_disturbed = |node: usize, interval: &Interval| {
+        faults.iter().any(|window| {
+            let overlaps =
+                window.from <= interval.completed && window.to.is_none_or(|to| interval.invoked <= to);
+            overlaps
+                && match window.fault {
+                    Fault::Kill | Fault::Pause => window.nodes.contains(&node),
+                    Fault::Partition | Fault::Loss => true,
+                    Fault::Duplicate => false,
+                }
+        })
     };
     let mut silent: BTreeMap<usize, SilentNode> = BTreeMap::new();
     for &Invocation { node, interval, ref outcome, .. } in history {
         match outcome {
-            Outcome::Silence { .. } if is_disturbed(&interval) => {}
+            Outcome::Silence { .. } if is_disturbed(node, &interval) => {}
             Outcome::Silence { .. } => {
                 let entry =
                     silent.entry(node).or_insert(SilentNode { node, since: interval.invoked, asked: 0 });
@@ -186,7 +229,7 @@ fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
             _ => drop(silent.remove(&node)),
         }
     }
-    silent.into_values().filter(|silent| silent.asked >= ASKED_MIN).collect()
+    silent.into_values().collect()
 }
 
 /// Asks the checker of the workload.
@@ -279,6 +322,7 @@ fn register_operation(invocation: &Invocation) -> Option<linearizable::Operation
         (Operation::ReadKey(key), Outcome::Ok(Answer::Integer(value))) => {
             (key, linearizable::Action::Read(Some(*value)))
         }
+        // That there is no such key is an answer. Maelstrom throws it away.
         (Operation::ReadKey(key), _) => (key, linearizable::Action::Read(None)),
         (Operation::Write { key, value }, _) => (key, linearizable::Action::Write(value)),
         (Operation::Cas { key, from, to }, _) => (key, linearizable::Action::Cas { from, to }),

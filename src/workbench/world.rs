@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::checker::stats::Availability;
 use super::checker::{Completion, Interval};
-use super::exercise::{Exercise, Generator, Operation, Outcome, StrangeAnswer, closed};
+use super::exercise::{Answer, Exercise, Generator, Operation, Outcome, StrangeAnswer, closed};
 use super::journal::{Address, Journal, Logging};
 use super::nemesis::{Fault, Nemesis, Order, Window};
 use super::network::{Latency, Network, Spread};
@@ -23,7 +23,7 @@ use crate::wire::encode::WriteJson as _;
 use crate::wire::json::{Line, Parser};
 use crate::wire::message::{Body, Outline};
 use crate::wire::out::OutBuffer;
-use crate::wire::value::{Integer, excerpt};
+use crate::wire::value::{Integer, beginning, excerpt};
 
 /// How long a node may take for its `init`.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -39,6 +39,9 @@ const INBOX_MAX: usize = 256 * 1024 * 1024;
 
 /// So many operations are kept. With them a test ends.
 const OPERATIONS_MAX: usize = 5_000_000;
+
+/// So many elements in answers to reads are kept. With them a test ends, too.
+const ELEMENTS_MAX: usize = 50_000_000;
 
 /// Operations that are due this long ago are not made up for any more.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
@@ -80,6 +83,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How long a client waits for an answer.
+    pub fn patience(&self) -> Duration {
+        match self.exercise {
+            // As in Maelstrom: linearizability is checked faster if fewer operations are concurrent.
+            Exercise::LinKv => {
+                Duration::from_micros(10 * self.latency.mean.as_micros()).max(Duration::from_secs(1))
+            }
+            _ => PATIENCE,
+        }
+    }
+
+    /// How long this crate's own nodes take at most, lest they answer a client that is gone.
+    pub fn answer_within(&self) -> Duration {
+        Duration::from_micros(self.patience().as_micros() / 100 * 95)
+    }
+
     /// Five nodes, each with a client, five operations a second for ten seconds, no latency and no faults.
     pub const fn new(exercise: Exercise) -> Self {
         Self {
@@ -170,13 +189,26 @@ pub struct Failure {
     pub line: Option<String>,
 }
 
-/// An answer for a client that had given up.
+/// Answers of one sort that nobody waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LateAnswers {
+pub struct OddAnswers {
     /// How many there were.
     pub count: u64,
     /// The first one.
     pub first: Option<String>,
+}
+
+impl OddAnswers {
+    fn note(&mut self, line: &[u8]) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| shown(line));
+    }
+}
+
+/// A line as people get to see it.
+fn shown(line: &[u8]) -> String {
+    const SHOWN: usize = 500;
+    beginning(&String::from_utf8_lossy(line), SHOWN).into_owned()
 }
 
 /// See the [module](self).
@@ -208,9 +240,14 @@ pub struct World {
     parser: Option<Parser>,
     history: Vec<Invocation>,
     journal: Journal,
-    late_answers: LateAnswers,
+    late_answers: OddAnswers,
+    stray_answers: OddAnswers,
     failure: Option<Failure>,
     started: Instant,
+    /// When the last operations were invoked, but for the final ones.
+    ended: Instant,
+    /// How many elements the answers to reads have together.
+    elements: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,6 +317,8 @@ struct Waits {
 enum Client {
     Init(usize),
     Worker(usize),
+    /// It told a node something, and does not care for the answer.
+    Told,
     /// It is gone.
     Closed,
 }
@@ -317,9 +356,12 @@ impl World {
             parser: None,
             history: Vec::new(),
             journal: Journal::new(settings.journal_size, settings.logging),
-            late_answers: LateAnswers::default(),
+            late_answers: OddAnswers::default(),
+            stray_answers: OddAnswers::default(),
             failure: None,
             started: Instant::START,
+            ended: Instant::END,
+            elements: 0,
             settings,
         };
         (0..nodes).for_each(|node| world.init(node));
@@ -353,7 +395,7 @@ impl World {
 
     /// Ends the test: a node did what no node may.
     pub fn fail(&mut self, node: usize, reason: impl Into<String>, line: Option<&[u8]>) {
-        let line = line.map(|line| excerpt(&String::from_utf8_lossy(line)).into_owned());
+        let line = line.map(shown);
         self.failure.get_or_insert(Failure { node, at: self.now, reason: reason.into(), line });
     }
 
@@ -373,8 +415,18 @@ impl World {
     }
 
     /// Answers for clients that had given up.
-    pub const fn late_answers(&self) -> &LateAnswers {
+    pub const fn late_answers(&self) -> &OddAnswers {
         &self.late_answers
+    }
+
+    /// Answers to what a client had not asked, or had an answer to.
+    pub const fn stray_answers(&self) -> &OddAnswers {
+        &self.stray_answers
+    }
+
+    /// How long operations were invoked.
+    pub fn run_time(&self) -> Duration {
+        self.ended.min(self.now) - self.started
     }
 
     /// When the operations began.
@@ -405,13 +457,16 @@ impl World {
                 // Once it is healed, nothing goes wrong any more.
                 Event::Fault(_) | Event::End if self.phase != Phase::Running => {}
                 Event::Fault(place) => {
-                    let orders = self.nemesis.turn(place, now, &mut self.network, &mut self.rng);
+                    let nodes = &self.nodes;
+                    let free = |node: usize| !nodes[node].is_dead && nodes[node].init.is_none();
+                    let orders = self.nemesis.turn(place, now, &mut self.network, free, &mut self.rng);
                     self.carry_out(orders);
                     let pause = self.nemesis.pause(&mut self.rng);
                     self.events.insert(now + pause, Event::Fault(place));
                 }
                 Event::End => {
                     self.phase = Phase::Ending;
+                    self.ended = now;
                     let orders = self.nemesis.heal(now, &mut self.network);
                     self.carry_out(orders);
                     self.end_if_quiet();
@@ -505,10 +560,12 @@ impl World {
     /// A message is there.
     fn arrive(&mut self, packet: usize) {
         let Packet { id, src, dest, text } = self.packets.remove(packet);
-        if let (Address::Node(sender), Address::Node(receiver)) = (src, dest)
-            && (self.network.is_blocked(sender, receiver) || self.nodes[receiver].is_dead)
-        {
-            return self.journal.lost(id);
+        if let Address::Node(receiver) = dest {
+            let is_blocked =
+                matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
+            if is_blocked || self.nodes[receiver].is_dead {
+                return self.journal.lost(id);
+            }
         }
         self.journal.received(self.now, src, dest, id);
         match dest {
@@ -595,15 +652,11 @@ impl World {
         }
         let in_reply_to = body.in_reply_to.and_then(Integer::as_u64);
         match self.clients[client] {
-            Client::Closed => {
-                self.late_answers.count += 1;
-                self.late_answers
-                    .first
-                    .get_or_insert_with(|| excerpt(&String::from_utf8_lossy(line)).into_owned());
-            }
+            Client::Told => {}
+            Client::Closed => self.late_answers.note(line),
             Client::Init(expected) => {
                 if expected != node || in_reply_to != Some(1) {
-                    return Ok(());
+                    return Err("expected in_reply_to 1 in the answer to `init`".to_owned());
                 }
                 closed(body, "init_ok", &[])
                     .map_err(|StrangeAnswer(text)| format!("its answer to `init`: {text}"))?;
@@ -611,7 +664,9 @@ impl World {
                 if let Some((_, timeout)) = self.nodes[node].init.take() {
                     self.events.cancel(timeout);
                 }
-                if self.phase == Phase::Starting && self.nodes.iter().all(|node| node.init.is_none()) {
+                if self.phase != Phase::Starting {
+                    self.tell_topology(node);
+                } else if self.nodes.iter().all(|node| node.init.is_none()) {
                     self.open_workers();
                 }
             }
@@ -620,6 +675,7 @@ impl World {
                 if in_reply_to.is_some() && in_reply_to == expected {
                     return self.take_answer(worker, body);
                 }
+                self.stray_answers.note(line);
             }
         }
         Ok(())
@@ -627,27 +683,41 @@ impl World {
 
     /// Every node has answered its `init`: clients come, and prepare for their work.
     fn open_workers(&mut self) {
+        let members = self.topology();
         for place in 0..self.workers.len() {
             self.workers[place].client = self.open_client(Client::Worker(place));
-            if self.workers[place].is_prepared {
-                continue;
+            if !self.workers[place].is_prepared {
+                self.ask(place, None, &members);
             }
-            let (mut members, nodes) = (b"\"type\":\"topology\",\"topology\":{".to_vec(), self.nodes.len());
-            for node in 0..nodes {
-                if node > 0 {
-                    members.push(b',');
-                }
-                Address::Node(node).to_string().write_json(&mut members);
-                members.push(b':');
-                let neighbours = self.settings.topology.neighbours(node, nodes);
-                let neighbours: Vec<_> =
-                    neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
-                neighbours.write_json(&mut members);
-            }
-            members.push(b'}');
-            self.ask(place, None, &members);
         }
         self.start_if_prepared();
+    }
+
+    /// A node that was started again has to be told of its neighbours again.
+    fn tell_topology(&mut self, node: usize) {
+        if self.settings.exercise == Exercise::Broadcast {
+            let client = self.open_client(Client::Told);
+            let members = self.topology();
+            self.request(client, node, 1, &members);
+        }
+    }
+
+    /// The members of a `topology` request.
+    fn topology(&self) -> Vec<u8> {
+        let (mut members, nodes) = (b"\"type\":\"topology\",\"topology\":{".to_vec(), self.nodes.len());
+        for node in 0..nodes {
+            if node > 0 {
+                members.push(b',');
+            }
+            Address::Node(node).to_string().write_json(&mut members);
+            members.push(b':');
+            let neighbours = self.settings.topology.neighbours(node, nodes);
+            let neighbours: Vec<_> =
+                neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
+            neighbours.write_json(&mut members);
+        }
+        members.push(b'}');
+        members
     }
 
     fn start_if_prepared(&mut self) {
@@ -708,7 +778,9 @@ impl World {
             _ => None,
         };
         let Some(operation) = operation else { return };
-        if self.phase == Phase::Running && self.history.len() >= OPERATIONS_MAX {
+        if self.phase == Phase::Running
+            && (self.history.len() >= OPERATIONS_MAX || self.elements >= ELEMENTS_MAX)
+        {
             self.events.insert(self.now, Event::End);
             return;
         }
@@ -730,14 +802,7 @@ impl World {
 
     /// A worker sends a request, and waits for the answer.
     fn ask(&mut self, place: usize, invocation: Option<usize>, members: &[u8]) {
-        let patience = match self.settings.exercise {
-            // As in Maelstrom: linearizability is checked faster if fewer operations are concurrent.
-            Exercise::LinKv => {
-                Duration::from_micros(10 * self.settings.latency.mean.as_micros()).max(Duration::from_secs(1))
-            }
-            _ => PATIENCE,
-        };
-        let timeout = self.events.insert(self.now + patience, Event::Timeout(place));
+        let timeout = self.events.insert(self.now + self.settings.patience(), Event::Timeout(place));
         let worker = &mut self.workers[place];
         let msg_id = worker.next_msg_id;
         worker.next_msg_id += 1;
@@ -787,6 +852,9 @@ impl World {
             worker.process += workers;
             self.clients[mem::replace(&mut worker.client, client)] = Client::Closed;
             worker.next_msg_id = 1;
+        }
+        if let Outcome::Ok(Answer::Elements(elements)) = &outcome {
+            self.elements += elements.len();
         }
         let entry = &mut self.history[invocation];
         entry.interval.completed = self.now;
@@ -860,7 +928,6 @@ mod tests {
     use super::super::network::Spread;
     use super::super::simulation;
     use super::*;
-    use crate::node::Config;
 
     #[test]
     fn what_was_wrong_is_healed_when_the_time_is_over_and_stays_so() {
@@ -879,9 +946,7 @@ mod tests {
             journal_size: 0,
             logging: Logging::default(),
         });
-        simulation::run(&mut world, |_, seed| {
-            simulation::own_node(Exercise::Echo, Config { seed, ..Config::default() })
-        });
+        simulation::run_own_nodes(&mut world);
         let end = world.started() + Duration::from_secs(5);
         assert!(world.faults().len() > 6);
         assert!(

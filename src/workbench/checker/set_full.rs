@@ -12,9 +12,10 @@
 //! - If no read shows it, and none that lacks it began after it was known, it was *never read*: no read
 //!   could tell.
 //!
-//! Reads are ordered by their beginnings. Of those that began in the same microsecond, as the final reads of all
-//! workers do, one that lacks the element counts as later than one that shows it: each of them should show it. Jepsen
-//! takes them as they come, and lets an element through that the last of them shows. Jepsen also rounds latencies down to milliseconds before it asks which elements were stale; here nothing is
+//! Reads are ordered by their beginnings. Of those that began in the same microsecond, as the final reads of
+//! all workers do, one that lacks the element counts as later than one that shows it: each of them should
+//! show it. Jepsen takes them as they come, and lets an element through that the last of them shows. Jepsen
+//! also rounds latencies down to milliseconds before it asks which elements were stale; here nothing is
 //! rounded. An element that Jepsen calls never read, although a read showed it, because one that
 //! overlapped its add and began later lacks it, is stable here.
 

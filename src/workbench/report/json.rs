@@ -145,7 +145,7 @@ pub fn invocation(invocation: &Invocation) -> Value {
 
 fn answer_json(answer: &Answer) -> Value {
     match answer {
-        Answer::Done => Value::Null,
+        Answer::Done | Answer::Missing => Value::Null,
         Answer::Raw(raw) => serde_json::from_str(raw).unwrap_or_else(|_| json!(raw)),
         Answer::Elements(elements) => json!(elements),
         Answer::Integer(value) => json!(value),
