@@ -86,6 +86,9 @@ struct Options {
     /// Another node, whose runs alternate with the main one's (repeatable)
     #[arg(long, value_name = "NAME=COMMAND", value_parser = Target::from_shell)]
     against: Vec<Target>,
+    /// End the nodes as Maelstrom does, by SIGKILL, not by the end of their input: some do not know it
+    #[arg(long)]
+    kill: bool,
     /// Let the nodes' stderr through
     #[arg(long)]
     stderr: bool,
@@ -401,7 +404,7 @@ fn measure(target: &Target, load: &Load<'_>, replies: &mut [u8]) -> Outcome<Run>
     let end = killed.unwrap_or_else(|| format!("the node ended with {status}"));
     let conversation = conversation.map_err(|error| format!("{error}; {end}"))?;
     let mut failures = Failures::default();
-    if !status.success() {
+    if !status.success() && !load.options.kill {
         failures.add(1, end);
     }
     Ok(conversation.judge(load, replies, failures))
@@ -530,6 +533,10 @@ impl Conversation {
         ];
         figures.extend(lag);
 
+        if load.options.kill {
+            // Fails only if the group has just ended by itself.
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
         drop(stdin);
         while reader.read() {}
         let (replies, arrivals) = (start..reader.filled, reader.arrivals);
@@ -843,7 +850,8 @@ fn brief(value: f64) -> String {
         1e4.. => format!("{:.1} k", value / 1e3),
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        0.1.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
     }
 }
 
