@@ -167,7 +167,7 @@ fn compare(options: &Options) -> Outcome<bool> {
     }
     if let Some(path) = &options.json {
         let targets: Vec<Value> = targets.iter().map(Target::to_json).collect();
-        let report = json!({ "load": title, "machine": machine, "targets": targets });
+        let report = json!({ "load": title, "size": load.size, "machine": machine, "targets": targets });
         fs::write(path, format!("{report:#}\n"))?;
     }
     let mut runs = targets.iter().flat_map(|target| &target.runs);
