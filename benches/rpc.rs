@@ -2,11 +2,11 @@
 //!
 //! `cargo bench --bench rpc`. The table of pending calls is the same for all; beside our wheel its deadlines are
 //! kept in a `BinaryHeap`, from which nothing can be taken back (what was answered is passed over when its time
-//! comes), and in a `BTreeMap`. All calls have a timeout of one second, and virtual time passes such that the
+//! comes), and in a `BTreeMap`. The table itself stands beside a `HashMap` of calls, as std makes it. All calls have a timeout of one second, and virtual time passes such that the
 //! number of calls that wait stays the same.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::hint::black_box;
 
 use criterion::measurement::WallTime;
@@ -105,6 +105,21 @@ impl Deadlines for (BTreeMap<(Instant, u64), CallKey>, u64) {
     }
 }
 
+fn new_call(msg_id: u64, now: Instant, timer: TimerKey) -> Call<u64> {
+    Call {
+        peer: PeerId::default(),
+        policy: Policy::once(TIMEOUT),
+        deadline: now + TIMEOUT,
+        attempts: [Attempt { msg_id, sent: now }].into_iter().collect(),
+        waits: TIMEOUT,
+        timer,
+        body: Vec::new(),
+        kind_len: 0,
+        refusal: None,
+        completion: msg_id,
+    }
+}
+
 /// A node's calls, as many of which wait as it was made for.
 struct Calls<D: Deadlines> {
     pending: Pending<u64>,
@@ -139,18 +154,7 @@ impl<D: Deadlines> Calls<D> {
         self.next_msg_id += 1;
         let call = self.pending.next_key(msg_id);
         let key = self.deadlines.insert(self.now + TIMEOUT, call);
-        self.pending.insert(Call {
-            peer: PeerId::default(),
-            policy: Policy::once(TIMEOUT),
-            deadline: self.now + TIMEOUT,
-            attempts: [Attempt { msg_id, sent: self.now }].into_iter().collect(),
-            waits: TIMEOUT,
-            timer: self.any_timer,
-            body: Vec::new(),
-            kind_len: 0,
-            refusal: None,
-            completion: msg_id,
-        });
+        self.pending.insert(new_call(msg_id, self.now, self.any_timer));
         self.keys.push_back((msg_id, key));
     }
 
@@ -204,5 +208,36 @@ fn calls(criterion: &mut Criterion) {
     compare!(criterion, "make a call, give up the oldest", Calls::expire);
 }
 
-criterion_group!(benches, calls);
+/// A call is made, and the answer to the oldest is found, while so many wait.
+fn tables(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("keep a call, find the oldest");
+    let timer = Wheel::new().insert(Instant::START, ());
+    for waiting in [1, 1_000, 1_000_000] {
+        let mut pending = Pending::new(usize::MAX);
+        (0..waiting).for_each(|msg_id| pending.insert(new_call(msg_id, Instant::START, timer)));
+        let mut oldest = 0;
+        group.bench_function(BenchmarkId::new("table", waiting), |bencher| {
+            bencher.iter(|| {
+                pending.insert(new_call(oldest + waiting, Instant::START, timer));
+                let (key, _) = pending.find(black_box(oldest)).expect("it waits");
+                oldest += 1;
+                pending.remove(key)
+            });
+        });
+
+        let mut calls: HashMap<u64, Call<u64>> =
+            (0..waiting).map(|msg_id| (msg_id, new_call(msg_id, Instant::START, timer))).collect();
+        let mut oldest = 0;
+        group.bench_function(BenchmarkId::new("HashMap", waiting), |bencher| {
+            bencher.iter(|| {
+                calls.insert(oldest + waiting, new_call(oldest + waiting, Instant::START, timer));
+                oldest += 1;
+                calls.remove(&black_box(oldest - 1)).expect("it waits")
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, calls, tables);
 criterion_main!(benches);

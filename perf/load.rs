@@ -4,15 +4,19 @@
 //! cargo bench --bench load                              # as fast as the pipes take it
 //! cargo bench --bench load -- closed --outstanding 8    # 8 requests in flight
 //! cargo bench --bench load -- open --rate 50000         # on schedule, whatever the node does
+//! cargo bench --bench load -- proxy                     # each request needs a call, which we answer
 //! cargo bench --bench load -- --against 'peer=python3 peer.py' -- --an-option-of-our-node
 //! ```
 //!
 //! Every reply is checked, in any order, once the clock has stopped: the driver shares the machine
 //! with the node, so while the clock runs it only writes, reads and counts newlines. If anything
-//! was wrong, the run has no figures and the exit status is 1.
+//! was wrong, the run has no figures and the exit status is 1. A node whose answer to `init` is that very line copies
+//! its input, as `perf/copy_node.rs` does: then every reply has to be its request, and the node is there for its rate
+//! only.
 //!
 //! What the figures mean:
 //!
+//! - `init_ms` is the time from before the start of the process until `init_ok` is read.
 //! - The clock runs from before the first request's write until the read that brings the last reply.
 //!   The start of the process, `init` and the shutdown are outside.
 //! - `MB` is 10^6 bytes; `in` is what the node reads, `out` what it writes.
@@ -21,7 +25,7 @@
 //! - `rss_peak_mib` is `VmHWM` of `/proc/PID/status`, over the life of the process.
 //! - Latency ends when the driver has read the reply's newline. In the closed loop it begins when the
 //!   request may be sent. In the open loop it begins when the schedule wants it sent, so a node that
-//!   stalls is charged for all that it holds up (no coordinated omission).
+//!   stalls is charged for all that it holds up (no coordinated omission). `perf/README.md` has a check of it.
 //! - `late_sends` counts requests that the open loop began to write over 1 ms late by its own fault;
 //!   `driver_lag_us` is the worst such delay. Where they are not small, the latencies are those of the
 //!   driver. `pipe_wait_us` is the longest write: the node's doing, by not reading,
@@ -58,15 +62,15 @@ use serde_json::{Value, json};
 struct Options {
     #[arg(value_enum, default_value = "flood")]
     mode: Mode,
-    /// Requests a run [default: 1000000 flood, 100000 closed, 50000 open]
+    /// Requests a run [default: 1000000 flood, 100000 closed, 50000 open, 300000 proxy]
     #[arg(long)]
     count: Option<NonZeroUsize>,
-    /// Bytes of a request, with its newline
-    #[arg(long, default_value_t = 100)]
-    size: usize,
-    /// Requests in flight in the closed loop
-    #[arg(long, default_value = "1")]
-    outstanding: NonZeroUsize,
+    /// Bytes of a request, with its newline [default: 100, 200 proxy]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Requests in flight [default: 1 closed, 1000 proxy]
+    #[arg(long)]
+    outstanding: Option<NonZeroUsize>,
     /// Requests a second in the open loop
     #[arg(long, default_value = "10000")]
     rate: NonZeroU64,
@@ -82,6 +86,9 @@ struct Options {
     /// Another node, whose runs alternate with the main one's (repeatable)
     #[arg(long, value_name = "NAME=COMMAND", value_parser = Target::from_shell)]
     against: Vec<Target>,
+    /// End the nodes as Maelstrom does, by SIGKILL, not by the end of their input: some do not know it
+    #[arg(long)]
+    kill: bool,
     /// Let the nodes' stderr through
     #[arg(long)]
     stderr: bool,
@@ -94,6 +101,9 @@ struct Options {
     /// Also write the figures to this file
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Print a table of medians and ranges in Markdown, and no single runs
+    #[arg(long)]
+    markdown: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -101,6 +111,8 @@ enum Mode {
     Flood,
     Closed,
     Open,
+    /// Each request makes the node call n1, whose part is ours.
+    Proxy,
 }
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -125,7 +137,11 @@ fn compare(options: &Options) -> Outcome<bool> {
         iter::once(Target::main(options)).chain(options.against.iter().cloned()).collect();
     let machine = machine();
     let title = load.title();
-    println!("{title}; {machine}\n");
+    if options.markdown {
+        println!("{title}; medians of {} runs and their range; {machine}\n", options.runs);
+    } else {
+        println!("{title}; {machine}\n");
+    }
 
     let mut replies = load.reply_buffer();
     for round in 1..=options.runs.get() {
@@ -144,10 +160,14 @@ fn compare(options: &Options) -> Outcome<bool> {
             target.runs.push(run);
         }
     }
-    print_table(&targets);
+    if options.markdown {
+        print_markdown(&targets);
+    } else {
+        print_table(&targets);
+    }
     if let Some(path) = &options.json {
         let targets: Vec<Value> = targets.iter().map(Target::to_json).collect();
-        let report = json!({ "load": title, "machine": machine, "targets": targets });
+        let report = json!({ "load": title, "size": load.size, "machine": machine, "targets": targets });
         fs::write(path, format!("{report:#}\n"))?;
     }
     let mut runs = targets.iter().flat_map(|target| &target.runs);
@@ -204,7 +224,13 @@ impl Target {
         let object = |figures: &Figures| -> Value { figures.iter().copied().collect() };
         let runs = self.runs.iter().map(|run| {
             let Failures { count, examples } = &run.failures;
-            json!({ "figures": object(&run.figures), "failures": count, "examples": examples })
+            let Run { figures, latency, .. } = run;
+            json!({
+                "figures": object(figures),
+                "latency_us_at_percent": latency,
+                "failures": count,
+                "examples": examples,
+            })
         });
         json!({
             "name": self.name,
@@ -219,7 +245,8 @@ impl Target {
 struct Load<'a> {
     options: &'a Options,
     count: usize,
-    /// Each `options.size` bytes.
+    size: usize,
+    /// Each `size` bytes.
     requests: Vec<u8>,
     /// When the open loop is to send each.
     schedule: Vec<Duration>,
@@ -227,22 +254,23 @@ struct Load<'a> {
 
 impl<'a> Load<'a> {
     fn new(options: &'a Options) -> Outcome<Self> {
-        let default = match options.mode {
-            Mode::Flood => 1_000_000,
-            Mode::Closed => 100_000,
-            Mode::Open => 50_000,
+        let (count, size) = match options.mode {
+            Mode::Flood => (1_000_000, 100),
+            Mode::Closed => (100_000, 100),
+            Mode::Open => (50_000, 100),
+            Mode::Proxy => (300_000, 200),
         };
-        let count = options.count.map_or(default, NonZeroUsize::get);
-        let size_min = request(count - 1, "").len();
-        if options.size < size_min {
-            return Err(format!("{count} requests need --size {size_min} or more").into());
-        }
-        let requests = Vec::with_capacity(count * options.size);
+        let count = options.count.map_or(count, NonZeroUsize::get);
+        let size = options.size.unwrap_or(size);
         let at = |index| Duration::from_secs_f64(index as f64 / options.rate.get() as f64);
         let schedule = (0..count).map(at).collect();
-        let mut load = Self { options, count, requests, schedule };
+        let mut load = Self { options, count, size, requests: Vec::with_capacity(count * size), schedule };
+        let size_min = load.request(count - 1, "").len();
+        if size < size_min {
+            return Err(format!("{count} requests need --size {size_min} or more").into());
+        }
         for index in 0..count {
-            let request = request(index, &load.echo(index));
+            let request = load.request(index, &load.echo(index));
             load.requests.extend_from_slice(request.as_bytes());
         }
         Ok(load)
@@ -251,15 +279,38 @@ impl<'a> Load<'a> {
     fn title(&self) -> String {
         let shape = match self.options.mode {
             Mode::Flood => "flood".into(),
-            Mode::Closed => format!("closed loop of {}", self.options.outstanding),
+            Mode::Closed => format!("closed loop of {}", self.outstanding()),
             Mode::Open => format!("open loop at {}/s", self.options.rate),
+            Mode::Proxy => format!("proxies, {} at once", self.outstanding()),
         };
-        format!("{shape}, {} requests of {} bytes", self.count, self.options.size)
+        format!("{shape}, {} requests of {} bytes", self.count, self.size)
+    }
+
+    fn is_proxy(&self) -> bool {
+        matches!(self.options.mode, Mode::Proxy)
+    }
+
+    fn outstanding(&self) -> usize {
+        let default = if self.is_proxy() { 1000 } else { 1 };
+        self.options.outstanding.map_or(default, NonZeroUsize::get)
+    }
+
+    /// A line as Maelstrom writes it, its fields in Maelstrom's order.
+    fn request(&self, index: usize, echo: &str) -> String {
+        let (id, src) = (index + 1, client(index));
+        let body = if self.is_proxy() {
+            format!(
+                r#"{{"target":"n1","inner":{{"type":"echo","echo":"{echo}"}},"type":"proxy","msg_id":{id}}}"#
+            )
+        } else {
+            format!(r#"{{"echo":"{echo}","type":"echo","msg_id":{id}}}"#)
+        };
+        format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"n0\",\"body\":{body}}}\n")
     }
 
     /// Maelstrom's text, padded at its end or cut at its front to fill the request.
     fn echo(&self, index: usize) -> String {
-        let room = self.options.size - request(index, "").len();
+        let room = self.size - self.request(index, "").len();
         let mut echo = format!("Please echo {}", index % 128);
         echo.extend(iter::repeat_n('.', room.saturating_sub(echo.len())));
         echo.drain(..echo.len() - room);
@@ -267,22 +318,16 @@ impl<'a> Load<'a> {
     }
 
     fn bytes(&self, messages: Range<usize>) -> &[u8] {
-        let size = self.options.size;
+        let size = self.size;
         &self.requests[messages.start * size..messages.end * size]
     }
 
     /// Room for replies that are up to 128 bytes longer than their requests. Every page is written
     /// to, so that no page fault of ours comes while the clock runs.
     fn reply_buffer(&self) -> Vec<u8> {
-        vec![b'?'; self.count * (self.options.size + 128) + 4096]
+        let lines = if self.is_proxy() { 2 } else { 1 };
+        vec![b'?'; self.count * lines * (self.size + 128) + 4096]
     }
-}
-
-/// A line as Maelstrom writes it, its fields in Maelstrom's order.
-fn request(index: usize, echo: &str) -> String {
-    let (id, src) = (index + 1, client(index));
-    let body = format!(r#"{{"echo":"{echo}","type":"echo","msg_id":{id}}}"#);
-    format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"n0\",\"body\":{body}}}\n")
 }
 
 fn client(index: usize) -> &'static str {
@@ -296,6 +341,8 @@ type Figures = Vec<(&'static str, f64)>;
 #[derive(Clone)]
 struct Run {
     figures: Figures,
+    /// Percents, and the microseconds that so many of the replies took at most; empty in a flood.
+    latency: Vec<(f64, f64)>,
     failures: Failures,
 }
 
@@ -318,6 +365,7 @@ impl Failures {
 /// One run, from the start of the process to its end.
 fn measure(target: &Target, load: &Load<'_>, replies: &mut [u8]) -> Outcome<Run> {
     let stderr = load.options.stderr.then(Stdio::inherit);
+    let started = Instant::now();
     let mut child = Command::new(&target.command[0])
         .args(&target.command[1..])
         .stdin(Stdio::piped())
@@ -341,8 +389,10 @@ fn measure(target: &Target, load: &Load<'_>, replies: &mut [u8]) -> Outcome<Run>
 
     let (conversation, killed) = thread::scope(|scope| {
         let watchdog = scope.spawn(move || watch(pid, load.options, progress, &finish));
-        let conversation =
-            initialize(&mut stdin, &mut reader).map(|()| Conversation::hold(pid, stdin, reader, load));
+        let conversation = initialize(&mut stdin, &mut reader).map(|is_copy| {
+            let init = ("init_ms", started.elapsed().as_secs_f64() * 1e3);
+            Conversation::hold(pid, stdin, reader, load, is_copy, init)
+        });
         // Waited for but not reaped, so that the process id is its own while the watchdog may kill.
         let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let waited = rustix::process::waitid(WaitId::Pid(pid), exited);
@@ -354,7 +404,7 @@ fn measure(target: &Target, load: &Load<'_>, replies: &mut [u8]) -> Outcome<Run>
     let end = killed.unwrap_or_else(|| format!("the node ended with {status}"));
     let conversation = conversation.map_err(|error| format!("{error}; {end}"))?;
     let mut failures = Failures::default();
-    if !status.success() {
+    if !status.success() && !load.options.kill {
         failures.add(1, end);
     }
     Ok(conversation.judge(load, replies, failures))
@@ -414,19 +464,23 @@ impl Reader<'_> {
     }
 }
 
-fn initialize(stdin: &mut ChildStdin, reader: &mut Reader<'_>) -> Outcome<()> {
-    let body = json!({ "type": "init", "node_id": "n0", "node_ids": ["n0"], "msg_id": 1 });
-    let init = json!({ "id": 0, "src": "c0", "dest": "n0", "body": body });
-    stdin.write_all(format!("{init}\n").as_bytes())?;
+/// Makes it a node, and says whether it only copies.
+fn initialize(stdin: &mut ChildStdin, reader: &mut Reader<'_>) -> Outcome<bool> {
+    let body = json!({ "type": "init", "node_id": "n0", "node_ids": ["n0", "n1"], "msg_id": 1 });
+    let init = json!({ "id": 0, "src": "c0", "dest": "n0", "body": body }).to_string() + "\n";
+    stdin.write_all(init.as_bytes())?;
     reader.read_lines(1);
     let text = &reader.replies[..reader.filled];
+    if text == init.as_bytes() {
+        return Ok(true);
+    }
     let reply: Value = serde_json::from_slice(text).unwrap_or_default();
     let names = (&reply["src"], &reply["dest"]) == (&json!("n0"), &json!("c0"));
     let reply = &reply["body"];
     if !names || reply["type"] != "init_ok" || reply["in_reply_to"] != 1 {
         return Err(format!("expected init_ok, got {:?}", String::from_utf8_lossy(text)).into());
     }
-    Ok(())
+    Ok(false)
 }
 
 /// What was seen of a node between `init` and its end, to be judged when it is gone.
@@ -437,10 +491,18 @@ struct Conversation {
     arrivals: Vec<(usize, Duration)>,
     /// When each request was due; empty in a flood.
     due: Vec<Duration>,
+    is_copy: bool,
 }
 
 impl Conversation {
-    fn hold(pid: Pid, mut stdin: ChildStdin, mut reader: Reader<'_>, load: &Load<'_>) -> Self {
+    fn hold(
+        pid: Pid,
+        mut stdin: ChildStdin,
+        mut reader: Reader<'_>,
+        load: &Load<'_>,
+        is_copy: bool,
+        init: (&'static str, f64),
+    ) -> Self {
         let start = reader.filled;
         let (mut due, mut lag) = (Vec::new(), Figures::new());
         let cpu_before = cpu_seconds(pid);
@@ -454,6 +516,7 @@ impl Conversation {
                 lag = open_loop(&mut stdin, &mut reader, load);
                 due.clone_from(&load.schedule);
             }
+            Mode::Proxy => proxies(&mut stdin, &mut reader, load),
         }
         let seconds = reader.arrivals.last().map_or(0.0, |last| last.1.as_secs_f64());
         let bytes_out = reader.filled - start;
@@ -466,13 +529,18 @@ impl Conversation {
             ("mb_out_per_s", bytes_out as f64 / 1e6 / seconds),
             ("cpu_us_per_msg", cpu * 1e6 / load.count as f64),
             ("rss_peak_mib", rss_peak_mib(pid).unwrap_or(f64::NAN)),
+            init,
         ];
         figures.extend(lag);
 
+        if load.options.kill {
+            // Fails only if the group has just ended by itself.
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
         drop(stdin);
         while reader.read() {}
         let (replies, arrivals) = (start..reader.filled, reader.arrivals);
-        Self { figures, replies, arrivals, due }
+        Self { figures, replies, arrivals, due, is_copy }
     }
 
     /// Checks every reply, and adds the latencies to the figures.
@@ -487,14 +555,24 @@ impl Conversation {
         for reply in buffer[self.replies].split_inclusive(|byte| *byte == b'\n') {
             end += reply.len();
             while arrivals.next_if(|(filled, _)| *filled < end).is_some() {}
-            let verdict = parse(reply, load.count).and_then(|(index, message)| {
+            if load.is_proxy() && Call::read(reply).is_some() {
+                // What came of it is in the answer.
+                continue;
+            }
+            let verdict = parse(reply, load.count, self.is_copy).and_then(|(index, message)| {
                 if let (Some(due), Some((_, at))) = (self.due.get(index), arrivals.peek()) {
                     latency += at.saturating_sub(*due).as_nanos() as u64;
                 }
                 if mem::replace(&mut answered[index], true) {
                     return Err(format!("msg_id {} was answered before", index + 1));
                 }
-                check(&message, client(index), &load.echo(index))
+                if !self.is_copy {
+                    check(&message, load, index)
+                } else if reply == load.bytes(index..index + 1) {
+                    Ok(())
+                } else {
+                    Err("no copy of the request".into())
+                }
             });
             if let Err(why) = verdict {
                 let shown = String::from_utf8_lossy(&reply[..reply.len().min(200)]);
@@ -506,30 +584,33 @@ impl Conversation {
             let why = format!("{missing} without a reply, first msg_id {}", first + 1);
             failures.add(missing, why);
         }
+        let mut at_percent = Vec::new();
         if !self.due.is_empty() {
-            let quantile = |q| latency.value_at_quantile(q) as f64 / 1e3;
+            let at = |percent: f64| latency.value_at_quantile(percent / 100.0) as f64 / 1e3;
             self.figures.extend([
-                ("p50_us", quantile(0.5)),
-                ("p90_us", quantile(0.9)),
-                ("p99_us", quantile(0.99)),
-                ("p999_us", quantile(0.999)),
+                ("p50_us", at(50.0)),
+                ("p90_us", at(90.0)),
+                ("p99_us", at(99.0)),
+                ("p999_us", at(99.9)),
                 ("max_us", latency.max() as f64 / 1e3),
             ]);
+            let percents = [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999];
+            at_percent.extend(percents.map(|percent| (percent, at(percent))));
         }
         if failures.count > 0 {
             // To answer wrongly, or not at all, is always faster.
             self.figures.iter_mut().for_each(|(_, value)| *value = f64::NAN);
+            at_percent.clear();
         }
-        let figures = self.figures;
-        Run { figures, failures }
+        Run { figures: self.figures, latency: at_percent, failures }
     }
 }
 
-/// The reply and the request that it answers.
-fn parse(reply: &[u8], count: usize) -> Result<(usize, Value), String> {
+/// The reply and the request that it answers, or is a copy of.
+fn parse(reply: &[u8], count: usize, is_copy: bool) -> Result<(usize, Value), String> {
     let line = reply.strip_suffix(b"\n").ok_or("the output ends within a line")?;
     let message: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    let index = message["body"]["in_reply_to"]
+    let index = message["body"][if is_copy { "msg_id" } else { "in_reply_to" }]
         .as_u64()
         .and_then(|id| (id as usize).checked_sub(1))
         .filter(|index| *index < count)
@@ -537,13 +618,15 @@ fn parse(reply: &[u8], count: usize) -> Result<(usize, Value), String> {
     Ok((index, message))
 }
 
-fn check(message: &Value, dest: &str, echo: &str) -> Result<(), String> {
+fn check(message: &Value, load: &Load<'_>, index: usize) -> Result<(), String> {
     let body = &message["body"];
+    let (kind, echo) =
+        if load.is_proxy() { ("proxy_ok", &body["result"]["echo"]) } else { ("echo_ok", &body["echo"]) };
     let fields = [
-        ("type", &body["type"], "echo_ok"),
+        ("type", &body["type"], kind),
         ("src", &message["src"], "n0"),
-        ("dest", &message["dest"], dest),
-        ("echo", &body["echo"], echo),
+        ("dest", &message["dest"], client(index)),
+        ("echo", echo, &load.echo(index)),
     ];
     match fields.iter().find(|(_, value, expected)| value != expected) {
         Some((name, _, expected)) => Err(format!("expected {name} {expected:?}")),
@@ -569,7 +652,7 @@ fn closed_loop(stdin: &mut ChildStdin, reader: &mut Reader<'_>, load: &Load<'_>)
     let mut due = Vec::with_capacity(load.count);
     let mut written = 0;
     while reader.lines < load.count {
-        let allowed = load.count.min(reader.lines + load.options.outstanding.get());
+        let allowed = load.count.min(reader.lines + load.outstanding());
         due.resize(allowed, reader.clock.elapsed());
         let unwritten = &load.bytes(0..allowed)[written..];
         if !unwritten.is_empty() {
@@ -590,6 +673,60 @@ fn closed_loop(stdin: &mut ChildStdin, reader: &mut Reader<'_>, load: &Load<'_>)
         }
     }
     due
+}
+
+/// What a proxy asks of n1.
+struct Call<'a> {
+    msg_id: &'a str,
+    echo: &'a str,
+}
+
+impl<'a> Call<'a> {
+    /// By position, because the clock runs: what a call must be is checked by what becomes of its answer.
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let line = str::from_utf8(line).ok()?;
+        let after = |name: &str| line.find(name).map(|at| &line[at + name.len()..]);
+        after(r#""dest":"n1""#)?;
+        let (msg_id, echo) = (after(r#""msg_id":"#)?, after(r#""echo":""#)?);
+        let digits = msg_id.find(|c: char| !c.is_ascii_digit())?;
+        Some(Self { msg_id: &msg_id[..digits], echo: &echo[..echo.find('"')?] })
+    }
+}
+
+/// Keeps `outstanding` proxies in flight, and answers the calls that they make.
+fn proxies(stdin: &mut ChildStdin, reader: &mut Reader<'_>, load: &Load<'_>) {
+    rustix::io::ioctl_fionbio(&*stdin, true).expect("a pipe can be made non-blocking");
+    let (mut asked, mut answered, mut seen) = (0, 0, reader.filled);
+    let mut unwritten = Vec::new();
+    while answered < load.count {
+        let allowed = load.count.min(answered + load.outstanding());
+        unwritten.extend_from_slice(load.bytes(asked..allowed));
+        asked = allowed;
+        let wrote = stdin.write(&unwritten).unwrap_or(0);
+        unwritten.drain(..wrote);
+        if !unwritten.is_empty() {
+            let room = PollFd::new(&*stdin, PollFlags::OUT);
+            let mut ends = [PollFd::new(&reader.stdout, PollFlags::IN), room];
+            rustix::event::poll(&mut ends, None).expect("pipes can be polled");
+            if ends[0].revents().is_empty() {
+                continue;
+            }
+        }
+        if !reader.read() {
+            break;
+        }
+        let new = &reader.replies[seen..reader.filled];
+        for line in new.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            seen += line.len();
+            if let Some(Call { msg_id, echo }) = Call::read(line) {
+                let body = format!(r#"{{"type":"echo_ok","echo":"{echo}","in_reply_to":{msg_id}}}"#);
+                writeln!(unwritten, r#"{{"src":"n1","dest":"n0","body":{body}}}"#)
+                    .expect("a vector takes everything");
+            } else {
+                answered += 1;
+            }
+        }
+    }
 }
 
 /// Writes each request when it is due, whatever became of those before it; in one write what is due
@@ -669,6 +806,52 @@ fn print_table(targets: &[Target]) {
         let ratios = iter::zip(&ours, theirs).map(ratio).collect();
         let label = format!("{} / {}", main.name, other.name);
         print_row(&label, &ratios, |_, ratio| show(ratio) + "x");
+    }
+}
+
+/// The figures by which nodes are compared: medians, ranges, and the ratio of the median to the first target's.
+fn print_markdown(targets: &[Target]) {
+    const THROUGHPUT: &[(&str, &str)] = &[
+        ("msgs_per_s", "messages/s"),
+        ("cpu_us_per_msg", "CPU µs per message"),
+        ("rss_peak_mib", "peak memory, MiB"),
+        ("init_ms", "start to `init_ok`, ms"),
+    ];
+    const LATENCY: &[(&str, &str)] = &[
+        ("p50_us", "p50 µs"),
+        ("p99_us", "p99 µs"),
+        ("p999_us", "p99.9 µs"),
+        ("cpu_us_per_msg", "CPU µs per message"),
+    ];
+    let names: Vec<&str> = targets[0].runs[0].figures.iter().map(|figure| figure.0).collect();
+    let columns = if names.contains(&"p50_us") { LATENCY } else { THROUGHPUT };
+    let headings: Vec<&str> = columns.iter().map(|column| column.1).collect();
+    println!("| node | {} |\n|{}", headings.join(" | "), " --- |".repeat(columns.len() + 1));
+    let [_, ours, _] = targets[0].spread();
+    for target in targets {
+        let spread = target.spread();
+        print!("| {} |", target.name);
+        for (name, _) in columns {
+            let column = names.iter().position(|other| other == name).expect("every run has it");
+            let [low, median, high] = spread.each_ref().map(|figures| figures[column].1);
+            print!(" {} ({} to {})", brief(median), brief(low), brief(high));
+            print!(", {}× |", brief(median / ours[column].1));
+        }
+        println!();
+    }
+}
+
+/// Three digits.
+fn brief(value: f64) -> String {
+    match value {
+        _ if value.is_nan() => "-".into(),
+        1e6.. => format!("{:.2} M", value / 1e6),
+        1e5.. => format!("{:.0} k", value / 1e3),
+        1e4.. => format!("{:.1} k", value / 1e3),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        0.1.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
     }
 }
 

@@ -169,7 +169,7 @@ fn an_element_that_is_shown_twice_is_caught() {
 #[test]
 fn what_nobody_could_read_in_the_end_is_not_called_valid() {
     let (verdict, explanation) = test(Exercise::Broadcast, |_| Gossip { refuses: true, ..Gossip::WHOLE });
-    assert_eq!(verdict, Verdict::Unknown, "{explanation}");
+    assert_ne!(verdict, Verdict::Valid, "{explanation}");
     assert!(explanation.contains("no final read of n2 succeeded"), "{explanation}");
 }
 

@@ -1,0 +1,225 @@
+//! The parts of a turn, and whole turns without pipes: lines cut from the input, an echo, a proxied call, messages
+//! encoded.
+//!
+//! `cargo bench --bench node`. Beside ours stands what the standard library and `serde_json` offer for the same.
+
+use std::borrow::Cow;
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Write};
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use messenger::node::{Config, Node};
+use messenger::wire::json::{Line, PADDING};
+use messenger::wire::line::{LineBuffer, NextLine};
+use messenger::wire::out::OutBuffer;
+use messenger::workload::messenger::Messenger;
+use messenger::{Context, Instant, Request, RpcError, Workload};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+const INIT: &[u8] =
+    br#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0","n1"],"msg_id":1}}"#;
+
+/// An echo request of `size` bytes.
+fn echo(size: usize) -> String {
+    let around = r#"{"id":4,"src":"c4","dest":"n0","body":{"echo":"","type":"echo","msg_id":1}}"#.len();
+    let echo = "x".repeat(size - around);
+    format!(r#"{{"id":4,"src":"c4","dest":"n0","body":{{"echo":"{echo}","type":"echo","msg_id":1}}}}"#)
+}
+
+fn initialized<W: Workload>(workload: W) -> (Node<W>, OutBuffer) {
+    let (mut node, mut out) = (Node::new(workload, Config::default()), OutBuffer::new());
+    node.handle_line(Instant::START, Line::copied(INIT, &mut Vec::new()), &mut out);
+    out.consume(out.len());
+    (node, out)
+}
+
+/// A mebibyte of lines, in reads of 64 KiB.
+fn cut_lines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cut 1 MiB into lines");
+    for size in [100, 4096] {
+        let text = (echo(size - 1) + "\n").repeat((1 << 20) / size).into_bytes();
+        group.throughput(Throughput::Elements(((1 << 20) / size) as u64));
+
+        let mut lines = LineBuffer::new(1 << 20);
+        group.bench_function(BenchmarkId::new("line buffer", size), |bencher| {
+            bencher.iter(|| {
+                let mut rest = black_box(&*text);
+                while !rest.is_empty() {
+                    let space = lines.space();
+                    let count = space.len().min(rest.len()).min(1 << 16);
+                    space[..count].copy_from_slice(&rest[..count]);
+                    lines.filled(count);
+                    rest = &rest[count..];
+                    while let Some(NextLine::Line(line)) = lines.next_line() {
+                        black_box(line);
+                    }
+                }
+            });
+        });
+
+        let mut line = Vec::new();
+        group.bench_function(BenchmarkId::new("BufRead::read_until", size), |bencher| {
+            bencher.iter(|| {
+                let mut reader = BufReader::with_capacity(1 << 16, black_box(&*text));
+                while reader.read_until(b'\n', &mut line).expect("memory can be read") > 0 {
+                    black_box(&line);
+                    line.clear();
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    src: Cow<'a, str>,
+    #[serde(borrow)]
+    dest: Cow<'a, str>,
+    #[serde(borrow)]
+    body: Body<'a>,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    msg_id: u64,
+    #[serde(borrow)]
+    echo: &'a RawValue,
+}
+
+fn answer_an_echo(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("answer an echo");
+    for size in [100, 256, 4096, 65536] {
+        let line = echo(size);
+        group.throughput(Throughput::Bytes(size as u64));
+
+        let (mut node, mut out) = initialized(Messenger::default());
+        let mut padded = line.clone().into_bytes();
+        padded.resize(size + PADDING, 0);
+        group.bench_function(BenchmarkId::new("node", size), |bencher| {
+            bencher.iter(|| {
+                node.handle_line(Instant::START, Line::new(black_box(&mut padded), size), &mut out);
+                black_box(out.waiting());
+                out.consume(out.len());
+            });
+        });
+
+        let (mut out, mut next_msg_id) = (Vec::new(), 0_u64);
+        group.bench_function(BenchmarkId::new("serde_json, no more than that", size), |bencher| {
+            bencher.iter(|| {
+                let Envelope { src, dest, body } = serde_json::from_str(black_box(&line)).unwrap();
+                let Body { kind, msg_id, echo } = body;
+                out.clear();
+                writeln!(
+                    out,
+                    r#"{{"src":"{dest}","dest":"{src}","body":{{"type":"{kind}_ok","echo":{echo},"in_reply_to":{msg_id},"msg_id":{next_msg_id}}}}}"#
+                )
+                .unwrap();
+                next_msg_id += 1;
+                black_box(&out);
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Request in, call out, its answer in, answer out: two turns.
+fn proxy(criterion: &mut Criterion) {
+    const PROXIES: u64 = 1000;
+    let mut group = criterion.benchmark_group("proxy");
+    group.throughput(Throughput::Elements(PROXIES));
+    let (mut node, mut out) = initialized(Messenger::default());
+    // What the node says next, after init_ok.
+    let mut msg_id = 1;
+    let mut lines = move || {
+        let mut lines = Vec::new();
+        for n in 0..PROXIES {
+            lines.push(format!(
+                r#"{{"src":"c1","dest":"n0","body":{{"target":"n1","inner":{{"type":"read","key":"x"}},"type":"proxy","msg_id":{n}}}}}"#
+            ));
+            lines.push(format!(
+                r#"{{"src":"n1","dest":"n0","body":{{"type":"read_ok","value":7,"in_reply_to":{msg_id}}}}}"#
+            ));
+            msg_id += 2;
+        }
+        let padded = |line: String| (line.len(), (line + &"\0".repeat(PADDING)).into_bytes());
+        lines.into_iter().map(padded).collect::<Vec<_>>()
+    };
+    group.bench_function("node, 1,000 times", |bencher| {
+        bencher.iter_batched_ref(
+            &mut lines,
+            |lines| {
+                for (length, padded) in lines {
+                    node.handle_line(Instant::START, Line::new(padded, *length), &mut out);
+                    black_box(out.waiting());
+                    out.consume(out.len());
+                }
+                assert_eq!(node.pending_calls(), 0, "every call was answered");
+            },
+            // In the order in which they were made: the numbers count on.
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+const MESSAGES: u64 = 100;
+
+/// Tells n1 something many times.
+struct Teller;
+
+impl Workload for Teller {
+    fn on_request(&mut self, _: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        (0..MESSAGES)
+            .try_for_each(|n| cx.message("n1", "told").field("n", n).field("text", "some \"text\"").send())
+    }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    src: &'a str,
+    dest: &'a str,
+    body: ToldBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ToldBody<'a> {
+    r#type: &'a str,
+    n: u64,
+    text: &'a str,
+}
+
+fn encode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("encode a message");
+    group.throughput(Throughput::Elements(MESSAGES));
+    let (mut node, mut out) = initialized(Teller);
+    let request = br#"{"src":"c1","dest":"n0","body":{"type":"tell","msg_id":1}}"#;
+    let mut memory = Vec::new();
+    group.bench_function("node, 100 in a turn", |bencher| {
+        bencher.iter(|| {
+            node.handle_line(Instant::START, Line::copied(black_box(request), &mut memory), &mut out);
+            black_box(out.waiting());
+            out.consume(out.len());
+        });
+    });
+    let mut out = Vec::new();
+    group.bench_function("serde_json, 100 structs", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            for n in 0..MESSAGES {
+                let body = ToldBody { r#type: "told", n, text: black_box("some \"text\"") };
+                serde_json::to_writer(&mut out, &Told { src: "n0", dest: "n1", body }).unwrap();
+                out.push(b'\n');
+            }
+            black_box(&out);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, cut_lines, answer_an_echo, proxy, encode);
+criterion_main!(benches);
