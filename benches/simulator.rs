@@ -6,34 +6,21 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use messenger::Duration;
-use messenger::node::Config;
-use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::exercise::Exercise;
-use messenger::workbench::journal::Logging;
 use messenger::workbench::network::{Latency, Spread};
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
-use messenger::workbench::world::{Settings, Topology, World};
+use messenger::workbench::world::{Settings, World};
 
 fn run(exercise: Exercise) -> World {
     let mut world = World::new(Settings {
-        exercise,
-        nodes: 5,
         workers: 10,
         rate: Some(100.0),
-        time_limit: Duration::from_secs(10),
         latency: Latency { mean: Duration::from_millis(10), spread: Spread::Exponential },
-        faults: Vec::new(),
-        fault_interval: Duration::from_secs(10),
-        topology: Topology::Grid,
-        availability: Availability::None,
         seed: 7,
-        journal_size: 100_000,
-        logging: Logging::default(),
+        ..Settings::new(exercise)
     });
-    simulation::run(&mut world, |_, seed| {
-        simulation::own_node(exercise, Config { seed, ..Config::default() })
-    });
+    simulation::run_own_nodes(&mut world);
     world
 }
 
