@@ -74,10 +74,7 @@ impl Recording {
 
     /// Adds a line of a trace file. The order of lines does not matter, but for those of the same time.
     pub fn add(&mut self, line: Line<'_>) -> Result<(), RecordError> {
-        let mut cursor = self.parser.index(line)?;
-        let record = cursor.value(0)?;
-        cursor.end()?;
-        let record = cursor.text().value(record);
+        let record = self.parser.value(line.bytes())?;
 
         let at = field(record, "ts_us", "a time in microseconds", |time| time.as_integer()?.as_u64())?;
         let at = Instant::from_micros(at);

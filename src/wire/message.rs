@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::json::{Cursor, Line, OwnedText, Parser, Span, SyntaxError, Text};
+use super::grammar::{Member, Name, Walk};
+use super::json::{Line, Members, OwnedText, Parser, Span, SyntaxError, Text};
+use super::lane::Lane;
 use super::value::{Integer, Kind, Value, excerpt};
 
 /// A message that follows the schema, borrowed from the line that it came in.
@@ -177,46 +179,62 @@ impl<'a> Outline<'a> {
     /// write it.
     #[inline]
     pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
-        let mut cursor = parser.index(line)?;
-        let text = cursor.text();
-        self.text = text;
-        cursor.object(|key, cursor| {
-            match &*text.name(key) {
-                "src" => self.src = Some(cursor.value(1)?),
-                "dest" => self.dest = Some(cursor.value(1)?),
-                "body" => self.read_body(cursor)?,
-                "id" => drop(cursor.value(1)?),
-                _ => {
-                    self.unknown = Some(key);
-                    cursor.value(1)?;
-                }
+        let (Parser { index, members }, line) = (parser, line.bytes());
+        if let Some(mut lane) = Lane::of_line(line) {
+            if self.walk(&mut lane, members).is_ok() {
+                self.members = members;
+                return Ok(());
             }
-            Ok(())
-        })?;
-        cursor.end()?;
-        self.members = cursor.members;
+            *self = Self::default();
+        }
+        self.walk(&mut index.walk(line)?, members)?;
+        self.members = members;
         Ok(())
     }
 
-    #[inline]
-    fn read_body(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Box<SyntaxError>> {
+    #[inline(always)]
+    fn walk<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut Members) -> Result<(), W::Error> {
+        walk.open_object()?;
+        let mut is_first = true;
+        while let Member::Value(key, name) = walk.member(is_first)? {
+            is_first = false;
+            if name == Name::Body {
+                self.walk_body(walk, members)?;
+                continue;
+            }
+            let value = walk.value(1)?;
+            match name {
+                Name::Src => self.src = Some(value),
+                Name::Dest => self.dest = Some(value),
+                Name::Id => {}
+                _ => self.unknown = Some(key),
+            }
+        }
+        walk.end()?;
+        self.text = walk.text();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn walk_body<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut Members) -> Result<(), W::Error> {
         (self.kind, self.msg_id, self.in_reply_to) = (None, None, None);
-        cursor.members.clear();
-        if !cursor.at_object() {
-            self.body = Some(cursor.value(1)?);
+        members.clear();
+        if walk.peek() != b'{' {
+            self.body = Some(walk.value(1)?);
             return Ok(());
         }
-        self.body = Some(cursor.object(|key, cursor| {
-            let value = cursor.value(2)?;
-            match &*self.text.name(key) {
-                "type" => self.kind = Some(value),
-                "msg_id" => self.msg_id = Some(value),
-                "in_reply_to" => self.in_reply_to = Some(value),
+        let start = walk.open_object()?;
+        while let Member::Value(key, name) = walk.member(members.is_empty())? {
+            let value = walk.value(2)?;
+            match name {
+                Name::Type => self.kind = Some(value),
+                Name::MsgId => self.msg_id = Some(value),
+                Name::InReplyTo => self.in_reply_to = Some(value),
                 _ => {}
             }
-            cursor.members.push((key, value));
-            Ok(())
-        })?);
+            members.push((key, value));
+        }
+        self.body = Some(Span::new(start, walk.stepped()));
         Ok(())
     }
 
@@ -282,16 +300,19 @@ impl<'a> Outline<'a> {
         })
     }
 
+    #[inline]
     fn body_span(&self) -> Result<Span, SchemaError> {
-        let is_object = |body: &Span| self.text.value(*body).kind() == Kind::Object;
+        let is_object = |&body: &Span| self.text.first(body) == b'{';
         self.body.filter(is_object).ok_or_else(|| self.error("body", "an object", self.body))
     }
 
+    #[inline]
     fn string(&self, field: &'static str, span: Option<Span>) -> Result<Cow<'a, str>, SchemaError> {
-        let text = span.and_then(|span| self.text.value(span).as_str());
+        let text = span.and_then(|span| self.text.string(span));
         text.ok_or_else(|| self.error(field, "a string", span))
     }
 
+    #[inline]
     fn optional_integer(
         &self,
         field: &'static str,
