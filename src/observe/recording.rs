@@ -193,7 +193,7 @@ mod tests {
             let line = format!(
                 r#"{{"ts_us":{ts},"node":"a","dir":"SENT","message":{{"src":"a","dest":"b","body":{{"type":"t","msg_id":{ts}}}}}}}"#
             );
-            recording.add(Line::copied(line.as_bytes(), &mut Vec::new())).unwrap();
+            recording.add(Line::new(line.as_bytes())).unwrap();
         }
         assert_eq!(recording.forgotten(), 3);
         let ids: Vec<_> = recording.into_transfers().iter().map(|transfer| transfer.msg_id).collect();

@@ -70,7 +70,7 @@ pub(super) trait Walk<'a>: Sized {
     #[inline(always)]
     fn named_key(&mut self) -> Result<(Span, Name), Self::Error> {
         let key = self.key()?;
-        Ok((key, Name::of(&self.text().name(key))))
+        Ok((key, Name::of(self.text().name(key).as_bytes())))
     }
 
     /// Walks the value that comes next, whatever it is, at the given depth of nesting.
@@ -79,7 +79,7 @@ pub(super) trait Walk<'a>: Sized {
         let byte = self.peek();
         let start = self.at();
         let end = match byte {
-            b'{' | b'[' => self.nested(depth)?,
+            b'{' | b'[' => self.nested_in_place(depth)?,
             _ => self.scalar()?,
         };
         Ok(Span::new(start, end))
@@ -95,6 +95,12 @@ pub(super) trait Walk<'a>: Sized {
     /// Makes sure that nothing follows.
     fn end(&mut self) -> Result<(), Self::Error> {
         if self.is_at_end() { Ok(()) } else { Err(self.refuse("the end of the line")) }
+    }
+
+    /// What [`nested`](Self::nested) does, called from where a walk may be inlined.
+    #[inline]
+    fn nested_in_place(&mut self, depth: usize) -> Result<usize, Self::Error> {
+        self.nested(depth)
     }
 
     /// Walks an array or object with everything in it, without recursion; the offset of its end.
@@ -198,15 +204,15 @@ pub(super) enum Name {
 }
 
 impl Name {
-    pub(super) fn of(name: &str) -> Self {
+    pub(super) fn of(name: &[u8]) -> Self {
         match name {
-            "src" => Self::Src,
-            "dest" => Self::Dest,
-            "body" => Self::Body,
-            "id" => Self::Id,
-            "type" => Self::Type,
-            "msg_id" => Self::MsgId,
-            "in_reply_to" => Self::InReplyTo,
+            b"src" => Self::Src,
+            b"dest" => Self::Dest,
+            b"body" => Self::Body,
+            b"id" => Self::Id,
+            b"type" => Self::Type,
+            b"msg_id" => Self::MsgId,
+            b"in_reply_to" => Self::InReplyTo,
             _ => Self::Other,
         }
     }

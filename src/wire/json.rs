@@ -28,9 +28,6 @@ use super::grammar::{Walk, escape_len, is_number};
 use super::lane::Lane;
 use super::value::{Value, excerpt};
 
-/// Bytes after a text that the parser may read; it leaves them as they are.
-pub const PADDING: usize = INPUT_PADDING;
-
 /// How deep arrays and objects may be nested, the envelope and its body included. Maelstrom itself
 /// stops at 1,000 levels.
 pub const MAX_DEPTH: usize = 1024;
@@ -38,32 +35,19 @@ pub const MAX_DEPTH: usize = 1024;
 /// Index memory for texts beyond this many bytes is not kept.
 const TEXT_KEPT: usize = 1024 * 1024;
 
-/// A line of input with the [`PADDING`] after it that the parser needs.
-#[derive(Debug)]
-pub struct Line<'a> {
-    bytes: &'a [u8],
-}
+/// A line of input, without its newline.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a>(&'a [u8]);
 
 impl<'a> Line<'a> {
-    /// The line in the first `len` bytes of `padded`; at least [`PADDING`] bytes of anything follow it.
-    ///
-    /// # Panics
-    /// Where there is less padding than that.
-    pub fn new(padded: &'a mut [u8], len: usize) -> Self {
-        assert!(padded.len() >= len + PADDING, "a line needs {PADDING} bytes after it");
-        Self { bytes: &padded[..len] }
+    /// The line of these bytes.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 
-    /// A copy of `text` in `memory`, which loses what it had.
-    pub fn copied(text: &[u8], memory: &'a mut Vec<u8>) -> Self {
-        memory.clear();
-        memory.extend_from_slice(text);
-        Self { bytes: memory }
-    }
-
-    /// The line's bytes, without the padding.
-    pub const fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    /// The line's bytes.
+    pub const fn bytes(self) -> &'a [u8] {
+        self.0
     }
 }
 
@@ -252,12 +236,32 @@ impl<'a> Text<'a> {
     }
 
     /// The text of a string; `None` for what is none: see [`Value::as_str`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(self, span: Span) -> Option<Cow<'a, str>> {
-        if self.escapes || self.first(span) != b'"' {
-            return self.value(span).as_str();
+        match self.plain(span) {
+            Some(plain) => Some(Cow::Borrowed(plain)),
+            None => self.value(span).as_str(),
         }
-        Some(Cow::Borrowed(&self.line[span.start as usize + 1..span.end.get() as usize - 1]))
+    }
+
+    /// The text of a string, in a text without escapes.
+    #[inline(always)]
+    pub(super) fn plain(self, span: Span) -> Option<&'a str> {
+        let (start, end) = (span.start as usize, span.end.get() as usize);
+        let is_plain = !self.escapes && self.line.as_bytes()[start] == b'"';
+        if is_plain { self.line.get(start + 1..end - 1) } else { None }
+    }
+
+    /// What stands between the quotes of a key.
+    #[inline(always)]
+    pub(super) fn inner(self, key: Span) -> &'a [u8] {
+        &self.line.as_bytes()[key.start as usize + 1..key.end.get() as usize - 1]
+    }
+
+    /// Whether a key spells this name.
+    #[inline(always)]
+    pub(crate) fn is_named(self, key: Span, name: &str) -> bool {
+        if self.escapes { self.name(key) == name } else { self.inner(key) == name.as_bytes() }
     }
 
     /// The name that a key spells. One with half of a surrogate pair keeps its escapes: it is no text, and

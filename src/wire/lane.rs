@@ -7,8 +7,9 @@
 use super::grammar::{Name, Walk, escape_len, is_number};
 use super::json::{Span, Text};
 
-/// A walk along the bytes of a text.
-#[derive(Debug)]
+/// A walk along the bytes of a text. It stays in registers as long as nobody takes a reference to it, so whatever is
+/// not inlined gets a copy.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Lane<'a> {
     text: Text<'a>,
     rest: &'a [u8],
@@ -39,9 +40,12 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn name(&self, key: Span) -> Name {
-        Name::of(&self.text.name(key))
+        if self.text.escapes {
+            return Name::of(self.text.name(key).as_bytes());
+        }
+        Name::of(self.text.inner(key))
     }
 
     /// Steps over a string, from its opening quote.
@@ -75,32 +79,16 @@ impl<'a> Lane<'a> {
             digits += 1;
         }
         if let [b'.' | b'e' | b'E', ..] = self.rest {
-            self.rest = before;
-            return self.float();
+            self.rest = after_float(before).ok_or(Refused)?;
+            return Ok(());
         }
         if digits == 1 || (digits > 1 && !starts_with_zero) { Ok(()) } else { Err(Refused) }
     }
 
-    #[cold]
-    fn float(&mut self) -> Result<(), Refused> {
-        let is_part = |x: &&u8| matches!(x, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-        let end = self.rest.iter().take_while(is_part).count();
-        let (number, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        if is_number(number) { Ok(()) } else { Err(Refused) }
-    }
-
+    #[inline(always)]
     fn word(&mut self, word: &[u8]) -> Result<(), Refused> {
         self.rest = self.rest.strip_prefix(word).ok_or(Refused)?;
         Ok(())
-    }
-
-    #[cold]
-    fn peek_after_space(&mut self) -> u8 {
-        while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = self.rest {
-            self.rest = rest;
-        }
-        self.rest.first().copied().unwrap_or(0)
     }
 }
 
@@ -116,7 +104,10 @@ impl<'a> Walk<'a> for Lane<'a> {
     fn peek(&mut self) -> u8 {
         match self.rest {
             [byte, ..] if *byte > b' ' => *byte,
-            _ => self.peek_after_space(),
+            _ => {
+                self.rest = after_space(self.rest);
+                self.rest.first().copied().unwrap_or(0)
+            }
         }
     }
 
@@ -133,6 +124,14 @@ impl<'a> Walk<'a> for Lane<'a> {
     #[inline(always)]
     fn stepped(&self) -> usize {
         self.at()
+    }
+
+    #[inline(always)]
+    fn nested_in_place(&mut self, depth: usize) -> Result<usize, Refused> {
+        let mut copy = *self;
+        let end = copy.nested(depth)?;
+        *self = copy;
+        Ok(end)
     }
 
     #[inline(always)]
@@ -186,6 +185,22 @@ impl<'a> Walk<'a> for Lane<'a> {
     }
 }
 
+#[cold]
+fn after_space(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+/// What follows the number that comes first, if it is one.
+#[cold]
+fn after_float(text: &[u8]) -> Option<&[u8]> {
+    let is_part = |x: &&u8| matches!(x, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    let (number, rest) = text.split_at(text.iter().take_while(is_part).count());
+    is_number(number).then_some(rest)
+}
+
 /// The first byte that cannot stand for itself in a string, which is a quote, a backslash or a control character,
 /// and how many bytes are before it.
 #[inline(always)]
@@ -194,7 +209,9 @@ pub(super) fn find_special(text: &[u8]) -> Option<(usize, u8)> {
     const NEAR: usize = 3;
     let mut rest = text;
     for _ in 0..NEAR {
-        let Some((word, after)) = rest.split_first_chunk() else { break };
+        let Some((word, after)) = rest.split_first_chunk() else {
+            return find_special_at_end(text, rest);
+        };
         if let Some((before, special)) = find_special_in(*word) {
             return Some((text.len() - rest.len() + before, special));
         }
@@ -218,13 +235,30 @@ fn find_special_far(text: &[u8], mut rest: &[u8]) -> Option<(usize, u8)> {
         }
         rest = after;
     }
-    let before = rest.iter().position(|&byte| is_special(byte))?;
+    find_special_at_end(text, rest)
+}
+
+/// Less than a word is left.
+#[inline(always)]
+fn find_special_at_end(text: &[u8], rest: &[u8]) -> Option<(usize, u8)> {
+    let before = rest.iter().position(|&byte| IS_SPECIAL[usize::from(byte)])?;
     Some((text.len() - rest.len() + before, rest[before]))
 }
 
+#[allow(clippy::needless_bitwise_bool, reason = "or it is no loop for SIMD instructions")]
 const fn is_special(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
+
+static IS_SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < u8::MAX {
+        table[byte as usize] = is_special(byte);
+        byte += 1;
+    }
+    table
+};
 
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "to a byte")]

@@ -84,8 +84,11 @@ impl<'a> Value<'a> {
     }
 
     /// An integer of any length; `None` for other kinds.
+    #[inline]
     pub fn as_integer(self) -> Option<Integer<'a>> {
-        (self.kind() == Kind::Integer).then_some(Integer(self.raw))
+        // Nothing else is written with these alone.
+        let is_integer = self.raw.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+        is_integer.then_some(Integer(self.raw))
     }
 
     /// The nearest double of any number; `None` for other kinds, and beyond a double's range.
