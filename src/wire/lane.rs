@@ -23,7 +23,7 @@ impl<'a> Lane<'a> {
     /// The start of a line; `None` for one that is not UTF-8, or too long for offsets of 32 bits.
     #[inline(always)]
     pub(super) fn of_line(line: &'a [u8]) -> Option<Self> {
-        let line = std::str::from_utf8(line).ok()?;
+        let line = simdutf8::basic::from_utf8(line).ok()?;
         u32::try_from(line.len()).ok()?;
         Some(Self::of_value(line))
     }
