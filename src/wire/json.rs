@@ -1,13 +1,17 @@
 //! JSON read where it lies.
 //!
+//! A node hands values on exactly as they came, whatever their escapes or digits. So nothing is decoded: a walk checks
+//! the grammar and cuts a text into [`Value`]s, borrowed and unchanged, looked into only when somebody asks.
+//!
+//! There is one grammar and two ways to find its tokens. The fast lane goes along the bytes, which takes the least
+//! for the lines that nodes get. What it refuses is read again by an index of simd-json's, which has the last word
+//! and says what is wrong.
+//!
 //! simd-json works in two stages. The first finds every structural character of a text with SIMD
 //! instructions and checks its UTF-8; the second builds a tape, and on the way unescapes strings in
-//! place and turns numbers into machine numbers. A node has to hand values on exactly as they came,
-//! whatever their escapes or digits, so [`Parser`] takes the first stage only: it asks for a nesting
-//! depth of zero, which stops the second one at the opening bracket, before it has changed anything,
-//! and leaves the index of structural characters ([`Buffers::structural_indexes`]). A cursor walks
-//! that index once. It checks everything that the second stage would have checked and cuts the text
-//! into [`Value`]s: borrowed, unchanged, looked into only when somebody asks.
+//! place and turns numbers into machine numbers. Only the first is wanted: asked for a nesting
+//! depth of zero, the second stops at the opening bracket, before it has changed anything,
+//! and leaves the index of structural characters ([`Buffers::structural_indexes`]).
 //!
 //! This module alone names `simd_json`.
 #![allow(
@@ -107,9 +111,12 @@ impl Parser {
         {
             return Ok(lane.text().value(span));
         }
-        let mut walk = self.index.walk(line)?;
-        let span = walk.whole()?;
-        Ok(walk.text().value(span))
+        let value = self.index.walk(line).and_then(|mut walk| {
+            let span = walk.whole()?;
+            Ok(walk.text().value(span))
+        });
+        self.index.give_back();
+        value
     }
 }
 
@@ -127,11 +134,15 @@ impl Index {
         Self { buffers: Buffers::with_max_depth(0, 0), tape: None, copy: Vec::new() }
     }
 
-    /// Indexes the line and starts a walk.
-    pub(super) fn walk<'a>(&mut self, line: &'a [u8]) -> Walked<Indexed<'a, '_>> {
+    /// Gives the memory back that a long text took.
+    pub(super) fn give_back(&mut self) {
         if self.copy.len() > TEXT_KEPT {
             *self = Self::new();
         }
+    }
+
+    /// Indexes the line and starts a walk. After it, [`give_back`](Self::give_back).
+    pub(super) fn walk<'a>(&mut self, line: &'a [u8]) -> Walked<Indexed<'a, '_>> {
         // The second stage stops at a bracket, but would go on to decode anything else.
         if !matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
             return Err(Box::new(not_indexed(line)));

@@ -11,6 +11,9 @@ use super::json::{Line, Members, OwnedText, Parser, Span, SyntaxError, Text};
 use super::lane::Lane;
 use super::value::{Integer, Kind, Value, excerpt};
 
+/// Memory for more members than this is not kept.
+const MEMBERS_KEPT: usize = 64 * 1024;
+
 /// A message that follows the schema, borrowed from the line that it came in.
 ///
 /// Keys that the schema does not know are passed over; of a key that comes twice the last one counts.
@@ -204,9 +207,10 @@ impl<'a> Outline<'a> {
     #[cold]
     fn read_indexed(&mut self, parser: &'a mut Parser, line: &'a [u8]) -> Result<(), Box<SyntaxError>> {
         let Parser { index, members } = parser;
-        self.walk(&mut index.walk(line)?, members)?;
+        let walked = index.walk(line).and_then(|mut walk| self.walk(&mut walk, members));
+        index.give_back();
         self.members = members;
-        Ok(())
+        walked
     }
 
     #[inline(always)]
@@ -236,6 +240,7 @@ impl<'a> Outline<'a> {
     fn walk_body<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut Members) -> Result<(), W::Error> {
         (self.kind, self.msg_id, self.in_reply_to) = (None, None, None);
         members.clear();
+        members.shrink_to(MEMBERS_KEPT);
         if walk.peek() != b'{' {
             self.body = Some(walk.value(1)?);
             return Ok(());
