@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use messenger::node::{Config, Node};
-use messenger::wire::json::{Line, PADDING};
+use messenger::wire::json::Line;
 use messenger::wire::line::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
 use messenger::workload::messenger::Messenger;
@@ -29,7 +29,7 @@ fn echo(size: usize) -> String {
 
 fn initialized<W: Workload>(workload: W) -> (Node<W>, OutBuffer) {
     let (mut node, mut out) = (Node::new(workload, Config::default()), OutBuffer::new());
-    node.handle_line(Instant::START, Line::copied(INIT, &mut Vec::new()), &mut out);
+    node.handle_line(Instant::START, Line::new(INIT), &mut out);
     out.consume(out.len());
     (node, out)
 }
@@ -98,11 +98,9 @@ fn answer_an_echo(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
 
         let (mut node, mut out) = initialized(Messenger::default());
-        let mut padded = line.clone().into_bytes();
-        padded.resize(size + PADDING, 0);
         group.bench_function(BenchmarkId::new("node", size), |bencher| {
             bencher.iter(|| {
-                node.handle_line(Instant::START, Line::new(black_box(&mut padded), size), &mut out);
+                node.handle_line(Instant::START, Line::new(black_box(line.as_bytes())), &mut out);
                 black_box(out.waiting());
                 out.consume(out.len());
             });
@@ -146,15 +144,14 @@ fn proxy(criterion: &mut Criterion) {
             ));
             msg_id += 2;
         }
-        let padded = |line: String| (line.len(), (line + &"\0".repeat(PADDING)).into_bytes());
-        lines.into_iter().map(padded).collect::<Vec<_>>()
+        lines
     };
     group.bench_function("node, 1,000 times", |bencher| {
         bencher.iter_batched_ref(
             &mut lines,
             |lines| {
-                for (length, padded) in lines {
-                    node.handle_line(Instant::START, Line::new(padded, *length), &mut out);
+                for line in lines {
+                    node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
                     black_box(out.waiting());
                     out.consume(out.len());
                 }
@@ -198,10 +195,9 @@ fn encode(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(MESSAGES));
     let (mut node, mut out) = initialized(Teller);
     let request = br#"{"src":"c1","dest":"n0","body":{"type":"tell","msg_id":1}}"#;
-    let mut memory = Vec::new();
     group.bench_function("node, 100 in a turn", |bencher| {
         bencher.iter(|| {
-            node.handle_line(Instant::START, Line::copied(black_box(request), &mut memory), &mut out);
+            node.handle_line(Instant::START, Line::new(black_box(request)), &mut out);
             black_box(out.waiting());
             out.consume(out.len());
         });

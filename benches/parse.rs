@@ -7,11 +7,11 @@ use std::borrow::Cow;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use messenger::wire::json::{Line, PADDING, Parser};
+use messenger::wire::json::{Line, Parser};
 use messenger::wire::message::Outline;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use simd_json::{Buffers, Tape};
+use simd_json::{Buffers, INPUT_PADDING, Tape};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -39,13 +39,13 @@ fn read_a_line(criterion: &mut Criterion) {
             r#"{{"id":4,"src":"c4","dest":"n0","body":{{"echo":"{echo}","type":"echo","msg_id":1}}}}"#
         );
         let mut padded = line.clone().into_bytes();
-        padded.resize(size + PADDING, 0);
+        padded.resize(size + INPUT_PADDING, 0);
         group.throughput(Throughput::Bytes(size as u64));
 
         let mut parser = Parser::new();
         group.bench_function(BenchmarkId::new("messenger", size), |bencher| {
             bencher.iter(|| {
-                let outline = Outline::parse(&mut parser, Line::new(black_box(&mut padded), size)).unwrap();
+                let outline = Outline::parse(&mut parser, Line::new(black_box(line.as_bytes()))).unwrap();
                 let envelope = outline.check().unwrap();
                 black_box((
                     &envelope.src,

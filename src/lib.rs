@@ -8,9 +8,9 @@
 //!
 //! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
 //! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::line::LineBuffer) cuts the input into
-//!   lines. A [`Parser`](wire::json::Parser) indexes a line with SIMD instructions where it lies, and one
-//!   walk over the index checks it and cuts it into an [`Envelope`](wire::message::Envelope) of borrowed
-//!   [`Value`]s, unchanged to the byte.
+//!   lines. One walk checks a line where it lies and cuts it into an
+//!   [`Envelope`](wire::message::Envelope) of borrowed [`Value`]s, unchanged to the byte. What it refuses, a
+//!   [`Parser`](wire::json::Parser) indexes with SIMD instructions, to decide.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
 //! - [`observe`]: what was counted and how long it took; the newest messages; and, from the trace files of several

@@ -131,13 +131,12 @@ impl Workload for Caller {
 struct Calls {
     node: Node<Caller>,
     out: OutBuffer,
-    memory: Vec<u8>,
 }
 
 impl Calls {
     fn new() -> Self {
         let node = Node::new(Caller { answered: 0 }, Config::default());
-        let mut calls = Self { node, out: OutBuffer::new(), memory: Vec::new() };
+        let mut calls = Self { node, out: OutBuffer::new() };
         calls.receive(
             r#"{"src":"c0","dest":"n1","body":{"type":"init","node_id":"n1","node_ids":["n1","n2"]}}"#,
         );
@@ -145,7 +144,7 @@ impl Calls {
     }
 
     fn receive(&mut self, line: &str) {
-        self.node.handle_line(Instant::START, Line::copied(line.as_bytes(), &mut self.memory), &mut self.out);
+        self.node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut self.out);
         self.out.consume(self.out.len());
     }
 }

@@ -375,7 +375,7 @@ trait Endpoint {
 
 impl<W: Workload> Endpoint for Node<W> {
     fn line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
-        self.handle_line(now, Line::copied(line, &mut Vec::new()), out);
+        self.handle_line(now, Line::new(line), out);
     }
 
     fn timeout(&mut self, now: Instant, out: &mut OutBuffer) {

@@ -13,7 +13,7 @@ fn drive<W: Workload>(node: &mut Node<W>, lines: &[&str]) -> Vec<Value> {
     let init =
         r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1","n2"]}}"#;
     for line in [init].iter().chain(lines) {
-        node.handle_line(Instant::START, Line::copied(line.as_bytes(), &mut Vec::new()), &mut out);
+        node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
     }
     let text = std::str::from_utf8(out.waiting()).unwrap();
     text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -160,7 +160,7 @@ fn random_numbers_come_from_the_seed_and_the_id() {
             json!({"type": "x", "msg_id": 2}),
         ] {
             let line = json!({"src": "c1", "dest": id, "body": body}).to_string();
-            node.handle_line(Instant::START, Line::copied(line.as_bytes(), &mut Vec::new()), &mut out);
+            node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
         }
         let last = std::str::from_utf8(out.waiting()).unwrap().lines().last().unwrap().to_owned();
         serde_json::from_str::<Value>(&last).unwrap()["body"]["number"].as_u64().unwrap()

@@ -108,7 +108,6 @@ pub struct Chaos {
     /// Numbers what was held back, so that what leaves at the same time keeps its order.
     held_ever: u64,
     parser: Parser,
-    memory: Vec<u8>,
 }
 
 /// What chaos did so far.
@@ -144,7 +143,6 @@ impl Chaos {
             held_bytes: 0,
             held_ever: 0,
             parser: Parser::new(),
-            memory: Vec::new(),
         }
     }
 
@@ -211,8 +209,7 @@ impl Chaos {
     }
 
     fn pass_line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
-        let outline =
-            Outline::parse(&mut self.parser, Line::copied(line, &mut self.memory)).unwrap_or_default();
+        let outline = Outline::parse(&mut self.parser, Line::new(line)).unwrap_or_default();
         let (dest, kind) = (outline.dest().unwrap_or_default(), outline.kind().unwrap_or_default());
         let is_spared = SPARED.contains(&&*kind) && outline.claims_to_be_a_reply();
         if !self.is_on || is_spared {

@@ -202,7 +202,7 @@ impl<'a, W> Context<'a, W> {
                 message.leave = Leave::Refused(ErrorCode::CRASH, ANSWERED_ONCE);
             }
             Some(msg_id) => {
-                message.in_reply_to.extend_from_slice(msg_id.as_str().as_bytes());
+                message.in_reply_to = msg_id.as_str();
                 message.request = Some(request);
                 if request.is_remembered() {
                     message.keep(src, kind);
@@ -360,8 +360,8 @@ impl<'a, W> Context<'a, W> {
 pub struct Message<'m> {
     sender: &'m mut Sender,
     out: &'m mut OutBuffer,
-    /// Empty in what is no answer.
-    in_reply_to: MsgIdText,
+    /// Empty in what is no answer, or one that was put off.
+    in_reply_to: &'m str,
     /// What it answers.
     request: Option<&'m Request<'m>>,
     /// What it answers, if that was put off. It is still to be answered if this is not sent.
@@ -403,8 +403,7 @@ enum Leave {
 impl<'m> Message<'m> {
     /// The message that was just started.
     fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, leave: Leave) -> Self {
-        let in_reply_to = MsgIdText::new();
-        Self { sender, out, in_reply_to, request: None, deferred: None, keep: None, leave }
+        Self { sender, out, in_reply_to: "", request: None, deferred: None, keep: None, leave }
     }
 
     /// Has the answer kept that was just started.
@@ -435,29 +434,35 @@ impl<'m> Message<'m> {
             Leave::Nowhere => return Ok(()),
             Leave::Out | Leave::TooLate => {}
         }
-        if let Some(keep) = self.keep {
-            self.sender.keep_answer(*keep, &self.in_reply_to, self.out);
-        }
         let address = self.deferred.and_then(|mut deferred| deferred.address.take());
+        let in_reply_to = in_reply_to(self.in_reply_to, address.as_ref());
+        if let Some(keep) = self.keep {
+            self.sender.keep_answer(*keep, in_reply_to, self.out);
+        }
         if matches!(self.leave, Leave::TooLate) {
             self.sender.counters.late_answers += 1;
             return Ok(());
         }
-        if let Some(ReturnAddress { kind, arrived, .. }) = address {
+        if let Some(&ReturnAddress { kind, arrived, .. }) = address.as_ref() {
             self.sender.metrics.answered_late(kind, arrived);
         }
         if let Some(request) = self.request {
             request.answered.set(Answered::Now);
             self.sender.metrics.answered(request.kind());
         }
-        if !self.in_reply_to.is_empty() {
+        if !in_reply_to.is_empty() {
             let line = self.out.line();
             line.extend_from_slice(b",\"in_reply_to\":");
-            line.extend_from_slice(&self.in_reply_to);
+            line.extend_from_slice(in_reply_to);
         }
         self.sender.end_message(self.out);
         Ok(())
     }
+}
+
+/// What a message answers.
+fn in_reply_to<'a>(msg_id: &'a str, deferred: Option<&'a ReturnAddress>) -> &'a [u8] {
+    deferred.map_or(msg_id.as_bytes(), |address| &address.msg_id)
 }
 
 /// Why an answer was refused.
@@ -651,7 +656,7 @@ impl<W> Core<W> {
     ) {
         self.sender.counters.errors += 1;
         let mut message = self.sender.message(out, origin.dest, origin.src, ERROR);
-        message.in_reply_to.extend_from_slice(origin.msg_id.as_str().as_bytes());
+        message.in_reply_to = origin.msg_id.as_str();
         if is_remembered {
             message.keep(origin.src, ERROR);
         }
@@ -665,7 +670,6 @@ impl<W> Core<W> {
         };
         let is_late = address.until < self.now;
         let mut message = self.sender.message(out, "", address.dest(), kind);
-        message.in_reply_to.clone_from(&address.msg_id);
         if is_late {
             message.leave = Leave::TooLate;
         }
@@ -686,7 +690,7 @@ impl<W> Core<W> {
     /// Remembers a request, if that is wanted. One that came before is answered with its first answer, or not at all
     /// if that is still to come, and `false` comes back.
     pub(super) fn is_new(&mut self, request: &Request<'_>, out: &mut OutBuffer) -> bool {
-        let Sender { dedup, trace, id, head, metrics, counters, .. } = &mut self.sender;
+        let Sender { dedup, trace, head, metrics, counters, .. } = &mut self.sender;
         let (Some(dedup), Some(origin)) = (dedup, request.origin()) else { return true };
         match dedup.see(origin.src, origin.msg_id.as_str()) {
             Seen::Never => {
@@ -697,7 +701,7 @@ impl<W> Core<W> {
             Seen::Answered(KeptAnswer { kind, members }) => {
                 counters.duplicates_answered += 1;
                 metrics.answered(request.kind());
-                trace.sketch(id, origin.src, kind);
+                trace.sketch_own(origin.src, kind);
                 let line = out.start_line();
                 write_head(line, head, origin.src);
                 line.extend_from_slice(members);
@@ -728,7 +732,8 @@ impl Message<'_> {
             && let Some(keep) = self.keep.take()
         {
             // It was not done, and may be done when it comes again.
-            self.sender.forget_request(&keep.src, &self.in_reply_to);
+            let address = self.deferred.as_ref().and_then(|deferred| deferred.address.as_ref());
+            self.sender.forget_request(&keep.src, in_reply_to(self.in_reply_to, address));
         }
         self.field("code", error.code.0).field("text", &*error.text).send().expect("an error is no forgery");
     }
@@ -742,8 +747,6 @@ pub(super) struct Sender {
     pub(super) trace: Trace,
     pub(super) metrics: Metrics,
     dedup: Option<Dedup<KeptAnswer>>,
-    /// This node's id; empty before `init`.
-    id: String,
     /// `{"src":"n1","dest":`, how every message of this node begins. Empty before `init`.
     head: Vec<u8>,
     next_msg_id: u64,
@@ -760,14 +763,12 @@ impl Sender {
             trace: Trace::new(config.trace_size),
             metrics: Metrics::new(),
             dedup: config.dedup.map(Dedup::new),
-            id: String::new(),
             head: Vec::new(),
             next_msg_id: 0,
         }
     }
 
     fn identify(&mut self, id: &str) {
-        id.clone_into(&mut self.id);
         self.trace.identify(id);
         write_src(&mut self.head, id);
         // What was refused before counts for nothing: `init_ok` has the number 0.
@@ -788,14 +789,13 @@ impl Sender {
         kind: &str,
     ) -> Message<'m> {
         let line = out.start_line();
-        let src = if self.head.is_empty() {
+        if self.head.is_empty() {
             write_src(line, nameless_src);
-            nameless_src
+            self.trace.sketch(nameless_src, dest, kind);
         } else {
             line.extend_from_slice(&self.head);
-            &self.id
-        };
-        self.trace.sketch(src, dest, kind);
+            self.trace.sketch_own(dest, kind);
+        }
         dest.write_json(line);
         line.extend_from_slice(BODY);
         write_kind(line, kind);
@@ -804,7 +804,7 @@ impl Sender {
 
     /// Starts a message of this type to `dest` and leaves its body to be written: the members of an object.
     pub(super) fn start<'o>(&mut self, out: &'o mut OutBuffer, dest: &str, kind: &str) -> &'o mut Vec<u8> {
-        self.trace.sketch(&self.id, dest, kind);
+        self.trace.sketch_own(dest, kind);
         let line = out.start_line();
         write_head(line, &self.head, dest);
         line

@@ -299,7 +299,15 @@ fn guard<W, T>(
 ///
 /// A handler that always has something more to do may not keep the node from reading: after some rounds the rest
 /// is due at once, which is what [`Node::poll_timeout`] says.
+#[inline]
 fn settle<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer) {
+    if core.tasks.is_ready() || !core.abandoned.borrow().is_empty() {
+        settle_tasks(core, workload, out);
+    }
+}
+
+#[inline(never)]
+fn settle_tasks<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer) {
     const ROUNDS_MAX: u32 = 100;
     for _ in 0..ROUNDS_MAX {
         if !core.tasks.is_ready() {

@@ -88,7 +88,9 @@ pub struct Trace {
 struct Slot {
     at: Instant,
     direction: Direction,
-    /// The names one after the other.
+    /// The node sent it, which has its name written down.
+    is_own: bool,
+    /// The other names one after the other.
     names: Vec<u8>,
     src_end: usize,
     dest_end: usize,
@@ -124,7 +126,7 @@ impl Trace {
         let entries = slots.map(|slot| Entry {
             unix_us: self.start_unix_us + slot.at.as_micros(),
             direction: slot.direction,
-            src: text(&slot.names[..slot.src_end]),
+            src: text(if slot.is_own { cut(&self.node) } else { &slot.names[..slot.src_end] }),
             dest: text(&slot.names[slot.src_end..slot.dest_end]),
             kind: text(&slot.names[slot.dest_end..]),
         });
@@ -158,12 +160,21 @@ impl Trace {
     pub(crate) fn sketch(&mut self, src: &str, dest: &str, kind: &str) {
         if ON {
             let slot = &mut self.ring[self.next];
+            slot.is_own = false;
             slot.names.clear();
             slot.names.extend_from_slice(cut(src));
-            slot.src_end = slot.names.len();
-            slot.names.extend_from_slice(cut(dest));
-            slot.dest_end = slot.names.len();
-            slot.names.extend_from_slice(cut(kind));
+            slot.name_rest(dest, kind);
+        }
+    }
+
+    /// Notes a message of a node that has a name.
+    #[inline]
+    pub(crate) fn sketch_own(&mut self, dest: &str, kind: &str) {
+        if ON {
+            let slot = &mut self.ring[self.next];
+            slot.is_own = true;
+            slot.names.clear();
+            slot.name_rest(dest, kind);
         }
     }
 
@@ -217,6 +228,16 @@ impl Trace {
         lines[start..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
         lines.extend_from_slice(b"}\n");
         true
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn name_rest(&mut self, dest: &str, kind: &str) {
+        self.src_end = self.names.len();
+        self.names.extend_from_slice(cut(dest));
+        self.dest_end = self.names.len();
+        self.names.extend_from_slice(cut(kind));
     }
 }
 

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use memchr::memchr;
+
+use super::lane::find_special;
 use super::value::{Integer, OwnedValue, Value};
 
 /// What can stand as a value in a message: numbers, strings, [`Value`]s that came in one, and collections of
@@ -23,15 +26,16 @@ pub(crate) use private::WriteJson;
 
 /// Byte for byte as it came.
 impl WriteJson for Value<'_> {
+    #[inline]
     fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.raw().as_bytes());
+        Raw(self.raw().as_bytes()).write_json(out);
     }
 }
 
 /// Byte for byte as it came.
 impl WriteJson for OwnedValue {
     fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.raw().as_bytes());
+        Raw(self.raw().as_bytes()).write_json(out);
     }
 }
 
@@ -40,8 +44,22 @@ impl WriteJson for OwnedValue {
 pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
 
 impl WriteJson for Raw<'_> {
+    #[inline]
     fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0);
+        match self.0 {
+            [b'[' | b'{', ..] => write_in_one_line(self.0, out),
+            scalar => out.extend_from_slice(scalar),
+        }
+    }
+}
+
+/// Appends text that was JSON when it came. A newline in it can only be white space, and becomes a space: a value that
+/// came in a text of several lines is still the same value.
+pub(crate) fn write_in_one_line(text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(text);
+    if memchr(b'\n', text).is_some() {
+        out[start..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
     }
 }
 
@@ -52,29 +70,40 @@ impl WriteJson for Integer<'_> {
 }
 
 impl WriteJson for str {
+    #[inline]
     fn write_json(&self, out: &mut Vec<u8>) {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
+        out.reserve(self.len() + 2);
         out.push(b'"');
-        let mut rest = self.as_bytes();
-        while let Some(at) = rest.iter().position(|&x| x < 0x20 || x == b'"' || x == b'\\') {
-            out.extend_from_slice(&rest[..at]);
-            match rest[at] {
-                b'"' => out.extend_from_slice(b"\\\""),
-                b'\\' => out.extend_from_slice(b"\\\\"),
-                b'\n' => out.extend_from_slice(b"\\n"),
-                b'\r' => out.extend_from_slice(b"\\r"),
-                b'\t' => out.extend_from_slice(b"\\t"),
-                control => {
-                    out.extend_from_slice(b"\\u00");
-                    out.push(HEX[usize::from(control >> 4)]);
-                    out.push(HEX[usize::from(control & 15)]);
-                }
-            }
-            rest = &rest[at + 1..];
+        if find_special(self.as_bytes()).is_none() {
+            out.extend_from_slice(self.as_bytes());
+        } else {
+            write_escaped(self.as_bytes(), out);
         }
-        out.extend_from_slice(rest);
         out.push(b'"');
     }
+}
+
+#[cold]
+fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = text;
+    while let Some((at, special)) = find_special(rest) {
+        out.extend_from_slice(&rest[..at]);
+        match special {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(control >> 4)]);
+                out.push(HEX[usize::from(control & 15)]);
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 impl WriteJson for String {

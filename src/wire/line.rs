@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::json::{Line, PADDING};
+use super::json::Line;
 
 /// Room that is offered to a single read, and the buffer's size at rest.
 pub const READ_SIZE: usize = 64 * 1024;
@@ -16,7 +16,7 @@ const CAPACITY_KEPT: usize = 1024 * 1024;
 /// hold no newline:
 ///
 /// ```text
-/// 0 <= start <= searched <= end <= bytes.len() - PADDING
+/// 0 <= start <= searched <= end <= bytes.len()
 ///      ^ next line           ^ next read
 /// ```
 ///
@@ -34,7 +34,7 @@ pub struct LineBuffer {
 }
 
 /// What [`LineBuffer::next_line`] found.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum NextLine<'a> {
     /// A line, without its newline.
     Line(Line<'a>),
@@ -45,7 +45,7 @@ pub enum NextLine<'a> {
 impl LineBuffer {
     /// A buffer for lines of at most `limit` bytes, not counting the newline.
     pub fn new(limit: usize) -> Self {
-        Self { bytes: vec![0; READ_SIZE + PADDING], start: 0, searched: 0, end: 0, limit, skipped: None }
+        Self { bytes: vec![0; READ_SIZE], start: 0, searched: 0, end: 0, limit, skipped: None }
     }
 
     /// Room for the next read, never empty and at most [`READ_SIZE`] bytes.
@@ -59,24 +59,24 @@ impl LineBuffer {
             self.end -= self.start;
             self.start = 0;
         }
-        let room = self.bytes.len() - PADDING;
+        let room = self.bytes.len();
         if self.end == room {
             // A long line: double, up to what the longest one needs with its newline.
             let grown = (room * 2).min(self.limit.saturating_add(1)).max(self.end + 1);
             self.bytes.reserve_exact(grown - room);
-            self.bytes.resize(grown + PADDING, 0);
+            self.bytes.resize(grown, 0);
         } else if room > CAPACITY_KEPT && self.end <= READ_SIZE / 2 {
-            self.bytes.truncate(READ_SIZE + PADDING);
+            self.bytes.truncate(READ_SIZE);
             self.bytes.shrink_to_fit();
         }
-        let room = self.bytes.len() - PADDING;
+        let room = self.bytes.len();
         &mut self.bytes[self.end..room.min(self.end + READ_SIZE)]
     }
 
     /// Says that a read put `count` bytes at the start of [`space`](Self::space).
     pub fn filled(&mut self, count: usize) {
         self.end += count;
-        debug_assert!(self.end + PADDING <= self.bytes.len());
+        debug_assert!(self.end <= self.bytes.len());
     }
 
     /// The next whole line, if there is one.
@@ -99,7 +99,7 @@ impl LineBuffer {
         if line.len() > self.limit {
             return Some(NextLine::TooLong(line.len() as u64));
         }
-        Some(NextLine::Line(Line::new(&mut self.bytes[line.start..], line.len())))
+        Some(NextLine::Line(Line::new(&self.bytes[line])))
     }
 
     /// The last line of a stream that ended without a newline. Call it once, after
@@ -111,7 +111,7 @@ impl LineBuffer {
         match skipped {
             Some(skipped) => Some(NextLine::TooLong(skipped + length as u64)),
             None if length == 0 => None,
-            None => Some(NextLine::Line(Line::new(&mut self.bytes[start..], length))),
+            None => Some(NextLine::Line(Line::new(&self.bytes[start..start + length]))),
         }
     }
 
@@ -207,7 +207,7 @@ mod tests {
             buffer.filled(count);
             assert!(buffer.next_line().is_none());
         }
-        assert!(buffer.bytes.capacity() <= READ_SIZE + PADDING);
+        assert!(buffer.bytes.capacity() <= READ_SIZE);
         assert!(matches!(buffer.last_line(), Some(NextLine::TooLong(length)) if length > 600_000_000));
     }
 }

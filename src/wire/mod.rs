@@ -7,7 +7,9 @@
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod grammar;
 pub mod json;
+mod lane;
 pub mod line;
 pub mod message;
 pub mod out;

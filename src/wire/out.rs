@@ -1,7 +1,5 @@
 //! Messages on their way out: whole lines in, partial writes out.
 
-use memchr::memchr;
-
 /// From this much output waiting, a shell stops reading.
 pub const HIGH_WATER: usize = 256 * 1024;
 
@@ -78,15 +76,10 @@ impl OutBuffer {
         &mut self.bytes
     }
 
-    /// Ends the line, and shows it without its newline. A newline within JSON can only be white space, and becomes a space: a value that came
-    /// in a text of several lines is still the same value.
+    /// Ends the line, and shows it without its newline. There is none within it: JSON is written without.
     pub(crate) fn end_line(&mut self) -> &[u8] {
         let start = self.ended;
-        let mut line = &mut self.bytes[self.ended..];
-        while let Some(newline) = memchr(b'\n', line) {
-            line[newline] = b' ';
-            line = &mut line[newline + 1..];
-        }
+        debug_assert!(!self.bytes[start..].contains(&b'\n'), "a newline within a line");
         self.bytes.push(b'\n');
         self.ended = self.bytes.len();
         &self.bytes[start..self.ended - 1]

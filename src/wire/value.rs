@@ -5,17 +5,17 @@ use std::fmt;
 
 use memchr::memchr;
 
+use super::grammar::Walk as _;
 use super::json::decode_string;
+use super::lane::Lane;
 
 /// A JSON value as it stands in its line: checked, unchanged, not yet looked into.
 ///
-/// It is a span of the text and the index of what is in it, so looking into it parses nothing again,
-/// and writing it into a reply copies it byte for byte.
+/// It is a span of the text. Nothing of it is decoded before somebody asks, and writing it into a reply copies it
+/// byte for byte.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
     raw: &'a str,
-    /// The value's own tokens; the first is where `raw` begins.
-    tokens: &'a [u32],
     /// Whether there may be a backslash in it.
     escapes: bool,
 }
@@ -40,8 +40,8 @@ pub enum Kind {
 }
 
 impl<'a> Value<'a> {
-    pub(super) const fn new(raw: &'a str, tokens: &'a [u32], escapes: bool) -> Self {
-        Self { raw, tokens, escapes }
+    pub(super) const fn new(raw: &'a str, escapes: bool) -> Self {
+        Self { raw, escapes }
     }
 
     /// The value's text, byte for byte as it came.
@@ -84,8 +84,11 @@ impl<'a> Value<'a> {
     }
 
     /// An integer of any length; `None` for other kinds.
+    #[inline]
     pub fn as_integer(self) -> Option<Integer<'a>> {
-        (self.kind() == Kind::Integer).then_some(Integer(self.raw))
+        // Nothing else is written with these alone.
+        let is_integer = self.raw.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+        is_integer.then_some(Integer(self.raw))
     }
 
     /// The nearest double of any number; `None` for other kinds, and beyond a double's range.
@@ -127,12 +130,12 @@ impl<'a> Value<'a> {
     }
 
     fn inside(self, kind: Kind) -> Option<Inside<'a>> {
-        match self.tokens {
-            [open, inner @ .., close] if self.kind() == kind => {
-                Some(Inside { of: self, start: *open, tokens: inner, close: *close })
-            }
-            _ => None,
+        if self.kind() != kind {
+            return None;
         }
+        let mut walk = Lane::of_value(self.raw);
+        walk.step();
+        Some(Inside { walk, escapes: self.escapes })
     }
 }
 
@@ -164,51 +167,18 @@ impl OwnedValue {
 /// What is left of the values inside brackets. The text was checked, so commas and colons are merely
 /// stepped over.
 struct Inside<'a> {
-    /// The array or object.
-    of: Value<'a>,
-    /// Its offset: tokens count from the beginning of the line.
-    start: u32,
-    tokens: &'a [u32],
-    /// The offset of the closing bracket.
-    close: u32,
+    walk: Lane<'a>,
+    escapes: bool,
 }
 
 impl<'a> Inside<'a> {
     fn next_value(&mut self) -> Option<Value<'a>> {
-        let first = *self.tokens.first()?;
-        let count = match self.byte(first) {
-            b'[' | b'{' => self.bracketed(),
-            _ => 1,
-        };
-        let (tokens, rest) = self.tokens.split_at(count);
-        let end = match tokens {
-            [_, .., close] => *close + 1,
-            _ => rest.first().copied().unwrap_or(self.close),
-        };
-        // After a value comes a comma, a colon or nothing.
-        self.tokens = rest.get(1..).unwrap_or(&[]);
-        let raw = &self.of.raw[(first - self.start) as usize..(end - self.start) as usize];
-        Some(Value::new(raw.trim_ascii_end(), tokens, self.of.escapes))
-    }
-
-    /// How many tokens the array or object has that comes first.
-    fn bracketed(&self) -> usize {
-        let mut depth = 0;
-        for (count, &token) in self.tokens.iter().enumerate() {
-            match self.byte(token) {
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                return count + 1;
-            }
+        if let b',' | b':' = self.walk.peek() {
+            self.walk.step();
         }
-        self.tokens.len()
-    }
-
-    fn byte(&self, token: u32) -> u8 {
-        self.of.raw.as_bytes()[(token - self.start) as usize]
+        // At the closing bracket there is none.
+        let span = self.walk.value(0).ok()?;
+        Some(Value::new(self.walk.text().value(span).raw(), self.escapes))
     }
 }
 
@@ -255,15 +225,11 @@ pub(crate) fn beginning(text: &str, count: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::{Line, Parser};
+    use crate::wire::json::Parser;
 
     fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
-        let mut parser = Parser::new();
-        let mut memory = Vec::new();
-        let line = Line::copied(format!("[ {text} ]").as_bytes(), &mut memory);
-        let mut cursor = parser.index(line).unwrap();
-        let array = cursor.value(0).unwrap();
-        let array = cursor.text().value(array);
+        let (mut parser, line) = (Parser::new(), format!("[ {text} ]"));
+        let array = parser.value(line.as_bytes()).unwrap();
         look(array.as_array().unwrap().next().unwrap())
     }
 

@@ -176,13 +176,13 @@ impl Journal {
 
     /// Some of the messages that were kept, by their places, for a sequence diagram.
     pub fn transfers(&self, range: Range<usize>) -> Vec<Transfer> {
-        let (mut parser, mut memory, mut line) = (Parser::new(), Vec::new(), Vec::new());
+        let (mut parser, mut line) = (Parser::new(), Vec::new());
         let transfer = |entry: &Entry| {
             line.clear();
             line.extend_from_slice(b"{\"body\":");
             line.extend_from_slice(entry.body.as_bytes());
             line.push(b'}');
-            let outline = Outline::parse(&mut parser, Line::copied(&line, &mut memory)).unwrap_or_default();
+            let outline = Outline::parse(&mut parser, Line::new(&line)).unwrap_or_default();
             let number = |id: Option<Integer<'_>>| id.and_then(Integer::as_i64);
             Transfer {
                 src: entry.src.to_string(),

@@ -266,9 +266,9 @@ mod tests {
         body: &str,
         rng: &mut Rng,
     ) -> Option<String> {
-        let (mut parser, mut memory, mut out) = (Parser::new(), Vec::new(), Vec::new());
+        let (mut parser, mut out) = (Parser::new(), Vec::new());
         let line = format!(r#"{{"src":"{src}","dest":"lin-kv","body":{{{body}}}}}"#);
-        let outline = Outline::parse(&mut parser, Line::copied(line.as_bytes(), &mut memory)).unwrap();
+        let outline = Outline::parse(&mut parser, Line::new(line.as_bytes())).unwrap();
         let is_answered = services.answer(service, src, &outline.check().unwrap().body, rng, &mut out);
         is_answered.then(|| String::from_utf8(out).unwrap())
     }

@@ -5,7 +5,7 @@ use super::nemesis::Order;
 use super::world::World;
 use crate::node::{Config, Node, Workload};
 use crate::time::Instant;
-use crate::wire::json::{Line, PADDING};
+use crate::wire::json::Line;
 use crate::wire::out::OutBuffer;
 use crate::workload::broadcast::Broadcast;
 use crate::workload::counter::Counter;
@@ -136,13 +136,10 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
     }
 }
 
-/// Cuts a text into its lines, each with what comes after it for padding.
-fn each_line(text: &mut Vec<u8>, mut take: impl FnMut(Line<'_>)) {
-    let end = text.len();
-    text.resize(end + PADDING, 0);
-    let mut start = 0;
-    while let Some(length) = memchr::memchr(b'\n', &text[start..end]) {
-        take(Line::new(&mut text[start..], length));
-        start += length + 1;
+/// Cuts a text into its lines.
+fn each_line(mut text: &[u8], mut take: impl FnMut(Line<'_>)) {
+    while let Some(length) = memchr::memchr(b'\n', text) {
+        take(Line::new(&text[..length]));
+        text = &text[length + 1..];
     }
 }

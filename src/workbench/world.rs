@@ -571,9 +571,8 @@ impl World {
         match dest {
             Address::Node(node) => self.deliver(node, &text),
             Address::Service(service) => {
-                let mut memory = Vec::new();
                 let parser = self.parser.get_or_insert_default();
-                let Ok(outline) = Outline::parse(parser, Line::copied(&text, &mut memory)) else { return };
+                let Ok(outline) = Outline::parse(parser, Line::new(&text)) else { return };
                 let Ok(request) = outline.check() else { return };
                 let mut members = Vec::new();
                 if !self.services.answer(service, &request.src, &request.body, &mut self.rng, &mut members) {

@@ -357,8 +357,8 @@ impl Messenger {
 
     /// The schema's verdict on an envelope that comes as text.
     fn validate(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
-        let (payload, mut memory) = (request.string("payload")?, Vec::new());
-        let line = Line::copied(payload.as_bytes(), &mut memory);
+        let payload = request.string("payload")?;
+        let line = Line::new(payload.as_bytes());
         let outline = Outline::parse(&mut self.parser, line).unwrap_or_default();
         let fields = [
             ("src", outline.src().is_ok()),

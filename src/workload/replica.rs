@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use crate::wire::encode::WriteJson;
+use crate::wire::encode::{WriteJson, write_in_one_line};
 use crate::wire::value::Value;
 
 /// How many values of each log a node has, from the log's beginning.
@@ -215,7 +215,7 @@ impl WriteJson for Runs<'_> {
                 if n > 0 {
                     out.push(b',');
                 }
-                out.extend_from_slice(text[span.clone()].as_bytes());
+                write_in_one_line(text[span.clone()].as_bytes(), out);
             }
             out.extend_from_slice(b"]]");
         }

@@ -28,7 +28,7 @@ use super::incarnation;
 use super::replica::{Replica, Runs, Version, covers, raise};
 use crate::node::{Context, Message, Request, Workload};
 use crate::time::{Duration, Instant};
-use crate::wire::encode::WriteJson;
+use crate::wire::encode::{WriteJson, write_in_one_line};
 use crate::wire::error::RpcError;
 use crate::wire::value::Value;
 
@@ -384,7 +384,7 @@ pub(super) struct Values<'a>(&'a Spread);
 impl WriteJson for Values<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'[');
-        out.extend_from_slice(self.0.text().as_bytes());
+        write_in_one_line(self.0.text().as_bytes(), out);
         out.push(b']');
     }
 }

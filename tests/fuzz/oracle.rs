@@ -9,7 +9,7 @@ use std::fmt;
 
 use messenger::node::{Config, Node};
 use messenger::time::Instant;
-use messenger::wire::json::{Line, MAX_DEPTH, Parser};
+use messenger::wire::json::{Line, MAX_DEPTH, Parser, SyntaxError};
 use messenger::wire::line::{LineBuffer, NextLine};
 use messenger::wire::message::Outline;
 use messenger::wire::out::OutBuffer;
@@ -54,7 +54,7 @@ impl LinePath {
         };
         let init = br#"{"src":"c","dest":"n","body":{"type":"init","msg_id":1,"node_id":"n","node_ids":[]}}"#
             .as_slice();
-        path.node.handle_line(Instant::START, Line::copied(init, &mut Vec::new()), &mut path.out);
+        path.node.handle_line(Instant::START, Line::new(init), &mut path.out);
         path.out.consume(path.out.len());
         path
     }
@@ -62,7 +62,9 @@ impl LinePath {
     fn check(&mut self, line: Line<'_>) {
         let text = line.bytes().to_vec();
         let reference = Reference::read(&text);
-        check_outline(&mut self.parser, &text, &reference);
+        // Few lines get as far as the index on their own.
+        check_outline(&mut self.parser, &text, &reference, Outline::parse);
+        check_outline(&mut self.parser, &text, &reference, Outline::parse_indexed);
 
         self.node.handle_line(Instant::START, line, &mut self.out);
         let answers = std::str::from_utf8(self.out.waiting()).unwrap();
@@ -83,10 +85,14 @@ impl LinePath {
     }
 }
 
-fn check_outline(parser: &mut Parser, text: &[u8], reference: &Reference<'_>) {
+fn check_outline<'a>(
+    parser: &'a mut Parser,
+    text: &'a [u8],
+    reference: &Reference<'_>,
+    parse: fn(&'a mut Parser, Line<'a>) -> Result<Outline<'a>, SyntaxError>,
+) {
     let shown = String::from_utf8_lossy(text);
-    let mut memory = Vec::new();
-    let outline = Outline::parse(parser, Line::copied(text, &mut memory));
+    let outline = parse(parser, Line::new(text));
     let (outline, reference) = match (outline, reference) {
         (Err(_), Reference::Refused) | (Ok(_), Reference::Parts(None)) => return,
         (Ok(outline), Reference::Parts(Some(parts))) => (outline, parts),

@@ -147,7 +147,7 @@ impl<W: Workload> Network<W> {
     fn deliver(&mut self, line: &str) {
         let message: Value = serde_json::from_str(line).unwrap();
         let node: usize = message["dest"].as_str().unwrap()[1..].parse().unwrap();
-        self.nodes[node].handle_line(self.now, Line::copied(line.as_bytes(), &mut Vec::new()), &mut self.out);
+        self.nodes[node].handle_line(self.now, Line::new(line.as_bytes()), &mut self.out);
         self.collect();
     }
 

@@ -37,7 +37,7 @@ impl<W: Workload> Bench<W> {
 
     /// The node gets a line.
     pub fn receive_line(&mut self, line: &str) {
-        self.node.handle_line(self.now, Line::copied(line.as_bytes(), &mut Vec::new()), &mut self.out);
+        self.node.handle_line(self.now, Line::new(line.as_bytes()), &mut self.out);
         self.note();
     }
 

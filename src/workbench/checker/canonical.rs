@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::wire::json::{Line, Parser};
+use crate::wire::json::Parser;
 use crate::wire::value::{Kind, Value};
 
 /// The text that stands for all that mean the same as this one, whatever their white space, escapes, order
@@ -19,14 +19,11 @@ pub(in crate::workbench) fn canonical(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     // The parser takes nothing but objects and arrays.
-    let (mut parser, mut memory) = (Parser::new(), Vec::new());
-    let Ok(mut cursor) = parser.index(Line::copied(format!("[{text}]").as_bytes(), &mut memory)) else {
-        return Cow::Borrowed(text);
-    };
-    match cursor.value(0).and_then(|array| cursor.end().map(|()| array)) {
+    let line = format!("[{text}]");
+    match Parser::new().value(line.as_bytes()) {
         Ok(array) => {
-            let mut canonical = String::with_capacity(text.len() + 2);
-            write(cursor.text().value(array), &mut canonical);
+            let mut canonical = String::with_capacity(line.len());
+            write(array, &mut canonical);
             Cow::Owned(canonical[1..canonical.len() - 1].to_owned())
         }
         Err(_) => Cow::Borrowed(text),
