@@ -51,7 +51,8 @@ fn cut_lines(criterion: &mut Criterion) {
                     space[..count].copy_from_slice(&rest[..count]);
                     lines.filled(count);
                     rest = &rest[count..];
-                    while let Some(NextLine::Line(line)) = lines.next_line() {
+                    for line in lines.lines() {
+                        let NextLine::Line(line) = line else { continue };
                         black_box(line);
                     }
                 }

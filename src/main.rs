@@ -217,7 +217,7 @@ fn parse(mut lines: LineBuffer) -> io::Result<()> {
     loop {
         let count = stdin.read(lines.space())?;
         lines.filled(count);
-        while let Some(line) = lines.next_line() {
+        for line in lines.lines() {
             number += 1;
             print_gist(&mut parser, number, line, &mut stdout)?;
         }

@@ -62,7 +62,7 @@ impl Pipeline {
             space[..count].copy_from_slice(&input[..count]);
             self.lines.filled(count);
             input = &input[count..];
-            while let Some(line) = self.lines.next_line() {
+            for line in self.lines.lines() {
                 let NextLine::Line(line) = line else { panic!("too long") };
                 self.node.handle_line(Instant::START, line, &mut self.out);
             }

@@ -3,6 +3,7 @@
 #[path = "fuzz/oracle.rs"]
 mod oracle;
 
+use messenger::wire::json::MAX_DEPTH;
 use oracle::check_stream;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -149,27 +150,59 @@ proptest! {
         mutations in vec(mutation(), 1..4),
         step in 1_usize..200,
     ) {
-        let mut bytes = lines.join("\n").into_bytes();
+        let lines = lines.join("\n");
+        let mut bytes = lines.clone().into_bytes();
         for mutation in &mutations {
             mutate(&mut bytes, mutation);
         }
+        check_stream(&bytes, step);
+        // The same again after the lines that they were.
+        bytes.splice(..0, (lines + "\n").bytes());
+        bytes.push(b'\n');
         check_stream(&bytes, step);
     }
 }
 
 /// Every byte at every place of a line that crosses the parser's blocks of 64 bytes, put in and put in
-/// place of another.
+/// place of another, after the line as it was.
 #[test]
 fn every_byte_at_every_place() {
-    let line = br#" {"src":"c","dest":"n","id":[1,-2.5e3,true, null],"body":{"type":"echo","echo":{"a\n\\":"\u00e9 x"},"msg_id":12}}"#;
-    for at in 0..line.len() {
-        for byte in 0..=255 {
-            let mut replaced = line.to_vec();
-            replaced[at] = byte;
-            check_stream(&replaced, 1000);
-            let mut inserted = line.to_vec();
-            inserted.insert(at, byte);
-            check_stream(&inserted, 1000);
+    for line in [
+        br#" {"src":"c","dest":"n","id":[1,-2.5e3,true, null],"body":{"type":"echo","echo":{"a\n\\":"\u00e9 x"},"msg_id":12}}"#
+            .as_slice(),
+        br#"{"id":3,"src":"c1","dest":"n","body":{"echo":"seventeen letters, or more","type":"echo","msg_id":10}}"#,
+    ] {
+        let mut stream = [line, b"\n"].concat();
+        for at in 0..line.len() {
+            for byte in 0..=255 {
+                stream.truncate(line.len() + 1);
+                stream.extend_from_slice(line);
+                stream[line.len() + 1 + at] = byte;
+                stream.push(b'\n');
+                check_stream(&stream, 1000);
+                stream.truncate(line.len() + 1);
+                stream.extend_from_slice(&line[..at]);
+                stream.push(byte);
+                stream.extend_from_slice(&line[at..]);
+                stream.push(b'\n');
+                check_stream(&stream, 1000);
+            }
+        }
+    }
+}
+
+/// The nesting that is allowed, and one level more, after a line of the same shape.
+#[test]
+fn nesting_to_the_limit() {
+    for depth in [1, MAX_DEPTH - 2, MAX_DEPTH - 1] {
+        for (id, echo) in [(depth + 1, 1), (1, depth)] {
+            let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+            let line = |id: &str, echo: &str| {
+                format!(
+                    r#"{{"src":"c","dest":"n","id":{id},"body":{{"type":"echo","echo":{echo},"msg_id":1}}}}"#
+                ) + "\n"
+            };
+            check_stream((line("1", "2") + &line(&nested(id), &nested(echo))).as_bytes(), 10_000);
         }
     }
 }

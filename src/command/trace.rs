@@ -87,7 +87,7 @@ fn read(recording: &mut Recording, path: &Path, mut file: impl Read) -> io::Resu
     loop {
         let count = file.read(lines.space())?;
         lines.filled(count);
-        while let Some(line) = lines.next_line() {
+        for line in lines.lines() {
             add(line);
         }
         if count == 0 {

@@ -6,7 +6,7 @@ use std::fmt;
 use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
-use super::context::{Context, Core, Peer, RESERVED, write_field, write_kind};
+use super::context::{Context, Core, Peer, RESERVED, write_field};
 use super::timers::{Alarm, soon};
 use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
 use crate::rpc::retry::Policy;
@@ -113,7 +113,7 @@ pub struct Call<'m, W> {
 }
 
 impl<'m, W> Call<'m, W> {
-    /// A call of that type, whose body is still to be written.
+    /// A call of that type, whose fields are still to be written.
     pub(super) fn new(cx: &'m mut Context<'_, W>, peer: &str, kind: &str) -> Self {
         let Context { core, out } = cx;
         let id = core.peer(peer).ok_or_else(|| {
@@ -122,7 +122,7 @@ impl<'m, W> Call<'m, W> {
                 format!("{peer:?} is neither of this cluster nor a service"),
             )
         });
-        let body = core.sender.start(out, peer, kind).len();
+        let body = core.sender.start(out, peer, kind);
         Self {
             core,
             out,
@@ -133,13 +133,9 @@ impl<'m, W> Call<'m, W> {
         }
     }
 
-    pub(super) fn typed(self, kind: &str) -> Self {
-        write_kind(self.out.line(), kind);
-        self
-    }
-
-    /// Members of a body, its type among them, written before.
+    /// Members of a body, its type among them, in place of those that it has.
     pub(super) fn members(self, members: &[u8]) -> Self {
+        self.out.line().truncate(self.body);
         self.out.line().extend_from_slice(members);
         self
     }
@@ -351,7 +347,7 @@ impl<W> Core<W> {
         call.timer = self.wheel.insert(soon(now, wait), Alarm::Attempt(key));
         let (kind, members) = call.body.split_at(call.kind_len);
         let kind = std::str::from_utf8(kind).unwrap_or_default();
-        let line = self.sender.start(out, &self.peers[peer.0].name, kind);
+        let line = self.sender.start_bare(out, &self.peers[peer.0].name, kind);
         line.extend_from_slice(members);
         self.sender.end_message(out);
         self.sender.counters.retries += 1;

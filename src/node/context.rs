@@ -25,6 +25,7 @@ use crate::wire::encode::{ToJson, WriteJson as _};
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
+use crate::wire::scan::find_special;
 use crate::wire::value::{Integer, excerpt};
 
 /// Maelstrom's services, which every node can call.
@@ -193,6 +194,7 @@ impl<'a, W> Context<'a, W> {
     /// Starts the answer to a request: add its fields, then send it.
     ///
     /// It goes from this node to the request's sender, with the request's `msg_id` as `in_reply_to`.
+    #[inline(always)]
     pub fn reply<'m>(&'m mut self, request: &'m Request<'_>, kind: &str) -> Message<'m> {
         let Envelope { src, dest, body } = request.envelope;
         let mut message = self.core.sender.message(self.out, dest, src, kind);
@@ -273,7 +275,7 @@ impl<'a, W> Context<'a, W> {
 
     /// Starts a call to another node, or to one of Maelstrom's services: add fields, then say how to go on.
     pub fn call<'m>(&'m mut self, peer: &str, kind: &str) -> Call<'m, W> {
-        Call::new(self, peer, kind).typed(kind)
+        Call::new(self, peer, kind)
     }
 
     /// How many calls wait for their answers.
@@ -368,6 +370,8 @@ pub struct Message<'m> {
     deferred: Option<Deferred>,
     /// It is kept for when the request comes again.
     keep: Option<Box<Keep>>,
+    /// Where the members of the body begin.
+    members: usize,
     leave: Leave,
 }
 
@@ -376,8 +380,6 @@ pub struct Message<'m> {
 struct Keep {
     src: String,
     kind: String,
-    /// Where the members of the body begin in the line.
-    body: usize,
 }
 
 /// An answer to be given again.
@@ -402,18 +404,17 @@ enum Leave {
 
 impl<'m> Message<'m> {
     /// The message that was just started.
-    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, leave: Leave) -> Self {
-        Self { sender, out, in_reply_to: "", request: None, deferred: None, keep: None, leave }
+    const fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, members: usize, leave: Leave) -> Self {
+        Self { sender, out, in_reply_to: "", request: None, deferred: None, keep: None, members, leave }
     }
 
-    /// Has the answer kept that was just started.
+    /// Has the answer kept.
     fn keep(&mut self, src: &str, kind: &str) {
-        const TYPE: usize = b"\"type\":".len();
-        let body = self.out.line().len() - TYPE - quoted_len(kind);
-        self.keep = Some(Box::new(Keep { src: src.to_owned(), kind: kind.to_owned(), body }));
+        self.keep = Some(Box::new(Keep { src: src.to_owned(), kind: kind.to_owned() }));
     }
 
     /// Adds a field to the body. Fields keep the order in which they are added.
+    #[inline(always)]
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
         if !write_field(self.out.line(), name, value) {
             self.leave = Leave::Refused(ErrorCode::CRASH, RESERVED);
@@ -428,7 +429,19 @@ impl<'m> Message<'m> {
     /// # Errors
     /// Code 13 for what no handler should try: a second answer to the same request, or a field that
     /// is not its to write. Code 1 for a message to somebody who does not exist. Nothing is sent then.
+    #[inline(always)]
     pub fn send(self) -> Result<(), RpcError> {
+        if let (Leave::Out, Some(request), None) = (self.leave, self.request, &self.keep) {
+            request.answered.set(Answered::Now);
+            self.sender.metrics.answered(request.kind());
+            self.sender.end_reply(self.out, self.in_reply_to.as_bytes());
+            return Ok(());
+        }
+        self.send_specially()
+    }
+
+    /// Sends what is not the first and only answer to a request, at once.
+    fn send_specially(self) -> Result<(), RpcError> {
         match self.leave {
             Leave::Refused(code, fault) => return Err(RpcError::new(code, fault)),
             Leave::Nowhere => return Ok(()),
@@ -437,7 +450,7 @@ impl<'m> Message<'m> {
         let address = self.deferred.and_then(|mut deferred| deferred.address.take());
         let in_reply_to = in_reply_to(self.in_reply_to, address.as_ref());
         if let Some(keep) = self.keep {
-            self.sender.keep_answer(*keep, in_reply_to, self.out);
+            self.sender.keep_answer(*keep, self.members, in_reply_to, self.out);
         }
         if matches!(self.leave, Leave::TooLate) {
             self.sender.counters.late_answers += 1;
@@ -450,12 +463,11 @@ impl<'m> Message<'m> {
             request.answered.set(Answered::Now);
             self.sender.metrics.answered(request.kind());
         }
-        if !in_reply_to.is_empty() {
-            let line = self.out.line();
-            line.extend_from_slice(b",\"in_reply_to\":");
-            line.extend_from_slice(in_reply_to);
+        if in_reply_to.is_empty() {
+            self.sender.end_message(self.out);
+        } else {
+            self.sender.end_reply(self.out, in_reply_to);
         }
-        self.sender.end_message(self.out);
         Ok(())
     }
 }
@@ -475,10 +487,17 @@ pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to`
 const NOBODY: &str = "its receiver is neither of this cluster nor a service";
 
 /// Appends `,"name":value`; `false` for a name that handlers may not use.
+#[inline(always)]
 pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> bool {
-    line.push(b',');
-    name.write_json(line);
-    line.push(b':');
+    if find_special(name.as_bytes()).is_none() {
+        line.extend_from_slice(b",\"");
+        line.extend_from_slice(name.as_bytes());
+        line.extend_from_slice(b"\":");
+    } else {
+        line.push(b',');
+        name.write_json(line);
+        line.push(b':');
+    }
     value.write_json(line);
     !matches!(name, "type" | "msg_id" | "in_reply_to")
 }
@@ -666,7 +685,7 @@ impl<W> Core<W> {
     fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, deferred: Deferred, kind: &str) -> Message<'m> {
         let Some(address) = &deferred.address else {
             out.start_line();
-            return Message::new(&mut self.sender, out, Leave::Nowhere);
+            return Message::new(&mut self.sender, out, 0, Leave::Nowhere);
         };
         let is_late = address.until < self.now;
         let mut message = self.sender.message(out, "", address.dest(), kind);
@@ -690,7 +709,7 @@ impl<W> Core<W> {
     /// Remembers a request, if that is wanted. One that came before is answered with its first answer, or not at all
     /// if that is still to come, and `false` comes back.
     pub(super) fn is_new(&mut self, request: &Request<'_>, out: &mut OutBuffer) -> bool {
-        let Sender { dedup, trace, head, metrics, counters, .. } = &mut self.sender;
+        let Sender { dedup, trace, heads, metrics, counters, .. } = &mut self.sender;
         let (Some(dedup), Some(origin)) = (dedup, request.origin()) else { return true };
         match dedup.see(origin.src, origin.msg_id.as_str()) {
             Seen::Never => {
@@ -702,8 +721,7 @@ impl<W> Core<W> {
                 counters.duplicates_answered += 1;
                 metrics.answered(request.kind());
                 trace.sketch_own(origin.src, kind);
-                let line = out.start_line();
-                write_head(line, head, origin.src);
+                let line = heads.start_bare(out, origin.src, kind);
                 line.extend_from_slice(members);
                 line.extend_from_slice(b",\"in_reply_to\":");
                 origin.msg_id.write_json(line);
@@ -747,13 +765,78 @@ pub(super) struct Sender {
     pub(super) trace: Trace,
     pub(super) metrics: Metrics,
     dedup: Option<Dedup<KeptAnswer>>,
-    /// `{"src":"n1","dest":`, how every message of this node begins. Empty before `init`.
-    head: Vec<u8>,
+    heads: Heads,
     next_msg_id: u64,
 }
 
-/// What comes between the receiver and the members of the body.
-const BODY: &[u8] = b",\"body\":{";
+/// The beginnings of messages.
+#[derive(Debug)]
+struct Heads {
+    /// `{"src":"n1","dest":`, how every message of this node begins. Empty before `init`.
+    src: Vec<u8>,
+    /// Some that were written lately, each in the place that its receiver and its type make out.
+    latest: Box<[Head; HEADS]>,
+}
+
+/// So many beginnings of messages are kept.
+const HEADS: usize = 64;
+
+/// Those with longer names are not.
+const HEAD_NAMES_MAX: usize = 256;
+
+/// The beginning of a message: all but the fields and the numbers.
+#[derive(Debug, Default)]
+struct Head {
+    /// The receiver and the type, one after the other.
+    names: Vec<u8>,
+    dest_end: usize,
+    text: Vec<u8>,
+    /// Where in the text the members of the body begin.
+    members: usize,
+}
+
+impl Heads {
+    #[inline(always)]
+    fn start(&mut self, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
+        let line = out.start_line();
+        if dest.len() + kind.len() > HEAD_NAMES_MAX {
+            return write_head(line, &self.src, dest, kind);
+        }
+        let place = dest.bytes().next_back().unwrap_or(0) ^ kind.bytes().next().unwrap_or(0).rotate_left(3);
+        let head = &mut self.latest[usize::from(place) % HEADS];
+        if !head.is_of(dest, kind) {
+            head.write(&self.src, dest, kind);
+        }
+        let start = line.len();
+        line.extend_from_slice(&head.text);
+        start + head.members
+    }
+
+    fn start_bare<'o>(&mut self, out: &'o mut OutBuffer, dest: &str, kind: &str) -> &'o mut Vec<u8> {
+        let members = self.start(out, dest, kind);
+        out.line().truncate(members);
+        out.line()
+    }
+}
+
+impl Head {
+    #[inline(always)]
+    fn is_of(&self, dest: &str, kind: &str) -> bool {
+        let (known_dest, known_kind) = self.names.split_at(self.dest_end);
+        known_dest == dest.as_bytes() && known_kind == kind.as_bytes()
+    }
+
+    /// Takes the place of what there was.
+    #[cold]
+    fn write(&mut self, src: &[u8], dest: &str, kind: &str) {
+        self.names.clear();
+        self.names.extend_from_slice(dest.as_bytes());
+        self.dest_end = self.names.len();
+        self.names.extend_from_slice(kind.as_bytes());
+        self.text.clear();
+        self.members = write_head(&mut self.text, src, dest, kind);
+    }
+}
 
 impl Sender {
     fn new(config: &Config) -> Self {
@@ -763,14 +846,14 @@ impl Sender {
             trace: Trace::new(config.trace_size),
             metrics: Metrics::new(),
             dedup: config.dedup.map(Dedup::new),
-            head: Vec::new(),
+            heads: Heads { src: Vec::new(), latest: Box::new(std::array::from_fn(|_| Head::default())) },
             next_msg_id: 0,
         }
     }
 
     fn identify(&mut self, id: &str) {
         self.trace.identify(id);
-        write_src(&mut self.head, id);
+        write_src(&mut self.heads.src, id);
         // What was refused before counts for nothing: `init_ok` has the number 0.
         self.next_msg_id = 0;
     }
@@ -781,6 +864,7 @@ impl Sender {
     }
 
     /// Starts a message. Before `init` its sender is `nameless_src`.
+    #[inline(always)]
     fn message<'m>(
         &'m mut self,
         out: &'m mut OutBuffer,
@@ -788,33 +872,45 @@ impl Sender {
         dest: &str,
         kind: &str,
     ) -> Message<'m> {
-        let line = out.start_line();
-        if self.head.is_empty() {
-            write_src(line, nameless_src);
-            self.trace.sketch(nameless_src, dest, kind);
+        let members = if self.heads.src.is_empty() {
+            self.start_nameless(out, nameless_src, dest, kind)
         } else {
-            line.extend_from_slice(&self.head);
-            self.trace.sketch_own(dest, kind);
-        }
-        dest.write_json(line);
-        line.extend_from_slice(BODY);
-        write_kind(line, kind);
-        Message::new(self, out, Leave::Out)
+            self.start(out, dest, kind)
+        };
+        Message::new(self, out, members, Leave::Out)
     }
 
-    /// Starts a message of this type to `dest` and leaves its body to be written: the members of an object.
-    pub(super) fn start<'o>(&mut self, out: &'o mut OutBuffer, dest: &str, kind: &str) -> &'o mut Vec<u8> {
+    #[cold]
+    fn start_nameless(&mut self, out: &mut OutBuffer, src: &str, dest: &str, kind: &str) -> usize {
+        let mut beginning = Vec::new();
+        write_src(&mut beginning, src);
+        self.trace.sketch(src, dest, kind);
+        write_head(out.start_line(), &beginning, dest, kind)
+    }
+
+    /// Starts a message of this type to `dest`; where the members of its body begin.
+    #[inline(always)]
+    pub(super) fn start(&mut self, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
         self.trace.sketch_own(dest, kind);
-        let line = out.start_line();
-        write_head(line, &self.head, dest);
-        line
+        self.heads.start(out, dest, kind)
+    }
+
+    /// Starts a message of this type to `dest`, all members of whose body are still to be written, its type too.
+    pub(super) fn start_bare<'o>(
+        &mut self,
+        out: &'o mut OutBuffer,
+        dest: &str,
+        kind: &str,
+    ) -> &'o mut Vec<u8> {
+        self.trace.sketch_own(dest, kind);
+        self.heads.start_bare(out, dest, kind)
     }
 
     /// Keeps the answer that is being written, for requests that come again.
-    fn keep_answer(&mut self, keep: Keep, in_reply_to: &[u8], out: &mut OutBuffer) {
+    fn keep_answer(&mut self, keep: Keep, members: usize, in_reply_to: &[u8], out: &mut OutBuffer) {
         if let (Some(dedup), Ok(msg_id)) = (&mut self.dedup, std::str::from_utf8(in_reply_to)) {
-            let Keep { src, kind, body } = keep;
-            let members = &out.line()[body..];
+            let Keep { src, kind } = keep;
+            let members = &out.line()[members..];
             let bytes = kind.len() + members.len();
             dedup.answered(&src, msg_id, bytes, || KeptAnswer { kind, members: members.into() });
         }
@@ -826,7 +922,16 @@ impl Sender {
         }
     }
 
+    /// Says what the message that is being written answers, numbers it, and sends it.
+    fn end_reply(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
+        let line = out.line();
+        line.extend_from_slice(b",\"in_reply_to\":");
+        line.extend_from_slice(in_reply_to);
+        self.end_message(out);
+    }
+
     /// Numbers the message that is being written, and sends it.
+    #[inline(always)]
     pub(super) fn end_message(&mut self, out: &mut OutBuffer) {
         let line = out.line();
         line.extend_from_slice(b",\"msg_id\":");
@@ -841,27 +946,19 @@ impl Sender {
     }
 }
 
-/// Writes the beginning of a message to its body's first member.
-fn write_head(line: &mut Vec<u8>, head: &[u8], dest: &str) {
-    line.extend_from_slice(head);
+/// Writes the beginning of a message, up to the fields of its handler; where the members of its body begin.
+fn write_head(line: &mut Vec<u8>, src: &[u8], dest: &str, kind: &str) -> usize {
+    line.extend_from_slice(src);
     dest.write_json(line);
-    line.extend_from_slice(BODY);
-}
-
-/// How long a string is as JSON.
-fn quoted_len(text: &str) -> usize {
-    let mut quoted = Vec::new();
-    text.write_json(&mut quoted);
-    quoted.len()
+    line.extend_from_slice(b",\"body\":{");
+    let members = line.len();
+    line.extend_from_slice(b"\"type\":");
+    kind.write_json(line);
+    members
 }
 
 fn write_src(line: &mut Vec<u8>, src: &str) {
     line.extend_from_slice(b"{\"src\":");
     src.write_json(line);
     line.extend_from_slice(b",\"dest\":");
-}
-
-pub(super) fn write_kind(line: &mut Vec<u8>, kind: &str) {
-    line.extend_from_slice(b"\"type\":");
-    kind.write_json(line);
 }

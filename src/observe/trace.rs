@@ -1,4 +1,5 @@
 //! The newest messages of a node in a ring, and all of them, if somebody asks, as lines for a file.
+#![allow(clippy::inline_always, reason = "it is done for every message")]
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -90,10 +91,19 @@ struct Slot {
     direction: Direction,
     /// The node sent it, which has its name written down.
     is_own: bool,
-    /// The other names one after the other.
-    names: Vec<u8>,
-    src_end: usize,
-    dest_end: usize,
+    src: Name,
+    dest: Name,
+    kind: Name,
+}
+
+/// A name, cut if it is very long.
+#[derive(Clone, Debug, Default)]
+struct Name {
+    length: usize,
+    /// One that fits is here,
+    short: [u8; Self::SHORT],
+    /// any other here.
+    long: Vec<u8>,
 }
 
 impl fmt::Debug for Trace {
@@ -126,9 +136,9 @@ impl Trace {
         let entries = slots.map(|slot| Entry {
             unix_us: self.start_unix_us + slot.at.as_micros(),
             direction: slot.direction,
-            src: text(if slot.is_own { cut(&self.node) } else { &slot.names[..slot.src_end] }),
-            dest: text(&slot.names[slot.src_end..slot.dest_end]),
-            kind: text(&slot.names[slot.dest_end..]),
+            src: text(if slot.is_own { cut(&self.node) } else { slot.src.bytes() }),
+            dest: text(slot.dest.bytes()),
+            kind: text(slot.kind.bytes()),
         });
         entries.collect()
     }
@@ -161,9 +171,9 @@ impl Trace {
         if ON {
             let slot = &mut self.ring[self.next];
             slot.is_own = false;
-            slot.names.clear();
-            slot.names.extend_from_slice(cut(src));
-            slot.name_rest(dest, kind);
+            slot.src.set(src);
+            slot.dest.set(dest);
+            slot.kind.set(kind);
         }
     }
 
@@ -173,8 +183,8 @@ impl Trace {
         if ON {
             let slot = &mut self.ring[self.next];
             slot.is_own = true;
-            slot.names.clear();
-            slot.name_rest(dest, kind);
+            slot.dest.set(dest);
+            slot.kind.set(kind);
         }
     }
 
@@ -212,8 +222,8 @@ impl Trace {
         }
         let node = match slot.direction {
             _ if !self.node.is_empty() => self.node.as_bytes(),
-            Direction::Received => &slot.names[slot.src_end..slot.dest_end],
-            Direction::Sent => &slot.names[..slot.src_end],
+            Direction::Received => slot.dest.bytes(),
+            Direction::Sent => slot.src.bytes(),
         };
         lines.extend_from_slice(b"{\"ts_us\":");
         (self.start_unix_us + slot.at.as_micros()).write_json(lines);
@@ -231,18 +241,44 @@ impl Trace {
     }
 }
 
-impl Slot {
-    #[inline]
-    fn name_rest(&mut self, dest: &str, kind: &str) {
-        self.src_end = self.names.len();
-        self.names.extend_from_slice(cut(dest));
-        self.dest_end = self.names.len();
-        self.names.extend_from_slice(cut(kind));
+impl Name {
+    const SHORT: usize = 16;
+
+    /// Becomes this name. Short ones, which most are, are copied by two overlapping halves, not by a call.
+    #[inline(always)]
+    fn set(&mut self, name: &str) {
+        let Self { length, short, long } = self;
+        *length = name.len();
+        match name.as_bytes() {
+            [] => {}
+            [first] => short[0] = *first,
+            name @ [_, _] | name @ [_, _, _] => halves::<2>(short, name),
+            name if name.len() < 8 => halves::<4>(short, name),
+            name if name.len() <= Self::SHORT => halves::<8>(short, name),
+            name => {
+                *length = name.len().min(NAME_MAX);
+                long.clear();
+                long.extend_from_slice(&name[..*length]);
+            }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.short.get(..self.length).unwrap_or(&self.long)
+    }
+}
+
+/// Copies the first and the last `N` bytes of a name that has no more and no less than those.
+#[inline(always)]
+fn halves<const N: usize>(short: &mut [u8; Name::SHORT], name: &[u8]) {
+    if let (Some(first), Some(last)) = (name.first_chunk::<N>(), name.last_chunk::<N>()) {
+        let second = name.len() - N;
+        short[..N].copy_from_slice(first);
+        short[second..second + N].copy_from_slice(last);
     }
 }
 
 /// The bytes of a name that are kept.
-#[inline]
 fn cut(name: &str) -> &[u8] {
     &name.as_bytes()[..name.len().min(NAME_MAX)]
 }

@@ -319,19 +319,23 @@ impl Reactor {
     /// Handles the lines that are whole, until the output is past its mark.
     fn handle_lines<W: Workload>(&mut self, node: &mut Node<W>, now: Instant) {
         self.lines_left = true;
+        let mut lines = self.lines.lines();
+        let mut handle = |line: NextLine<'_>, out: &mut OutBuffer| match line {
+            NextLine::Line(line) => node.handle_line(now, line, out),
+            NextLine::TooLong(length) => node.handle_too_long(length),
+        };
         while self.out.len() < HIGH_WATER {
-            let line = match self.lines.next_line() {
-                None if self.input == Input::Ended => self.lines.last_line(),
-                line => line,
+            let Some(line) = lines.next() else {
+                self.lines_left = false;
+                break;
             };
-            match line {
-                Some(NextLine::Line(line)) => node.handle_line(now, line, &mut self.out),
-                Some(NextLine::TooLong(length)) => node.handle_too_long(length),
-                None => {
-                    self.lines_left = false;
-                    break;
-                }
-            }
+            handle(line, &mut self.out);
+        }
+        if self.input == Input::Ended
+            && !self.lines_left
+            && let Some(line) = self.lines.last_line()
+        {
+            handle(line, &mut self.out);
         }
         self.choked = self.lines_left;
         if self.input == Input::Ended && !self.lines_left && self.give_up_at == Instant::END {

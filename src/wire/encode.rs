@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use memchr::memchr;
 
-use super::lane::find_special;
+use super::scan::find_special;
 use super::value::{Integer, OwnedValue, Value};
 
 /// What can stand as a value in a message: numbers, strings, [`Value`]s that came in one, and collections of
@@ -87,9 +87,9 @@ impl WriteJson for str {
 fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut rest = text;
-    while let Some((at, special)) = find_special(rest) {
+    while let Some(at) = find_special(rest) {
         out.extend_from_slice(&rest[..at]);
-        match special {
+        match rest[at] {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),

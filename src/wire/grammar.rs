@@ -204,6 +204,26 @@ pub(super) enum Name {
 }
 
 impl Name {
+    pub(super) const COUNT: usize = Self::Other as usize + 1;
+
+    /// This name, if it means something next to `body`.
+    #[inline(always)]
+    pub(super) const fn of_envelope(self) -> Self {
+        match self {
+            Self::Src | Self::Dest | Self::Body | Self::Id => self,
+            _ => Self::Other,
+        }
+    }
+
+    /// This name, if it means something in a body.
+    #[inline(always)]
+    pub(super) const fn of_body(self) -> Self {
+        match self {
+            Self::Type | Self::MsgId | Self::InReplyTo => self,
+            _ => Self::Other,
+        }
+    }
+
     pub(super) fn of(name: &[u8]) -> Self {
         match name {
             b"src" => Self::Src,

@@ -23,6 +23,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use memchr::memchr;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
@@ -30,6 +31,7 @@ use thiserror::Error;
 
 use super::grammar::{Walk, escape_len, is_number};
 use super::lane::Lane;
+use super::shape::Shapes;
 use super::value::{Value, excerpt};
 
 /// How deep arrays and objects may be nested, the envelope and its body included. Maelstrom itself
@@ -41,17 +43,42 @@ const TEXT_KEPT: usize = 1024 * 1024;
 
 /// A line of input, without its newline.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a>(&'a [u8]);
+pub struct Line<'a> {
+    /// The line, and whatever comes after it.
+    bytes: &'a [u8],
+    length: usize,
+    /// The line, if it is known to be UTF-8.
+    text: Option<&'a str>,
+}
 
 impl<'a> Line<'a> {
     /// The line of these bytes.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, length: bytes.len(), text: None }
+    }
+
+    /// The line of the first `length` bytes, or of this text of the same bytes.
+    #[inline]
+    pub(super) const fn of_many(bytes: &'a [u8], length: usize, text: Option<&'a str>) -> Self {
+        Self { bytes, length, text }
     }
 
     /// The line's bytes.
-    pub const fn bytes(self) -> &'a [u8] {
-        self.0
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The line and what comes after it, which may be looked at but is none of its business.
+    #[inline]
+    pub(super) const fn bytes_and_more(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The line, if it is UTF-8.
+    #[inline]
+    pub(super) fn text(self) -> Option<&'a str> {
+        self.text.or_else(|| simdutf8::basic::from_utf8(self.bytes()).ok())
     }
 }
 
@@ -91,6 +118,7 @@ pub enum SyntaxError {
 /// Reads one text at a time and reuses its memory.
 pub struct Parser {
     pub(super) index: Index,
+    pub(super) shapes: Shapes,
     /// Room for what a walk wants to remember.
     pub(super) members: Members,
 }
@@ -101,12 +129,12 @@ pub(super) type Members = Vec<(Span, Span)>;
 impl Parser {
     /// A parser that has read nothing yet.
     pub fn new() -> Self {
-        Self { index: Index::new(), members: Vec::new() }
+        Self { index: Index::new(), shapes: Shapes::new(), members: Vec::new() }
     }
 
     /// Reads a line that is an object or array.
     pub(crate) fn value<'a>(&mut self, line: &'a [u8]) -> Walked<Value<'a>> {
-        if let Some(mut lane) = Lane::of_line(line)
+        if let Some(mut lane) = Line::new(line).text().and_then(Lane::of_line)
             && let Ok(span) = lane.whole()
         {
             return Ok(lane.text().value(span));
@@ -212,17 +240,53 @@ pub(crate) struct Text<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     start: u32,
+    /// The end, and in the highest bit whether the value is [plain](Self::plain).
     end: NonZeroU32,
 }
 
+/// Texts are shorter than this, so offsets leave a bit.
+const PLAIN: u32 = 1 << 31;
+
 impl Span {
-    /// Offsets fit: texts of 4 GiB are refused.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "offsets fit")]
     pub(super) fn new(start: usize, end: usize) -> Self {
         let end = NonZeroU32::new(end as u32).expect("a value has at least one byte");
         Self { start: start as u32, end }
     }
+
+    /// That of a string without escapes, or of an integer without a sign.
+    #[inline(always)]
+    pub(super) fn plain(start: usize, end: usize) -> Self {
+        let span = Self::new(start, end);
+        Self { end: span.end | PLAIN, ..span }
+    }
+
+    #[inline(always)]
+    const fn is_plain(self) -> bool {
+        self.end.get() & PLAIN != 0
+    }
+
+    #[inline(always)]
+    const fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// Where it ends.
+    #[inline(always)]
+    pub(super) const fn end(self) -> usize {
+        (self.end.get() & !PLAIN) as usize
+    }
+
+    #[inline(always)]
+    pub(super) const fn range(self) -> Range<usize> {
+        self.start()..self.end()
+    }
+}
+
+/// Whether a text is short enough for spans.
+pub(super) const fn has_spans(text: &str) -> bool {
+    text.len() < PLAIN as usize
 }
 
 impl<'a> Text<'a> {
@@ -233,7 +297,7 @@ impl<'a> Text<'a> {
     /// The value in a span of this text.
     #[inline]
     pub(crate) fn value(self, span: Span) -> Value<'a> {
-        Value::new(&self.line[span.start as usize..span.end.get() as usize], self.escapes)
+        Value::new(&self.line[span.range()], self.escapes, span.is_plain())
     }
 
     pub(crate) fn detach(self) -> OwnedText {
@@ -243,36 +307,31 @@ impl<'a> Text<'a> {
     /// The first byte of a value.
     #[inline]
     pub(crate) fn first(self, span: Span) -> u8 {
-        self.line.as_bytes()[span.start as usize]
+        self.line.as_bytes()[span.start()]
     }
 
     /// The text of a string; `None` for what is none: see [`Value::as_str`].
     #[inline(always)]
     pub(crate) fn string(self, span: Span) -> Option<Cow<'a, str>> {
-        match self.plain(span) {
-            Some(plain) => Some(Cow::Borrowed(plain)),
-            None => self.value(span).as_str(),
+        if (span.is_plain() || !self.escapes) && self.first(span) == b'"' {
+            return self.line.get(span.start() + 1..span.end() - 1).map(Cow::Borrowed);
         }
-    }
-
-    /// The text of a string, in a text without escapes.
-    #[inline(always)]
-    pub(super) fn plain(self, span: Span) -> Option<&'a str> {
-        let (start, end) = (span.start as usize, span.end.get() as usize);
-        let is_plain = !self.escapes && self.line.as_bytes()[start] == b'"';
-        if is_plain { self.line.get(start + 1..end - 1) } else { None }
+        self.value(span).as_str()
     }
 
     /// What stands between the quotes of a key.
     #[inline(always)]
     pub(super) fn inner(self, key: Span) -> &'a [u8] {
-        &self.line.as_bytes()[key.start as usize + 1..key.end.get() as usize - 1]
+        &self.line.as_bytes()[key.start() + 1..key.end() - 1]
     }
 
     /// Whether a key spells this name.
     #[inline(always)]
     pub(crate) fn is_named(self, key: Span, name: &str) -> bool {
-        if self.escapes { self.name(key) == name } else { self.inner(key) == name.as_bytes() }
+        if self.escapes {
+            return self.name(key) == name;
+        }
+        key.range().len() == name.len() + 2 && self.inner(key) == name.as_bytes()
     }
 
     /// The name that a key spells. One with half of a surrogate pair keeps its escapes: it is no text, and

@@ -156,17 +156,16 @@ impl OwnedBody {
 #[derive(Debug, Default)]
 pub struct Outline<'a> {
     text: Text<'a>,
-    src: Option<Span>,
-    dest: Option<Span>,
-    body: Option<Span>,
-    kind: Option<Span>,
-    msg_id: Option<Span>,
-    in_reply_to: Option<Span>,
+    /// What stands under the names that the schema knows.
+    parts: Parts,
     /// The last key at the top level that the schema does not know.
     unknown: Option<Span>,
     /// Keys and values of the body, in their order.
     members: &'a [(Span, Span)],
 }
+
+/// Values, each in the place of its [`Name`].
+pub(super) type Parts = [Option<Span>; Name::COUNT];
 
 impl<'a> Outline<'a> {
     /// Reads one line, which has to be an object.
@@ -193,20 +192,29 @@ impl<'a> Outline<'a> {
     /// write it.
     #[inline]
     pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
-        let line = line.bytes();
-        if let Some(mut lane) = Lane::of_line(line)
-            && self.walk(&mut lane, &mut parser.members).is_ok()
-        {
-            self.members = &parser.members;
-            return Ok(());
+        let Parser { shapes, members, .. } = &mut *parser;
+        if let Some(text) = line.text() {
+            if let Some(escapes) = shapes.read(line, text, &mut self.parts, members) {
+                self.text = Text { line: text, escapes };
+                self.members = &parser.members;
+                return Ok(());
+            }
+            *self = Self::default();
+            if let Some(mut lane) = Lane::of_line(text)
+                && self.walk(&mut lane, members).is_ok()
+            {
+                shapes.learn(line, text);
+                self.members = &parser.members;
+                return Ok(());
+            }
         }
         *self = Self::default();
-        self.read_indexed(parser, line)
+        self.read_indexed(parser, line.bytes())
     }
 
     #[cold]
     fn read_indexed(&mut self, parser: &'a mut Parser, line: &'a [u8]) -> Result<(), Box<SyntaxError>> {
-        let Parser { index, members } = parser;
+        let Parser { index, members, .. } = parser;
         let walked = index.walk(line).and_then(|mut walk| self.walk(&mut walk, members));
         index.give_back();
         self.members = members;
@@ -223,12 +231,10 @@ impl<'a> Outline<'a> {
                 self.walk_body(walk, members)?;
                 continue;
             }
-            let value = walk.value(1)?;
-            match name {
-                Name::Src => self.src = Some(value),
-                Name::Dest => self.dest = Some(value),
-                Name::Id => {}
-                _ => self.unknown = Some(key),
+            let name = name.of_envelope();
+            self.parts[name as usize] = Some(walk.value(1)?);
+            if name == Name::Other {
+                self.unknown = Some(key);
             }
         }
         walk.end()?;
@@ -238,26 +244,29 @@ impl<'a> Outline<'a> {
 
     #[inline(always)]
     fn walk_body<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut Members) -> Result<(), W::Error> {
-        (self.kind, self.msg_id, self.in_reply_to) = (None, None, None);
+        for name in [Name::Type, Name::MsgId, Name::InReplyTo] {
+            self.parts[name as usize] = None;
+        }
         members.clear();
         members.shrink_to(MEMBERS_KEPT);
         if walk.peek() != b'{' {
-            self.body = Some(walk.value(1)?);
+            self.parts[Name::Body as usize] = Some(walk.value(1)?);
             return Ok(());
         }
         let start = walk.open_object()?;
         while let Member::Value(key, name) = walk.member(members.is_empty())? {
             let value = walk.value(2)?;
-            match name {
-                Name::Type => self.kind = Some(value),
-                Name::MsgId => self.msg_id = Some(value),
-                Name::InReplyTo => self.in_reply_to = Some(value),
-                _ => {}
-            }
+            self.parts[name.of_body() as usize] = Some(value);
             members.push((key, value));
         }
-        self.body = Some(Span::new(start, walk.stepped()));
+        self.parts[Name::Body as usize] = Some(Span::new(start, walk.stepped()));
         Ok(())
+    }
+
+    /// What stands under a name that the schema knows.
+    #[inline(always)]
+    const fn part(&self, name: Name) -> Option<Span> {
+        self.parts[name as usize]
     }
 
     /// The line, all of it.
@@ -267,40 +276,40 @@ impl<'a> Outline<'a> {
 
     /// `src`, a string.
     pub fn src(&self) -> Result<Cow<'a, str>, SchemaError> {
-        self.string("src", self.src)
+        self.string("src", self.part(Name::Src))
     }
 
     /// `dest`, a string.
     pub fn dest(&self) -> Result<Cow<'a, str>, SchemaError> {
-        self.string("dest", self.dest)
+        self.string("dest", self.part(Name::Dest))
     }
 
     /// `body`, an object.
     pub fn body(&self) -> Result<Value<'a>, SchemaError> {
-        let body = self.body.map(|body| self.text.value(body));
+        let body = self.part(Name::Body).map(|body| self.text.value(body));
         let object = body.filter(|body| body.kind() == Kind::Object);
-        object.ok_or_else(|| self.error("body", "an object", self.body))
+        object.ok_or_else(|| self.error("body", "an object", self.part(Name::Body)))
     }
 
     /// `body.type`, a string.
     pub fn kind(&self) -> Result<Cow<'a, str>, SchemaError> {
-        self.string("body.type", self.kind)
+        self.string("body.type", self.part(Name::Type))
     }
 
     /// `body.msg_id`, an integer that may be missing.
     pub fn msg_id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
-        self.optional_integer("body.msg_id", self.msg_id)
+        self.optional_integer("body.msg_id", self.part(Name::MsgId))
     }
 
     /// `body.in_reply_to`, an integer that may be missing.
     pub fn in_reply_to(&self) -> Result<Option<Integer<'a>>, SchemaError> {
-        self.optional_integer("body.in_reply_to", self.in_reply_to)
+        self.optional_integer("body.in_reply_to", self.part(Name::InReplyTo))
     }
 
     /// Whether the line says that it answers something, rightly typed or not. Such a line is never
     /// answered itself.
     pub fn claims_to_be_a_reply(&self) -> bool {
-        self.in_reply_to.is_some_and(|id| self.text.value(id).kind() != Kind::Null)
+        self.part(Name::InReplyTo).is_some_and(|id| self.text.value(id).kind() != Kind::Null)
     }
 
     /// A key at the top level that no message has: something else than `src`, `dest`, `body` and `id`.
@@ -310,28 +319,29 @@ impl<'a> Outline<'a> {
 
     /// Whether the body has a `type`, rightly typed or not.
     pub const fn has_kind(&self) -> bool {
-        self.kind.is_some()
+        self.part(Name::Type).is_some()
     }
 
     /// The message, if every part is as the schema wants it; else the first that is not.
+    #[inline(always)]
     pub fn check(&self) -> Result<Envelope<'_>, SchemaError> {
         self.envelope().ok_or_else(|| self.fault())
     }
 
     /// An option is much smaller than a result with an error, and moved for each part.
-    #[inline]
+    #[inline(always)]
     fn envelope(&self) -> Option<Envelope<'a>> {
         let Self { text, members, .. } = *self;
-        let src = text.string(self.src?)?;
-        let dest = text.string(self.dest?)?;
-        let value = self.body.filter(|&body| text.first(body) == b'{')?;
-        let kind = text.string(self.kind?)?;
+        let src = text.string(self.part(Name::Src)?)?;
+        let dest = text.string(self.part(Name::Dest)?)?;
+        let value = self.part(Name::Body).filter(|&body| text.first(body) == b'{')?;
+        let kind = text.string(self.part(Name::Type)?)?;
         let integer = |id| text.value(id).as_integer();
-        let msg_id = match self.msg_id {
+        let msg_id = match self.part(Name::MsgId) {
             Some(id) => Some(integer(id)?),
             None => None,
         };
-        let in_reply_to = match self.in_reply_to {
+        let in_reply_to = match self.part(Name::InReplyTo) {
             Some(id) => Some(integer(id)?),
             None => None,
         };

@@ -13,4 +13,6 @@ mod lane;
 pub mod line;
 pub mod message;
 pub mod out;
+pub(crate) mod scan;
+mod shape;
 pub mod value;

@@ -18,6 +18,8 @@ pub struct Value<'a> {
     raw: &'a str,
     /// Whether there may be a backslash in it.
     escapes: bool,
+    /// Whether it is known to be a string without escapes or an integer without a sign.
+    is_plain: bool,
 }
 
 /// The kinds of JSON values.
@@ -40,8 +42,9 @@ pub enum Kind {
 }
 
 impl<'a> Value<'a> {
-    pub(super) const fn new(raw: &'a str, escapes: bool) -> Self {
-        Self { raw, escapes }
+    #[inline(always)]
+    pub(super) const fn new(raw: &'a str, escapes: bool, is_plain: bool) -> Self {
+        Self { raw, escapes, is_plain }
     }
 
     /// The value's text, byte for byte as it came.
@@ -72,7 +75,7 @@ impl<'a> Value<'a> {
     #[inline]
     pub fn as_str(self) -> Option<Cow<'a, str>> {
         let inner = self.raw.strip_prefix('"')?.strip_suffix('"')?;
-        if !self.escapes || memchr(b'\\', inner.as_bytes()).is_none() {
+        if self.is_plain || !self.escapes || memchr(b'\\', inner.as_bytes()).is_none() {
             return Some(Cow::Borrowed(inner));
         }
         decode_string(self.raw).map(Cow::Owned)
@@ -87,7 +90,11 @@ impl<'a> Value<'a> {
     #[inline]
     pub fn as_integer(self) -> Option<Integer<'a>> {
         // Nothing else is written with these alone.
-        let is_integer = self.raw.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+        let is_integer = match self.raw.as_bytes() {
+            [b'"', ..] => false,
+            _ if self.is_plain => true,
+            bytes => bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-')),
+        };
         is_integer.then_some(Integer(self.raw))
     }
 
@@ -178,7 +185,7 @@ impl<'a> Inside<'a> {
         }
         // At the closing bracket there is none.
         let span = self.walk.value(0).ok()?;
-        Some(Value::new(self.walk.text().value(span).raw(), self.escapes))
+        Some(Value::new(self.walk.text().value(span).raw(), self.escapes, false))
     }
 }
 

@@ -283,7 +283,7 @@ impl Process {
                 Ok(count) => {
                     self.lines.filled(count);
                     self.speaks = count == room || self.is_ending;
-                    while let Some(line) = self.lines.next_line() {
+                    for line in self.lines.lines() {
                         match line {
                             NextLine::Line(line) => world.handle_line(now, node, line),
                             NextLine::TooLong(length) => {
@@ -353,7 +353,7 @@ impl Process {
                 writeln!(self.log, "\n(the log ends here: it would be longer than {LOG_MAX} bytes)")?;
             }
             self.errors.filled(count);
-            while let Some(line) = self.errors.next_line() {
+            for line in self.errors.lines() {
                 let NextLine::Line(line) = line else { continue };
                 let line = String::from_utf8_lossy(line.bytes()).into_owned();
                 if program.shows_stderr {
