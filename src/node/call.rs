@@ -11,7 +11,7 @@ use super::timers::{Alarm, soon};
 use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
-use crate::wire::encode::{ToJson, WriteJson as _};
+use crate::wire::encode::{ToJson, WriteJson as _, write_in_one_line};
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, Envelope, SchemaError};
 use crate::wire::out::OutBuffer;
@@ -210,30 +210,36 @@ impl<'m, W> Call<'m, W> {
     }
 }
 
-/// The type of a body that is forwarded, and its members: all of its own in their order, but for those that the
-/// node writes.
+/// Appends the members of a body that is forwarded: all of its own in their order, but for those that the node
+/// writes. Returns its type.
 ///
 /// # Errors
 /// Code 12 if it has no `type`, which every request needs.
-pub fn forwarded(body: Value<'_>) -> Result<(Cow<'_, str>, Vec<u8>), RpcError> {
-    let mut members = Vec::new();
-    let mut kind = None;
-    for (key, value) in body.as_object().into_iter().flatten() {
-        let name = key.as_str().unwrap_or_default();
-        if name == "type" {
+pub(super) fn write_forwarded<'v>(body: Value<'v>, out: &mut Vec<u8>) -> Result<Cow<'v, str>, RpcError> {
+    let (mut kind, mut is_own) = (None, true);
+    let members = || body.as_object().into_iter().flatten().map(|(key, value)| (key, key.as_str(), value));
+    let is_numbering = |name: &Option<Cow<'_, str>>| matches!(name.as_deref(), Some("msg_id" | "in_reply_to"));
+    for (_, name, value) in members() {
+        if name.as_deref() == Some("type") {
             kind = value.as_str();
         }
-        if !matches!(&*name, "msg_id" | "in_reply_to") {
-            if !members.is_empty() {
-                members.push(b',');
+        is_own &= !is_numbering(&name);
+    }
+    if is_own {
+        let inside = body.raw().strip_prefix('{').and_then(|body| body.strip_suffix('}'));
+        write_in_one_line(inside.unwrap_or_default().as_bytes(), out);
+    } else {
+        let start = out.len();
+        for (key, _, value) in members().filter(|(_, name, _)| !is_numbering(name)) {
+            if out.len() > start {
+                out.push(b',');
             }
-            key.write_json(&mut members);
-            members.push(b':');
-            value.write_json(&mut members);
+            key.write_json(out);
+            out.push(b':');
+            value.write_json(out);
         }
     }
-    let error = || RpcError::malformed("type: expected a string in the body to forward");
-    Ok((kind.ok_or_else(error)?, members))
+    kind.ok_or_else(|| RpcError::malformed("type: expected a string in the body to forward"))
 }
 
 impl<W> Context<'_, W> {
@@ -243,8 +249,12 @@ impl<W> Context<'_, W> {
     /// # Errors
     /// Code 12 if it has no `type`, which every request needs.
     pub fn forward(&mut self, peer: &str, body: Value<'_>) -> Result<Call<'_, W>, RpcError> {
-        let (kind, members) = forwarded(body)?;
-        Ok(Call::new(self, peer, &kind).members(&members))
+        let mut call = Call::new(self, peer, "");
+        call.out.line().truncate(call.body);
+        let kind = write_forwarded(body, call.out.line())?;
+        call.kind = SmallVec::from_slice(kind.as_bytes());
+        call.core.sender.trace.sketch_own(peer, &kind);
+        Ok(call)
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use fastrand::Rng;
+use foldhash::fast::FixedState;
 use slab::Slab;
 use smallvec::SmallVec;
 
@@ -545,7 +546,8 @@ pub(super) struct Core<W> {
     pub(super) clock: Option<Clock>,
     /// Whom this node may call: its cluster and the services. Nobody else exists for Maelstrom.
     pub(super) peers: Vec<Peer>,
-    peer_ids: HashMap<Box<str>, PeerId>,
+    /// The names come with `init`, so nobody can choose them to collide later.
+    peer_ids: HashMap<Box<str>, PeerId, FixedState>,
     pub(super) pending: Pending<Completion<W>>,
     pub(super) wheel: Wheel<Alarm>,
     pub(super) timers: Slab<HandlerTimer<W>>,
@@ -583,7 +585,7 @@ impl<W> Core<W> {
             arrived: None,
             clock: None,
             peers: Vec::new(),
-            peer_ids: HashMap::new(),
+            peer_ids: HashMap::default(),
             pending: Pending::new(config.max_pending),
             wheel: Wheel::new(),
             timers: Slab::new(),

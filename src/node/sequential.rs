@@ -19,7 +19,7 @@ use std::thread;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::call::{Call, CallError, Reply, forwarded};
+use super::call::{Call, CallError, Reply, write_forwarded};
 use super::context::{ANSWERED_ONCE, Context, Deferred, RESERVED, Request, write_field};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
@@ -163,7 +163,9 @@ impl<W: 'static> Handle<W> {
 
     /// Calls another node with a body that is forwarded: see [`Context::forward`].
     pub fn forward(&self, peer: &str, body: Value<'_>) -> WaitingCall<W> {
-        self.call_with(peer, forwarded(body).map(|(kind, members)| (kind.into_owned(), members)))
+        let mut members = Vec::new();
+        let kind = write_forwarded(body, &mut members);
+        self.call_with(peer, kind.map(|kind| (kind.into_owned(), members)))
     }
 
     fn call_with(&self, peer: &str, body: Result<(String, Vec<u8>), RpcError>) -> WaitingCall<W> {

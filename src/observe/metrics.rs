@@ -232,8 +232,12 @@ impl Metrics {
 
     /// A request of another turn was answered, which arrived then.
     pub(crate) fn answered_late(&mut self, kind: KindId, arrived: Instant) {
-        if ON {
-            self.unwritten.push((kind, arrived, 1));
+        if !ON {
+            return;
+        }
+        match self.unwritten.last_mut() {
+            Some((latest, since, count)) if latest.0 == kind.0 && *since == arrived => *count += 1,
+            _ => self.unwritten.push((kind, arrived, 1)),
         }
     }
 
