@@ -218,7 +218,8 @@ impl<'m, W> Call<'m, W> {
 pub(super) fn write_forwarded<'v>(body: Value<'v>, out: &mut Vec<u8>) -> Result<Cow<'v, str>, RpcError> {
     let (mut kind, mut is_own) = (None, true);
     let members = || body.as_object().into_iter().flatten().map(|(key, value)| (key, key.as_str(), value));
-    let is_numbering = |name: &Option<Cow<'_, str>>| matches!(name.as_deref(), Some("msg_id" | "in_reply_to"));
+    let is_numbering =
+        |name: &Option<Cow<'_, str>>| matches!(name.as_deref(), Some("msg_id" | "in_reply_to"));
     for (_, name, value) in members() {
         if name.as_deref() == Some("type") {
             kind = value.as_str();

@@ -221,6 +221,7 @@ impl Metrics {
         }
     }
 
+    #[inline]
     fn count(&mut self, kind: KindId) {
         let KindId(place) = kind;
         let in_turn = &mut self.kinds[place].in_turn;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use crate::wire::line::READ_SIZE;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
@@ -41,6 +42,9 @@ impl Descriptor {
             FileType::Fifo | FileType::CharacterDevice => descriptor.private = open_again(shared, access),
             _ => {}
         }
+        if is_byte_stream {
+            widen(shared);
+        }
         if descriptor.private.is_none() {
             let flags = fcntl_getfl(shared)?;
             if !flags.contains(OFlags::NONBLOCK) {
@@ -71,6 +75,21 @@ impl Descriptor {
     pub(super) fn unwatch(&self, poll: &Poll) -> io::Result<()> {
         poll.registry().deregister(&mut SourceFd(&self.as_fd().as_raw_fd()))
     }
+}
+
+/// Has a pipe hold more than the 64 KiB that Linux starts with, if the system lets it: while it holds only as much as
+/// one read takes, its two ends wait for each other. Not more, because all pipes of a user share a limit.
+fn widen(pipe: BorrowedFd<'_>) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+        const SIZE: usize = 4 * READ_SIZE;
+        if fcntl_getpipe_size(pipe).is_ok_and(|size| size < SIZE) {
+            let _ = fcntl_setpipe_size(pipe, SIZE);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = pipe;
 }
 
 /// A description of our own for what a descriptor refers to, non-blocking; `None` where the system does

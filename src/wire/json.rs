@@ -258,8 +258,8 @@ impl Span {
     /// That of a string without escapes, or of an integer without a sign.
     #[inline(always)]
     pub(super) fn plain(start: usize, end: usize) -> Self {
-        let span = Self::new(start, end);
-        Self { end: span.end | PLAIN, ..span }
+        const NONE: NonZeroU32 = NonZeroU32::new(PLAIN).unwrap();
+        Self { start: start as u32, end: NONE | end as u32 }
     }
 
     #[inline(always)]

@@ -80,13 +80,14 @@ impl<'a> Body<'a> {
     }
 
     /// The field of that name, if there is one.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         let mut members = self.members.iter().rev();
         members.find(|&&(key, _)| self.text.is_named(key, name)).map(|&(_, value)| self.text.value(value))
     }
 
     /// The field of that name, whatever its type.
+    #[inline(always)]
     pub fn required(&self, name: &str) -> Result<Value<'a>, SchemaError> {
         self.typed(name, "a value", Some)
     }
@@ -117,6 +118,7 @@ impl<'a> Body<'a> {
     }
 
     /// The field of that name, read by `read`, which says `None` where it is not `expected`.
+    #[inline(always)]
     pub fn typed<T>(
         &self,
         name: &str,
@@ -190,7 +192,7 @@ impl<'a> Outline<'a> {
 
     /// Reads one line into an empty outline, where it stays: to move what was just written takes longer than to
     /// write it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
         let Parser { shapes, members, .. } = &mut *parser;
         if let Some(text) = line.text() {

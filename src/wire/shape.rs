@@ -106,40 +106,43 @@ impl Shapes {
             return None;
         }
         let bytes = line.bytes_and_more();
-        let (mut rest, mut body, mut escapes) = (bytes, 0, false);
+        let (mut at, mut body, mut escapes) = (0, 0, false);
         let mut piece = &self.pieces[0];
         loop {
-            let ahead = rest.first_chunk()?;
+            let ahead = bytes.get(at..)?.first_chunk()?;
             piece = self.piece(piece.next);
             // At last it is the first of them, which is like anything.
             while scan::equal(*ahead, piece.text) & piece.mask != piece.mask {
                 piece = self.piece(piece.or);
             }
-            let start = bytes.len() - rest.len();
-            rest = &rest[usize::from(piece.length)..];
-            let at = bytes.len() - rest.len();
-            if piece.body != 0 {
-                parts[Name::Body as usize] = Some(Span::new(body, start + usize::from(piece.body)));
-            }
+            let start = at;
+            at += usize::from(piece.length);
             match piece.then {
                 Then::Value { name, in_body } => {
-                    let value = match scalar(rest) {
+                    let value = match scalar(bytes.get(at..)?) {
                         Some(length) => Span::plain(at, at + length),
                         None => other_value(text, at, 1 + usize::from(in_body), &mut escapes)?,
                     };
                     parts[name as usize] = Some(value);
                     if in_body {
                         let (key, key_end) = piece.key;
-                        members
-                            .push((Span::new(start + usize::from(key), start + usize::from(key_end)), value));
+                        members.push((
+                            Span::plain(start + usize::from(key), start + usize::from(key_end)),
+                            value,
+                        ));
+                    } else if piece.body != 0 {
+                        parts[Name::Body as usize] = Some(Span::new(body, start + usize::from(piece.body)));
                     }
-                    rest = bytes.get(value.end()..)?;
+                    at = value.end();
                 }
                 Then::Body => {
                     body = at;
                     members.clear();
                 }
                 Then::End if at == text.len() => {
+                    if piece.body != 0 {
+                        parts[Name::Body as usize] = Some(Span::new(body, start + usize::from(piece.body)));
+                    }
                     self.credit = CREDIT_MAX.min(self.credit + 1);
                     return Some(escapes);
                 }
@@ -248,15 +251,21 @@ impl Shapes {
 /// The length of a string without escapes or an integer that is not negative.
 #[inline(always)]
 fn scalar(text: &[u8]) -> Option<usize> {
-    match text {
-        [b'"', inner @ ..] => {
-            let length = find_special(inner)?;
-            (inner[length] == b'"').then_some(length + 2)
+    let ahead: &[u8; WIDTH] = text.first_chunk()?;
+    match ahead[0] {
+        b'"' => {
+            let specials = scan::specials(*ahead) & !1;
+            if specials == 0 {
+                let end = WIDTH + find_special(&text[WIDTH..])?;
+                return (text[end] == b'"').then_some(end + 1);
+            }
+            let end = specials.trailing_zeros() as usize % WIDTH;
+            (ahead[end] == b'"').then_some(end + 1)
         }
-        [first @ b'0'..=b'9', ..] => {
-            let length = scan::digits(*text.first_chunk()?).trailing_ones() as usize;
-            let is_whole = matches!(text.get(length)?, b',' | b'}');
-            (is_whole && (*first != b'0' || length == 1)).then_some(length)
+        b'0'..=b'9' => {
+            let length = scan::digits(*ahead).trailing_ones() as usize;
+            let is_whole = length < WIDTH && matches!(ahead[length], b',' | b'}');
+            (is_whole && (ahead[0] != b'0' || length == 1)).then_some(length)
         }
         _ => None,
     }
