@@ -1,5 +1,4 @@
 //! The newest messages of a node in a ring, and all of them, if somebody asks, as lines for a file.
-#![allow(clippy::inline_always, reason = "it is done for every message")]
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -252,7 +251,7 @@ impl Name {
         match name.as_bytes() {
             [] => {}
             [first] => short[0] = *first,
-            name @ [_, _] | name @ [_, _, _] => halves::<2>(short, name),
+            name @ ([_, _] | [_, _, _]) => halves::<2>(short, name),
             name if name.len() < 8 => halves::<4>(short, name),
             name if name.len() <= Self::SHORT => halves::<8>(short, name),
             name => {

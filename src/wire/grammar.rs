@@ -1,8 +1,4 @@
 //! JSON's grammar, walked token by token, however the tokens are found.
-#![allow(
-    clippy::inline_always,
-    reason = "what the walk returns for each token has to stay in registers: a third of the time of a short line"
-)]
 
 use super::json::{MAX_DEPTH, Span, Text};
 

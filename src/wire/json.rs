@@ -15,7 +15,6 @@
 //!
 //! This module alone names `simd_json`.
 #![allow(
-    clippy::inline_always,
     clippy::unnecessary_box_returns,
     reason = "what the walk returns for each token has to stay in registers: a third of the time of a short line"
 )]
@@ -107,6 +106,12 @@ pub enum SyntaxError {
         /// What stands there.
         found: String,
     },
+    /// Offsets within it would not fit.
+    #[error("expected less than 2 GiB, found {length} bytes")]
+    TooLong {
+        /// How many bytes it has.
+        length: usize,
+    },
     /// Nested beyond [`MAX_DEPTH`].
     #[error("expected at most {MAX_DEPTH} levels of nesting, found one more at byte {at}")]
     TooDeep {
@@ -171,6 +176,9 @@ impl Index {
 
     /// Indexes the line and starts a walk. After it, [`give_back`](Self::give_back).
     pub(super) fn walk<'a>(&mut self, line: &'a [u8]) -> Walked<Indexed<'a, '_>> {
+        if !has_spans(line) {
+            return Err(Box::new(SyntaxError::TooLong { length: line.len() }));
+        }
         // The second stage stops at a bracket, but would go on to decode anything else.
         if !matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
             return Err(Box::new(not_indexed(line)));
@@ -257,6 +265,7 @@ impl Span {
 
     /// That of a string without escapes, or of an integer without a sign.
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "offsets fit")]
     pub(super) fn plain(start: usize, end: usize) -> Self {
         const NONE: NonZeroU32 = NonZeroU32::new(PLAIN).unwrap();
         Self { start: start as u32, end: NONE | end as u32 }
@@ -285,7 +294,7 @@ impl Span {
 }
 
 /// Whether a text is short enough for spans.
-pub(super) const fn has_spans(text: &str) -> bool {
+pub(super) const fn has_spans(text: &[u8]) -> bool {
     text.len() < PLAIN as usize
 }
 

@@ -2,7 +2,6 @@
 //!
 //! For the short lines of a node this takes a fraction of what an index takes. A text that the lane refuses
 //! is left to the [index](super::json), which has the last word, and says what is wrong with it.
-#![allow(clippy::inline_always, reason = "as in the grammar")]
 
 use super::grammar::{Name, Walk, escape_len, is_number};
 use super::json::{Span, Text, has_spans};
@@ -24,7 +23,7 @@ impl<'a> Lane<'a> {
     /// The start of a line; `None` for one that is too long for spans.
     #[inline(always)]
     pub(super) fn of_line(line: &'a str) -> Option<Self> {
-        has_spans(line).then(|| Self::of_value(line))
+        has_spans(line.as_bytes()).then(|| Self::of_value(line))
     }
 
     /// The start of a text that fits.

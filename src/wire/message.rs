@@ -1,7 +1,5 @@
 //! The typed schema: what a line must be to count as a message.
 
-#![allow(clippy::inline_always, reason = "as in the grammar")]
-
 use std::borrow::Cow;
 
 use thiserror::Error;

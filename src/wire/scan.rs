@@ -1,5 +1,4 @@
 //! What kinds of bytes a text has and where, sixteen at a time, by SIMD instructions where there are any.
-#![allow(clippy::inline_always, reason = "as in the grammar")]
 
 use memchr::{memchr, memchr2};
 use wide::u8x16;

@@ -6,7 +6,6 @@
 //! which those that begin alike share their beginning. A line that has the pieces of one from first to last, and
 //! values between them, is a line that the grammar accepts, with the same keys in the same places. Any other is left to
 //! the grammar.
-#![allow(clippy::inline_always, reason = "as in the grammar")]
 
 use std::mem;
 use std::ops::Range;
@@ -102,7 +101,7 @@ impl Shapes {
         parts: &mut Parts,
         members: &mut Members,
     ) -> Option<bool> {
-        if !has_spans(text) {
+        if !has_spans(text.as_bytes()) {
             return None;
         }
         let bytes = line.bytes_and_more();
@@ -221,6 +220,7 @@ impl Shapes {
         if text.len() > WIDTH || text.iter().any(|byte| matches!(byte, b'\\' | b'\n')) {
             return None;
         }
+        #[allow(clippy::cast_possible_truncation, reason = "a piece is short")]
         let within = |at: usize| at.saturating_sub(range.start) as u8;
         let body = within(body_end);
         let mut place = self.pieces[usize::from(last)].next;
@@ -252,20 +252,20 @@ impl Shapes {
 #[inline(always)]
 fn scalar(text: &[u8]) -> Option<usize> {
     let ahead: &[u8; WIDTH] = text.first_chunk()?;
-    match ahead[0] {
+    match text[0] {
         b'"' => {
             let specials = scan::specials(*ahead) & !1;
             if specials == 0 {
                 let end = WIDTH + find_special(&text[WIDTH..])?;
                 return (text[end] == b'"').then_some(end + 1);
             }
-            let end = specials.trailing_zeros() as usize % WIDTH;
-            (ahead[end] == b'"').then_some(end + 1)
+            let end = specials.trailing_zeros() as usize;
+            (text.get(end) == Some(&b'"')).then_some(end + 1)
         }
         b'0'..=b'9' => {
             let length = scan::digits(*ahead).trailing_ones() as usize;
-            let is_whole = length < WIDTH && matches!(ahead[length], b',' | b'}');
-            (is_whole && (ahead[0] != b'0' || length == 1)).then_some(length)
+            let is_whole = length < WIDTH && matches!(text.get(length), Some(b',' | b'}'));
+            (is_whole && (text[0] != b'0' || length == 1)).then_some(length)
         }
         _ => None,
     }
