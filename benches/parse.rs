@@ -42,19 +42,25 @@ fn read_a_line(criterion: &mut Criterion) {
         padded.resize(size + INPUT_PADDING, 0);
         group.throughput(Throughput::Bytes(size as u64));
 
-        let mut parser = Parser::new();
-        group.bench_function(BenchmarkId::new("messenger", size), |bencher| {
-            bencher.iter(|| {
-                let outline = Outline::parse(&mut parser, Line::new(black_box(line.as_bytes()))).unwrap();
-                let envelope = outline.check().unwrap();
-                black_box((
-                    &envelope.src,
-                    &envelope.body.kind,
-                    envelope.body.msg_id,
-                    envelope.body.get("echo"),
-                ));
+        // A node reads lines among others, and by the shapes of those. A line that comes alone has to be read by the
+        // grammar.
+        let many = format!("{line}\n{line}\n");
+        for (name, bytes) in [("messenger", &many), ("messenger, a line alone", &line)] {
+            let mut parser = Parser::new();
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                bencher.iter(|| {
+                    let line = Line::first_of(black_box(bytes.as_bytes()), line.len());
+                    let outline = Outline::parse(&mut parser, line).unwrap();
+                    let envelope = outline.check().unwrap();
+                    black_box((
+                        &envelope.src,
+                        &envelope.body.kind,
+                        envelope.body.msg_id,
+                        envelope.body.get("echo"),
+                    ));
+                });
             });
-        });
+        }
 
         let (mut buffers, mut tape) = (Buffers::new(size), Some(Tape::null()));
         group.bench_function(BenchmarkId::new("simd_json tape", size), |bencher| {

@@ -146,7 +146,7 @@ impl<'a> Iterator for Lines<'a> {
             return Some(NextLine::TooLong(self.skipped.take().unwrap_or(0) + length as u64));
         }
         let text = self.text.and_then(|text| text.get(start - self.first..start - self.first + length));
-        Some(NextLine::Line(Line::of_many(&self.bytes[start..], length, text)))
+        Some(NextLine::Line(Line::first_of(&self.bytes[start..], length).known(text)))
     }
 }
 

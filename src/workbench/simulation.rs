@@ -139,7 +139,7 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
 /// Cuts a text into its lines.
 fn each_line(mut text: &[u8], mut take: impl FnMut(Line<'_>)) {
     while let Some(length) = memchr::memchr(b'\n', text) {
-        take(Line::new(&text[..length]));
+        take(Line::first_of(text, length));
         text = &text[length + 1..];
     }
 }
