@@ -8,9 +8,9 @@
 //!
 //! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
 //! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::line::LineBuffer) cuts the input into
-//!   lines. One walk checks a line where it lies and cuts it into an
-//!   [`Envelope`](wire::message::Envelope) of borrowed [`Value`]s, unchanged to the byte. What it refuses, a
-//!   [`Parser`](wire::json::Parser) indexes with SIMD instructions, to decide.
+//!   lines. A [`Parser`](wire::json::Parser) checks a line where it lies and cuts it into an
+//!   [`Envelope`](wire::message::Envelope) of borrowed [`Value`]s, unchanged to the byte: by the shapes of the lines
+//!   before it, else by one walk along its grammar, and what that refuses by an index of SIMD instructions.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
 //! - [`observe`]: what was counted and how long it took; the newest messages; and, from the trace files of several

@@ -1,7 +1,7 @@
 //! Bytes to messages and back.
 //!
-//! [`mod@line`] cuts the input into lines, [`json`] reads one in place, [`message`] gives it the shape of
-//! an envelope. [`decode`] turns values into Rust ones. On the way out [`encode`] writes them and [`out`] keeps whole lines until the pipe
+//! [`mod@line`] cuts the input into lines, [`json`] reads one in place, [`message`] makes it an envelope. [`decode`]
+//! turns values into Rust ones. On the way out [`encode`] writes them and [`out`] keeps whole lines until the pipe
 //! takes them. [`error`] is Maelstrom's table of error codes.
 
 pub mod decode;
