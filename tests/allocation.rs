@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use messenger::node::{Config, Node};
 use messenger::wire::json::Line;
-use messenger::wire::line::{LineBuffer, NextLine};
+use messenger::wire::line::LineBuffer;
 use messenger::wire::out::OutBuffer;
 use messenger::workload::messenger::Messenger;
 use messenger::{Context, Duration, Instant, Policy, Request, RpcError, Workload};
@@ -62,10 +62,7 @@ impl Pipeline {
             space[..count].copy_from_slice(&input[..count]);
             self.lines.filled(count);
             input = &input[count..];
-            for line in self.lines.lines() {
-                let NextLine::Line(line) = line else { panic!("too long") };
-                self.node.handle_line(Instant::START, line, &mut self.out);
-            }
+            self.node.handle_lines(Instant::START, &mut self.lines.lines(), &mut self.out);
             while !self.out.is_empty() {
                 let count = self.out.len().min(step);
                 self.answers += memchr::memchr_iter(b'\n', &self.out.waiting()[..count]).count();

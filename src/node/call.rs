@@ -254,7 +254,7 @@ impl<W> Context<'_, W> {
         call.out.line().truncate(call.body);
         let kind = write_forwarded(body, call.out.line())?;
         call.kind = SmallVec::from_slice(kind.as_bytes());
-        call.core.sender.trace.sketch_own(peer, &kind);
+        call.core.sender.trace.name_sketch(&kind);
         Ok(call)
     }
 }

@@ -16,6 +16,7 @@ use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
 use crate::fault::chaos::{Chaos, ChaosConfig};
 use crate::fault::dedup::{Dedup, DedupConfig, Seen};
+use crate::observe::label::Label;
 use crate::observe::metrics::{Counters, KindId, Metrics, Summary};
 use crate::observe::trace::{Entry, Trace};
 use crate::rpc::breaker::{Breaker, BreakerConfig};
@@ -507,12 +508,20 @@ pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) ->
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     id: String,
+    /// The id again, for quick comparisons.
+    label: Label,
     nodes: Vec<String>,
 }
 
 impl Cluster {
-    pub(super) const fn new(id: String, nodes: Vec<String>) -> Self {
-        Self { id, nodes }
+    pub(super) fn new(id: String, nodes: Vec<String>) -> Self {
+        Self { label: Label::new(&id), id, nodes }
+    }
+
+    /// Whether a message to `dest` is for this node.
+    #[inline(always)]
+    pub(super) fn is_for_us(&self, dest: &str) -> bool {
+        self.label.is(dest) || self.id == dest
     }
 
     /// This node's id.
@@ -607,9 +616,10 @@ impl<W> Core<W> {
 
     /// Notes a message that came.
     #[inline]
-    pub(super) fn note_received(&mut self, envelope: &Envelope<'_>, line: &str) {
+    pub(super) fn note_received(&mut self, envelope: &Envelope<'_>, is_ours: bool) {
         let Envelope { src, dest, body } = envelope;
-        if !self.sender.trace.received(self.now, src, dest, &body.kind, line) {
+        let stranger = if is_ours { None } else { Some(&**dest) };
+        if !self.sender.trace.received(self.now, src, stranger, &body.kind, envelope.line()) {
             self.sender.counters.trace_dropped += 1;
         }
     }
@@ -722,8 +732,7 @@ impl<W> Core<W> {
             Seen::Answered(KeptAnswer { kind, members }) => {
                 counters.duplicates_answered += 1;
                 metrics.answered(request.kind());
-                trace.sketch_own(origin.src, kind);
-                let line = heads.start_bare(out, origin.src, kind);
+                let line = heads.start_bare(trace, out, origin.src, kind);
                 line.extend_from_slice(members);
                 line.extend_from_slice(b",\"in_reply_to\":");
                 origin.msg_id.write_json(line);
@@ -768,7 +777,7 @@ pub(super) struct Sender {
     pub(super) metrics: Metrics,
     dedup: Option<Dedup<KeptAnswer>>,
     heads: Heads,
-    next_msg_id: u64,
+    numbering: Numbering,
 }
 
 /// The beginnings of messages.
@@ -789,54 +798,134 @@ const HEAD_NAMES_MAX: usize = 256;
 /// The beginning of a message: all but the fields and the numbers.
 #[derive(Debug, Default)]
 struct Head {
-    /// The receiver and the type, one after the other.
-    names: Vec<u8>,
-    dest_end: usize,
+    dest: Label,
+    kind: Label,
+    /// The text, and after a short one something to fill [`HEAD_COPIED`] bytes.
     text: Vec<u8>,
+    length: usize,
     /// Where in the text the members of the body begin.
     members: usize,
 }
 
+/// So much of a beginning is copied at once, which takes less than a call to copy what there is.
+const HEAD_COPIED: usize = 64;
+
 impl Heads {
+    /// Starts a message of this type to `dest`; where the members of its body begin.
     #[inline(always)]
-    fn start(&mut self, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
-        let line = out.start_line();
+    fn start(&mut self, trace: &mut Trace, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
+        match self.find(dest, kind) {
+            Some(head) => {
+                trace.sketch(&head.dest, &head.kind);
+                head.begin(out.start_line())
+            }
+            None => self.start_long(trace, out, dest, kind),
+        }
+    }
+
+    #[cold]
+    fn start_long(&self, trace: &mut Trace, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
+        trace.sketch(&Label::new(dest), &Label::new(kind));
+        write_head(out.start_line(), &self.src, dest, kind)
+    }
+
+    /// Starts a message all members of whose body are still to be written, its type too.
+    fn start_bare<'o>(
+        &mut self,
+        trace: &mut Trace,
+        out: &'o mut OutBuffer,
+        dest: &str,
+        kind: &str,
+    ) -> &'o mut Vec<u8> {
+        let members = self.start(trace, out, dest, kind);
+        out.line().truncate(members);
+        out.line()
+    }
+
+    /// The beginning of a message of this type to `dest`; `None` if it is too long to be kept.
+    #[inline(always)]
+    fn find(&mut self, dest: &str, kind: &str) -> Option<&Head> {
         if dest.len() + kind.len() > HEAD_NAMES_MAX {
-            return write_head(line, &self.src, dest, kind);
+            return None;
         }
         let place = dest.bytes().next_back().unwrap_or(0) ^ kind.bytes().next().unwrap_or(0).rotate_left(3);
         let head = &mut self.latest[usize::from(place) % HEADS];
-        if !head.is_of(dest, kind) {
-            head.write(&self.src, dest, kind);
+        if !(head.dest.is(dest) && head.kind.is(kind)) {
+            head.become_another(&self.src, dest, kind);
         }
-        let start = line.len();
-        line.extend_from_slice(&head.text);
-        start + head.members
-    }
-
-    fn start_bare<'o>(&mut self, out: &'o mut OutBuffer, dest: &str, kind: &str) -> &'o mut Vec<u8> {
-        let members = self.start(out, dest, kind);
-        out.line().truncate(members);
-        out.line()
+        Some(head)
     }
 }
 
 impl Head {
-    #[inline(always)]
-    fn is_of(&self, dest: &str, kind: &str) -> bool {
-        let (known_dest, known_kind) = self.names.split_at(self.dest_end);
-        known_dest == dest.as_bytes() && known_kind == kind.as_bytes()
-    }
-
-    /// Takes the place of what there was.
-    #[cold]
-    fn write(&mut self, src: &[u8], dest: &str, kind: &str) {
-        self.names.clear();
-        self.names.extend_from_slice(dest.as_bytes());
-        self.dest_end = self.names.len();
-        self.names.extend_from_slice(kind.as_bytes());
+    #[inline(never)]
+    fn become_another(&mut self, src: &[u8], dest: &str, kind: &str) {
+        self.dest.set(dest);
+        self.kind.set(kind);
         self.text.clear();
         self.members = write_head(&mut self.text, src, dest, kind);
+        self.length = self.text.len();
+        self.text.resize(self.length.max(HEAD_COPIED), 0);
+    }
+
+    /// Begins a line; where the members of its body begin.
+    #[inline(always)]
+    fn begin(&self, line: &mut Vec<u8>) -> usize {
+        let start = line.len();
+        if let (Some(copied), true) = (self.text.first_chunk::<HEAD_COPIED>(), self.length <= HEAD_COPIED) {
+            line.extend_from_slice(copied);
+            line.truncate(start + self.length);
+        } else {
+            line.extend_from_slice(&self.text);
+        }
+        start + self.members
+    }
+}
+
+/// The number of the next message, and the text that ends it: `,"msg_id":7}}`.
+#[derive(Debug)]
+struct Numbering {
+    next: u64,
+    text: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl Numbering {
+    const BEGINNING: &[u8] = b",\"msg_id\":";
+    const END: &[u8] = b"}}";
+
+    /// With as many digits as there can be.
+    const LONGEST: usize = 32;
+
+    fn new() -> Self {
+        let mut numbering = Self { next: 0, text: [0; Self::LONGEST], length: 0 };
+        numbering.write();
+        numbering
+    }
+
+    #[inline(always)]
+    fn end(&self, line: &mut Vec<u8>) {
+        line.extend_from_slice(&self.text);
+        line.truncate(line.len() - Self::LONGEST + self.length);
+    }
+
+    /// Counts up, in nine of ten cases where the last digit is.
+    #[inline(always)]
+    fn step(&mut self) {
+        self.next += 1;
+        match self.text.get_mut(self.length - Self::END.len() - 1) {
+            Some(digit @ b'0'..=b'8') => *digit += 1,
+            _ => self.write(),
+        }
+    }
+
+    #[inline(never)]
+    fn write(&mut self) {
+        self.length = 0;
+        for piece in [Self::BEGINNING, itoa::Buffer::new().format(self.next).as_bytes(), Self::END] {
+            self.text[self.length..self.length + piece.len()].copy_from_slice(piece);
+            self.length += piece.len();
+        }
     }
 }
 
@@ -849,7 +938,7 @@ impl Sender {
             metrics: Metrics::new(),
             dedup: config.dedup.map(Dedup::new),
             heads: Heads { src: Vec::new(), latest: Box::new(std::array::from_fn(|_| Head::default())) },
-            next_msg_id: 0,
+            numbering: Numbering::new(),
         }
     }
 
@@ -857,12 +946,12 @@ impl Sender {
         self.trace.identify(id);
         write_src(&mut self.heads.src, id);
         // What was refused before counts for nothing: `init_ok` has the number 0.
-        self.next_msg_id = 0;
+        self.numbering = Numbering::new();
     }
 
     /// The number of the next message.
     pub(super) const fn next_msg_id(&self) -> u64 {
-        self.next_msg_id
+        self.numbering.next
     }
 
     /// Starts a message. Before `init` its sender is `nameless_src`.
@@ -886,15 +975,14 @@ impl Sender {
     fn start_nameless(&mut self, out: &mut OutBuffer, src: &str, dest: &str, kind: &str) -> usize {
         let mut beginning = Vec::new();
         write_src(&mut beginning, src);
-        self.trace.sketch(src, dest, kind);
+        self.trace.sketch_nameless(src, &Label::new(dest), &Label::new(kind));
         write_head(out.start_line(), &beginning, dest, kind)
     }
 
     /// Starts a message of this type to `dest`; where the members of its body begin.
     #[inline(always)]
     pub(super) fn start(&mut self, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
-        self.trace.sketch_own(dest, kind);
-        self.heads.start(out, dest, kind)
+        self.heads.start(&mut self.trace, out, dest, kind)
     }
 
     /// Starts a message of this type to `dest`, all members of whose body are still to be written, its type too.
@@ -904,8 +992,7 @@ impl Sender {
         dest: &str,
         kind: &str,
     ) -> &'o mut Vec<u8> {
-        self.trace.sketch_own(dest, kind);
-        self.heads.start_bare(out, dest, kind)
+        self.heads.start_bare(&mut self.trace, out, dest, kind)
     }
 
     /// Keeps the answer that is being written, for requests that come again.
@@ -935,15 +1022,12 @@ impl Sender {
     /// Numbers the message that is being written, and sends it.
     #[inline(always)]
     pub(super) fn end_message(&mut self, out: &mut OutBuffer) {
-        let line = out.line();
-        line.extend_from_slice(b",\"msg_id\":");
-        self.next_msg_id.write_json(line);
-        line.extend_from_slice(b"}}");
+        self.numbering.end(out.line());
         let line = out.end_line();
         if !self.trace.sent(self.now, line) {
             self.counters.trace_dropped += 1;
         }
-        self.next_msg_id += 1;
+        self.numbering.step();
         self.counters.sent += 1;
     }
 }

@@ -25,8 +25,10 @@ use crate::observe::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::json::{Line, Parser};
+use crate::wire::line::{Lines, NextLine};
 use crate::wire::message::{Envelope, Outline, SchemaError};
 use crate::wire::out::{HIGH_WATER, OutBuffer};
+use crate::wire::shape::Shapes;
 use crate::wire::value::excerpt;
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
@@ -48,6 +50,7 @@ pub trait Workload: Sized + 'static {
 #[derive(Debug)]
 pub struct Node<W> {
     parser: Parser,
+    shapes: Shapes,
     core: Core<W>,
     workload: W,
     /// What is said before chaos has its way with it.
@@ -58,7 +61,8 @@ impl<W: Workload> Node<W> {
     /// A node that waits for its `init`.
     pub fn new(workload: W, config: Config) -> Self {
         let core = Core::new(config);
-        Self { parser: Parser::new(), core, workload, before_chaos: OutBuffer::new() }
+        let (parser, shapes, before_chaos) = (Parser::new(), Shapes::new(), OutBuffer::new());
+        Self { parser, shapes, core, workload, before_chaos }
     }
 
     /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
@@ -68,12 +72,47 @@ impl<W: Workload> Node<W> {
         self.core.sender.trace.set_start(start_unix_us);
     }
 
+    /// Handles lines of input at the time `now`, as long as the output is below its mark; whether that were all.
+    pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
+        self.core.start_turn(now);
+        while out.len() < HIGH_WATER {
+            let Self { shapes, core, workload, before_chaos, .. } = self;
+            if let Some(envelope) = shapes.read_next(lines) {
+                through_chaos(core, workload, before_chaos, out, |core, workload, out| {
+                    core.sender.counters.lines += 1;
+                    handle_message(core, workload, &envelope, out);
+                });
+                continue;
+            }
+            match lines.next() {
+                Some(NextLine::Line(line)) => self.handle_unlike(line, out),
+                Some(NextLine::TooLong(length)) => self.handle_too_long(length),
+                None => return true,
+            }
+        }
+        false
+    }
+
     /// Handles one line of input at the time `now`. What there is to say goes to `out`.
     ///
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         self.core.start_turn(now);
-        self.through_chaos(out, |parser, core, workload, out| {
+        let Self { shapes, core, workload, before_chaos, .. } = self;
+        if let Some(envelope) = shapes.read(line) {
+            return through_chaos(core, workload, before_chaos, out, |core, workload, out| {
+                core.sender.counters.lines += 1;
+                handle_message(core, workload, &envelope, out);
+            });
+        }
+        self.handle_unlike(line, out);
+    }
+
+    /// Handles a line of no known shape.
+    #[inline(never)]
+    fn handle_unlike(&mut self, line: Line<'_>, out: &mut OutBuffer) {
+        let Self { parser, shapes, core, workload, before_chaos } = self;
+        through_chaos(core, workload, before_chaos, out, |core, workload, out| {
             core.sender.counters.lines += 1;
             let number = core.sender.counters.lines;
             let mut outline = Outline::default();
@@ -81,15 +120,14 @@ impl<W: Workload> Node<W> {
                 core.sender.counters.not_json += 1;
                 return warn!("line {number}: not JSON: {error}");
             }
-            // By reference, here as well: an envelope that was just written is not moved.
+            // By reference: an envelope that was just written is not moved.
             match &outline.check() {
                 Ok(envelope) => {
-                    core.note_received(envelope, outline.line());
+                    shapes.learn(line);
                     handle_message(core, workload, envelope, out);
                 }
                 Err(error) => refuse(core, &outline, error, out),
             }
-            settle(core, workload, out);
         });
     }
 
@@ -106,7 +144,8 @@ impl<W: Workload> Node<W> {
     pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
         self.core.start_turn(now);
         self.core.chaos.release(now, out);
-        self.through_chaos(out, |_, core, workload, out| {
+        let Self { core, workload, before_chaos, .. } = self;
+        through_chaos(core, workload, before_chaos, out, |core, workload, out| {
             settle(core, workload, out);
             while out.len() < HIGH_WATER
                 && let Some((due, alarm)) = core.wheel.pop_expired(now)
@@ -127,24 +166,6 @@ impl<W: Workload> Node<W> {
                 settle(core, workload, out);
             }
         });
-    }
-
-    /// Lets the node act, and while chaos is on its messages go through that. The messages of the turn that
-    /// switches it on are not touched.
-    fn through_chaos(
-        &mut self,
-        out: &mut OutBuffer,
-        act: impl FnOnce(&mut Parser, &mut Core<W>, &mut W, &mut OutBuffer),
-    ) {
-        let Self { parser, core, workload, before_chaos } = self;
-        if !core.chaos.is_on() {
-            return act(parser, core, workload, out);
-        }
-        act(parser, core, workload, before_chaos);
-        core.chaos.pass(core.now, before_chaos, out);
-        let ChaosStats { dropped, duplicated, .. } = core.chaos.stats();
-        core.sender.counters.chaos_dropped = dropped;
-        core.sender.counters.chaos_duplicated = duplicated;
     }
 
     /// Says when the bytes came of the lines that are handled next, where that is not the turn's own time. It is
@@ -221,20 +242,49 @@ impl<W: Workload> Node<W> {
     }
 }
 
+/// Lets the node act, and while chaos is on its messages go through that. The messages of the act that switches it on
+/// are not touched.
+#[inline(always)]
+fn through_chaos<W>(
+    core: &mut Core<W>,
+    workload: &mut W,
+    before_chaos: &mut OutBuffer,
+    out: &mut OutBuffer,
+    act: impl FnOnce(&mut Core<W>, &mut W, &mut OutBuffer),
+) {
+    if !core.chaos.is_on() {
+        return act(core, workload, out);
+    }
+    act(core, workload, before_chaos);
+    core.chaos.pass(core.now, before_chaos, out);
+    let ChaosStats { dropped, duplicated, .. } = core.chaos.stats();
+    core.sender.counters.chaos_dropped = dropped;
+    core.sender.counters.chaos_duplicated = duplicated;
+}
+
+/// Handles a message, and what follows from it.
 fn handle_message<W: Workload>(
     core: &mut Core<W>,
     workload: &mut W,
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
 ) {
-    let line = core.sender.counters.lines;
-    if let Some(cluster) = &core.cluster
-        && cluster.id() != envelope.dest
-    {
-        core.sender.counters.misaddressed += 1;
-        let (dest, id) = (excerpt(&envelope.dest), cluster.id());
-        return warn!("line {line}: dest is {dest:?}, this node is {id:?}: not handled");
+    let is_ours = core.cluster.as_ref().is_some_and(|cluster| cluster.is_for_us(&envelope.dest));
+    core.note_received(envelope, is_ours);
+    match &core.cluster {
+        Some(cluster) if !is_ours => {
+            core.sender.counters.misaddressed += 1;
+            let (line, dest, id) = (core.sender.counters.lines, excerpt(&envelope.dest), cluster.id());
+            warn!("line {line}: dest is {dest:?}, this node is {id:?}: not handled");
+        }
+        _ => dispatch(core, workload, envelope, out),
     }
+    settle(core, workload, out);
+}
+
+#[inline(always)]
+fn dispatch<W: Workload>(core: &mut Core<W>, workload: &mut W, envelope: &Envelope<'_>, out: &mut OutBuffer) {
+    let line = core.sender.counters.lines;
     if let Some(id) = envelope.body.in_reply_to {
         if let Some((completion, outcome)) = core.handle_reply(id.as_u64(), envelope) {
             let body = &envelope.body;

@@ -6,6 +6,7 @@ use std::mem;
 use hdrhistogram::Histogram;
 
 use super::ON;
+use super::label::Label;
 use crate::time::{Duration, Instant};
 use crate::wire::encode::WriteJson;
 use crate::wire::value::excerpt;
@@ -123,7 +124,7 @@ const UNWRITTEN_MAX: usize = 4096;
 /// The requests of one type.
 #[derive(Debug)]
 struct Kind {
-    name: Box<str>,
+    name: Label,
     /// How many were answered in this turn.
     in_turn: u64,
     times: Times,
@@ -161,7 +162,7 @@ impl Metrics {
             turn: Instant::START,
             since: Instant::START,
             all: Times::new(),
-            kinds: vec![Kind { name: "".into(), in_turn: 0, times: Times::new() }],
+            kinds: vec![Kind { name: Label::default(), in_turn: 0, times: Times::new() }],
             latest: 0,
             answered: Vec::new(),
             unwritten: Vec::new(),
@@ -245,7 +246,7 @@ impl Metrics {
     /// The type of that name.
     #[inline]
     pub(crate) fn kind(&mut self, name: &str) -> KindId {
-        if *self.kinds[self.latest].name != *name {
+        if self.latest == 0 || !self.kinds[self.latest].name.is(name) {
             self.latest = self.find_kind(name);
         }
         KindId(self.latest)
@@ -256,12 +257,12 @@ impl Metrics {
         if name.len() > NAME_MAX {
             return 0;
         }
-        let known = self.kinds[1..].iter().position(|kind| *kind.name == *name);
+        let known = self.kinds[1..].iter().position(|kind| kind.name.is(name));
         match known {
             Some(place) => place + 1,
             None if self.kinds.len() > TYPES_MAX => 0,
             None => {
-                self.kinds.push(Kind { name: name.into(), in_turn: 0, times: Times::new() });
+                self.kinds.push(Kind { name: Label::new(name), in_turn: 0, times: Times::new() });
                 self.kinds.len() - 1
             }
         }
@@ -314,7 +315,8 @@ impl Metrics {
         out.extend_from_slice(b",\"other_types\":");
         others[0].times.write_json(&mut out);
         out.extend_from_slice(b",\"by_type\":{");
-        let kinds = kinds.iter().map(|kind| (&*kind.name, &kind.times));
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name.text()).collect();
+        let kinds = names.iter().zip(kinds).map(|(name, kind)| (&**name, &kind.times));
         let mut omitted = write_times(&mut out, REPORT_MAX / 2, kinds);
         let calls = peers.zip(&self.round_trips).filter_map(|(peer, times)| Some((peer, times.as_ref()?)));
         let calls: Vec<_> = calls.collect();

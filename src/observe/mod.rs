@@ -2,6 +2,7 @@
 //! went where and when.
 
 pub mod diagram;
+pub(crate) mod label;
 pub mod metrics;
 pub mod recording;
 pub mod sequence;

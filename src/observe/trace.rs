@@ -4,11 +4,9 @@ use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::ON;
+use super::label::Label;
 use crate::time::Instant;
 use crate::wire::encode::WriteJson;
-
-/// A name in the ring is cut beyond this many bytes.
-const NAME_MAX: usize = 1024;
 
 /// So many bytes of trace wait for their file; a line that does not fit is dropped and counted.
 const FILE_BUFFER_MAX: usize = 4 * 1024 * 1024;
@@ -78,7 +76,7 @@ pub struct Trace {
     /// Unix time at [`Instant::START`].
     start_unix_us: u64,
     /// The node's id; empty before `init`.
-    node: String,
+    node: Label,
     /// Lines that wait for their file, if there is one.
     file: Option<Vec<u8>>,
 }
@@ -88,21 +86,23 @@ pub struct Trace {
 struct Slot {
     at: Instant,
     direction: Direction,
-    /// The node sent it, which has its name written down.
+    /// One of the two is the node, which has its name written down.
     is_own: bool,
-    src: Name,
-    dest: Name,
-    kind: Name,
+    /// The node's name, if not.
+    own: Label,
+    other: Label,
+    kind: Label,
 }
 
-/// A name, cut if it is very long.
-#[derive(Clone, Debug, Default)]
-struct Name {
-    length: usize,
-    /// One that fits is here,
-    short: [u8; Self::SHORT],
-    /// any other here.
-    long: Vec<u8>,
+impl Slot {
+    /// The sender and the receiver.
+    fn ends<'a>(&'a self, node: &'a Label) -> (&'a Label, &'a Label) {
+        let own = if self.is_own { node } else { &self.own };
+        match self.direction {
+            Direction::Received => (&self.other, own),
+            Direction::Sent => (own, &self.other),
+        }
+    }
 }
 
 impl fmt::Debug for Trace {
@@ -116,7 +116,7 @@ impl Trace {
     pub fn new(capacity: usize) -> Self {
         // One more is for what is only sketched.
         let ring = vec![Slot::default(); capacity.max(1) + 1].into();
-        Self { ring, next: 0, count: 0, start_unix_us: 0, node: String::new(), file: None }
+        Self { ring, next: 0, count: 0, start_unix_us: 0, node: Label::default(), file: None }
     }
 
     /// Says what Unix time it was at [`Instant::START`], in microseconds. In virtual time it was 1970.
@@ -130,21 +130,22 @@ impl Trace {
         let known = usize::try_from(self.count).map_or(capacity, |count| count.min(capacity));
         let (newer, older) = self.ring.split_at(self.next);
         let slots = older[1..].iter().chain(newer).skip(capacity - known.min(count));
-        // A name that was cut may end within a character.
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let entries = slots.map(|slot| Entry {
-            unix_us: self.start_unix_us + slot.at.as_micros(),
-            direction: slot.direction,
-            src: text(if slot.is_own { cut(&self.node) } else { slot.src.bytes() }),
-            dest: text(slot.dest.bytes()),
-            kind: text(slot.kind.bytes()),
+        let entries = slots.map(|slot| {
+            let (src, dest) = slot.ends(&self.node);
+            Entry {
+                unix_us: self.start_unix_us + slot.at.as_micros(),
+                direction: slot.direction,
+                src: src.text().into_owned(),
+                dest: dest.text().into_owned(),
+                kind: slot.kind.text().into_owned(),
+            }
         });
         entries.collect()
     }
 
     /// Says who the node is.
     pub(crate) fn identify(&mut self, node: &str) {
-        node.clone_into(&mut self.node);
+        self.node.set(node);
     }
 
     /// From now on every message becomes a line to be taken out of [`lines_mut`](Self::lines_mut).
@@ -157,33 +158,55 @@ impl Trace {
         self.file.as_mut()
     }
 
-    /// Notes that a message came, in this line. `false` if there was no room for the line in the file's buffer.
+    /// Notes that a message came, in this line, for this node or for `stranger`. `false` if there was no room for the
+    /// line in the file's buffer.
     #[inline]
-    pub(crate) fn received(&mut self, now: Instant, src: &str, dest: &str, kind: &str, line: &str) -> bool {
-        self.sketch(src, dest, kind);
+    pub(crate) fn received(
+        &mut self,
+        now: Instant,
+        src: &str,
+        stranger: Option<&str>,
+        kind: &str,
+        line: &str,
+    ) -> bool {
+        if ON {
+            let slot = &mut self.ring[self.next];
+            slot.is_own = stranger.is_none();
+            if let Some(dest) = stranger {
+                slot.own.set(dest);
+            }
+            slot.other.set(src);
+            slot.kind.set(kind);
+        }
         self.note(now, Direction::Received, line.as_bytes())
     }
 
     /// Notes a message that may be sent. One that is not gives way to the next.
     #[inline]
-    pub(crate) fn sketch(&mut self, src: &str, dest: &str, kind: &str) {
-        if ON {
-            let slot = &mut self.ring[self.next];
-            slot.is_own = false;
-            slot.src.set(src);
-            slot.dest.set(dest);
-            slot.kind.set(kind);
-        }
-    }
-
-    /// Notes a message of a node that has a name.
-    #[inline]
-    pub(crate) fn sketch_own(&mut self, dest: &str, kind: &str) {
+    pub(crate) fn sketch(&mut self, dest: &Label, kind: &Label) {
         if ON {
             let slot = &mut self.ring[self.next];
             slot.is_own = true;
-            slot.dest.set(dest);
-            slot.kind.set(kind);
+            slot.other.clone_from(dest);
+            slot.kind.clone_from(kind);
+        }
+    }
+
+    /// Gives another type to the message that may be sent.
+    #[inline]
+    pub(crate) fn name_sketch(&mut self, kind: &str) {
+        if ON {
+            self.ring[self.next].kind.set(kind);
+        }
+    }
+
+    /// Notes a message that may be sent before the node has a name.
+    pub(crate) fn sketch_nameless(&mut self, src: &str, dest: &Label, kind: &Label) {
+        self.sketch(dest, kind);
+        if ON {
+            let slot = &mut self.ring[self.next];
+            slot.is_own = false;
+            slot.own.set(src);
         }
     }
 
@@ -216,18 +239,14 @@ impl Trace {
         const FRAME_MAX: usize = 128;
         let slot = &self.ring[self.next.checked_sub(1).unwrap_or(self.ring.len() - 1)];
         let Some(lines) = &mut self.file else { return true };
-        if lines.len() + message.len() + FRAME_MAX + 2 * NAME_MAX > FILE_BUFFER_MAX {
+        if lines.len() + message.len() + FRAME_MAX + 2 * Label::MAX > FILE_BUFFER_MAX {
             return false;
         }
-        let node = match slot.direction {
-            _ if !self.node.is_empty() => self.node.as_bytes(),
-            Direction::Received => slot.dest.bytes(),
-            Direction::Sent => slot.src.bytes(),
-        };
+        let node = if self.node.is("") { &slot.own } else { &self.node };
         lines.extend_from_slice(b"{\"ts_us\":");
         (self.start_unix_us + slot.at.as_micros()).write_json(lines);
         lines.extend_from_slice(b",\"node\":");
-        String::from_utf8_lossy(node).write_json(lines);
+        node.text().write_json(lines);
         lines.extend_from_slice(b",\"dir\":");
         slot.direction.as_str().write_json(lines);
         lines.extend_from_slice(b",\"message\":");
@@ -238,48 +257,6 @@ impl Trace {
         lines.extend_from_slice(b"}\n");
         true
     }
-}
-
-impl Name {
-    const SHORT: usize = 16;
-
-    /// Becomes this name. Short ones, which most are, are copied by two overlapping halves, not by a call.
-    #[inline(always)]
-    fn set(&mut self, name: &str) {
-        let Self { length, short, long } = self;
-        *length = name.len();
-        match name.as_bytes() {
-            [] => {}
-            [first] => short[0] = *first,
-            name @ ([_, _] | [_, _, _]) => halves::<2>(short, name),
-            name if name.len() < 8 => halves::<4>(short, name),
-            name if name.len() <= Self::SHORT => halves::<8>(short, name),
-            name => {
-                *length = name.len().min(NAME_MAX);
-                long.clear();
-                long.extend_from_slice(&name[..*length]);
-            }
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.short.get(..self.length).unwrap_or(&self.long)
-    }
-}
-
-/// Copies the first and the last `N` bytes of a name that has no more and no less than those.
-#[inline(always)]
-fn halves<const N: usize>(short: &mut [u8; Name::SHORT], name: &[u8]) {
-    if let (Some(first), Some(last)) = (name.first_chunk::<N>(), name.last_chunk::<N>()) {
-        let second = name.len() - N;
-        short[..N].copy_from_slice(first);
-        short[second..second + N].copy_from_slice(last);
-    }
-}
-
-/// The bytes of a name that are kept.
-fn cut(name: &str) -> &[u8] {
-    &name.as_bytes()[..name.len().min(NAME_MAX)]
 }
 
 #[cfg(test)]
@@ -295,7 +272,7 @@ mod tests {
         let mut trace = Trace::new(3);
         assert_eq!(kinds(&trace, 9), "");
         for (number, kind) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            trace.received(Instant::from_micros(number as u64), "c1", "n1", kind, "{}");
+            trace.received(Instant::from_micros(number as u64), "c1", None, kind, "{}");
             assert_eq!(kinds(&trace, 9), ["a", "ab", "abc", "bcd"][number]);
         }
         assert_eq!((kinds(&trace, 2), kinds(&trace, 0)), ("cd".into(), String::new()));
@@ -304,10 +281,11 @@ mod tests {
     #[test]
     fn what_is_not_sent_is_not_noted() {
         let mut trace = Trace::new(3);
-        trace.sketch("n1", "c1", "a");
-        trace.sketch("n1", "c2", "b");
+        let mut sketch = |trace: &mut Trace, dest, kind| trace.sketch(&Label::new(dest), &Label::new(kind));
+        sketch(&mut trace, "c1", "a");
+        sketch(&mut trace, "c2", "b");
         trace.sent(Instant::START, b"{}");
-        trace.sketch("n1", "c3", "c");
+        sketch(&mut trace, "c3", "c");
         let [entry] = &trace.newest(9)[..] else { panic!("{trace:?}") };
         assert_eq!((&*entry.dest, &*entry.kind, entry.direction), ("c2", "b", Direction::Sent));
     }
@@ -317,10 +295,10 @@ mod tests {
         let mut trace = Trace::new(1);
         trace.start_lines();
         let line = format!("\"{}\"", "x".repeat(1_000_000));
-        let kept = (0..6).filter(|_| trace.received(Instant::START, "c1", "n1", "echo", &line)).count();
+        let kept = (0..6).filter(|_| trace.received(Instant::START, "c1", None, "echo", &line)).count();
         assert_eq!(kept, 4);
         let lines = std::mem::take(trace.lines_mut().unwrap());
         assert_eq!(lines.split_inclusive(|&byte| byte == b'\n').count(), 4);
-        assert!(trace.received(Instant::START, "c1", "n1", "echo", &line));
+        assert!(trace.received(Instant::START, "c1", None, "echo", &line));
     }
 }

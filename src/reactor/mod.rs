@@ -25,7 +25,7 @@ use self::trace_file::TraceFile;
 use crate::node::{Node, Workload};
 use crate::time::{Duration, Instant};
 use crate::wire::line::{LineBuffer, NextLine};
-use crate::wire::out::{HIGH_WATER, LOW_WATER, OutBuffer};
+use crate::wire::out::{LOW_WATER, OutBuffer};
 
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
@@ -318,24 +318,13 @@ impl Reactor {
 
     /// Handles the lines that are whole, until the output is past its mark.
     fn handle_lines<W: Workload>(&mut self, node: &mut Node<W>, now: Instant) {
-        self.lines_left = true;
-        let mut lines = self.lines.lines();
-        let mut handle = |line: NextLine<'_>, out: &mut OutBuffer| match line {
-            NextLine::Line(line) => node.handle_line(now, line, out),
-            NextLine::TooLong(length) => node.handle_too_long(length),
-        };
-        while self.out.len() < HIGH_WATER {
-            let Some(line) = lines.next() else {
-                self.lines_left = false;
-                break;
-            };
-            handle(line, &mut self.out);
-        }
-        if self.input == Input::Ended
-            && !self.lines_left
-            && let Some(line) = self.lines.last_line()
-        {
-            handle(line, &mut self.out);
+        self.lines_left = !node.handle_lines(now, &mut self.lines.lines(), &mut self.out);
+        if self.input == Input::Ended && !self.lines_left {
+            match self.lines.last_line() {
+                Some(NextLine::Line(line)) => node.handle_line(now, line, &mut self.out),
+                Some(NextLine::TooLong(length)) => node.handle_too_long(length),
+                None => {}
+            }
         }
         self.choked = self.lines_left;
         if self.input == Input::Ended && !self.lines_left && self.give_up_at == Instant::END {

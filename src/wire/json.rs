@@ -31,7 +31,6 @@ use thiserror::Error;
 
 use super::grammar::{Walk, escape_len, is_number};
 use super::lane::Lane;
-use super::shape::Shapes;
 use super::value::{Value, excerpt};
 
 /// How deep arrays and objects may be nested, the envelope and its body included. Maelstrom itself
@@ -133,7 +132,6 @@ pub enum SyntaxError {
 /// Reads one text at a time and reuses its memory.
 pub struct Parser {
     pub(super) index: Index,
-    pub(super) shapes: Shapes,
     /// Room for what a walk wants to remember.
     pub(super) members: Members,
 }
@@ -144,7 +142,7 @@ pub(super) type Members = Vec<(Span, Span)>;
 impl Parser {
     /// A parser that has read nothing yet.
     pub fn new() -> Self {
-        Self { index: Index::new(), shapes: Shapes::new(), members: Vec::new() }
+        Self { index: Index::new(), members: Vec::new() }
     }
 
     /// Reads a line that is an object or array.
@@ -287,7 +285,7 @@ impl Span {
     }
 
     #[inline(always)]
-    const fn start(self) -> usize {
+    pub(super) const fn start(self) -> usize {
         self.start as usize
     }
 

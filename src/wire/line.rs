@@ -6,7 +6,8 @@ use memchr::memrchr;
 use simdutf8::basic::from_utf8;
 
 use super::json::Line;
-use super::scan::{WIDTH, find_newline};
+use super::scan::find_newline;
+use super::shape::PIECE_MAX;
 
 /// Room that is offered to a single read, and the buffer's size at rest.
 pub const READ_SIZE: usize = 64 * 1024;
@@ -15,7 +16,7 @@ pub const READ_SIZE: usize = 64 * 1024;
 const CAPACITY_KEPT: usize = 1024 * 1024;
 
 /// Whoever reads a line by blocks of bytes may look so far beyond its end.
-const MARGIN: usize = WIDTH;
+const MARGIN: usize = PIECE_MAX;
 
 /// Cuts a stream into lines at `\n`, in place, and reuses its memory.
 ///
@@ -29,7 +30,7 @@ const MARGIN: usize = WIDTH;
 ///
 /// A line longer than the limit is skipped to its newline: what it holds is thrown away as it comes,
 /// and only its length is counted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
     start: usize,
@@ -132,6 +133,29 @@ pub struct Lines<'a> {
     whole: usize,
     limit: usize,
     skipped: &'a mut Option<u64>,
+}
+
+impl<'a> Lines<'a> {
+    /// The text of all lines that are left, if it is text and the first of them begins it; and before it, the same bytes
+    /// with what comes after them.
+    #[inline(always)]
+    pub(super) fn ahead(&self) -> Option<(&'a [u8], &'a str)> {
+        if self.skipped.is_some() {
+            return None;
+        }
+        let text = self.text?.get(*self.start - self.first..).filter(|text| !text.is_empty())?;
+        Some((&self.bytes[*self.start..], text))
+    }
+
+    /// Takes the first line, which has this length; not if that is too much.
+    #[inline(always)]
+    pub(super) const fn take(&mut self, length: usize) -> bool {
+        let may_be_taken = length <= self.limit;
+        if may_be_taken {
+            *self.start += length + 1;
+        }
+        may_be_taken
+    }
 }
 
 impl<'a> Iterator for Lines<'a> {

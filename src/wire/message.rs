@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::grammar::{Member, Name, Walk};
 use super::json::{Line, Members, OwnedText, Parser, Span, SyntaxError, Text};
 use super::lane::Lane;
+use super::shape::Shaped;
 use super::value::{Integer, Kind, Value, excerpt};
 
 /// Memory for more members than this is not kept.
@@ -35,8 +36,14 @@ pub struct Body<'a> {
     /// `in_reply_to`: the `msg_id` of the request that this answers.
     pub in_reply_to: Option<Integer<'a>>,
     text: Text<'a>,
-    value: Span,
-    members: &'a [(Span, Span)],
+    inside: Inside<'a>,
+}
+
+/// Where the whole body is and each of its members, or how to find out.
+#[derive(Clone, Copy, Debug)]
+enum Inside<'a> {
+    Found(Span, &'a [(Span, Span)]),
+    Shaped(Shaped<'a>),
 }
 
 /// A field that is not what the schema wants.
@@ -66,22 +73,55 @@ impl SchemaError {
     }
 }
 
+impl<'a> Envelope<'a> {
+    /// The line that it came in.
+    #[inline(always)]
+    pub(crate) const fn line(&self) -> &'a str {
+        self.body.text.as_str()
+    }
+}
+
 impl<'a> Body<'a> {
+    #[inline(always)]
+    pub(super) const fn shaped(
+        kind: Cow<'a, str>,
+        msg_id: Option<Integer<'a>>,
+        in_reply_to: Option<Integer<'a>>,
+        text: Text<'a>,
+        shaped: Shaped<'a>,
+    ) -> Self {
+        Self { kind, msg_id, in_reply_to, text, inside: Inside::Shaped(shaped) }
+    }
+
     /// The whole body, an object.
     pub fn value(&self) -> Value<'a> {
-        self.text.value(self.value)
+        self.text.value(self.span())
+    }
+
+    fn span(&self) -> Span {
+        match self.inside {
+            Inside::Found(body, _) => body,
+            Inside::Shaped(shaped) => shaped.body(self.text),
+        }
     }
 
     /// A copy that outlives the line.
     pub fn detach(&self) -> OwnedBody {
-        OwnedBody { text: self.text.detach(), value: self.value, members: self.members.into() }
+        let members = match self.inside {
+            Inside::Found(_, members) => members.into(),
+            Inside::Shaped(shaped) => shaped.members(self.text).collect(),
+        };
+        OwnedBody { text: self.text.detach(), value: self.span(), members }
     }
 
     /// The field of that name, if there is one.
     #[inline(always)]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        let mut members = self.members.iter().rev();
-        members.find(|&&(key, _)| self.text.is_named(key, name)).map(|&(_, value)| self.text.value(value))
+        let value = match self.inside {
+            Inside::Shaped(shaped) => shaped.find(self.text, name)?,
+            Inside::Found(_, members) => find_member(self.text, members, name)?,
+        };
+        Some(self.text.value(value))
     }
 
     /// The field of that name, whatever its type.
@@ -128,6 +168,11 @@ impl<'a> Body<'a> {
     }
 }
 
+#[inline(never)]
+fn find_member(text: Text<'_>, members: &[(Span, Span)], name: &str) -> Option<Span> {
+    members.iter().rev().find(|&&(key, _)| text.is_named(key, name)).map(|&(_, value)| value)
+}
+
 /// A body that outlives its line.
 #[derive(Clone, Debug)]
 pub struct OwnedBody {
@@ -139,9 +184,8 @@ pub struct OwnedBody {
 impl OwnedBody {
     /// The body.
     pub fn body(&self) -> Body<'_> {
-        let (text, value, members) = (self.text.text(), self.value, &*self.members);
-        let mut body =
-            Body { kind: Cow::Borrowed(""), msg_id: None, in_reply_to: None, text, value, members };
+        let (text, inside) = (self.text.text(), Inside::Found(self.value, &self.members));
+        let mut body = Body { kind: Cow::Borrowed(""), msg_id: None, in_reply_to: None, text, inside };
         body.kind = body.get("type").and_then(Value::as_str).unwrap_or_default();
         body.msg_id = body.get("msg_id").and_then(Value::as_integer);
         body.in_reply_to = body.get("in_reply_to").and_then(Value::as_integer);
@@ -165,7 +209,7 @@ pub struct Outline<'a> {
 }
 
 /// Values, each in the place of its [`Name`].
-pub(super) type Parts = [Option<Span>; Name::COUNT];
+type Parts = [Option<Span>; Name::COUNT];
 
 impl<'a> Outline<'a> {
     /// Reads one line, which has to be an object.
@@ -192,21 +236,11 @@ impl<'a> Outline<'a> {
     /// write it.
     #[inline(always)]
     pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
-        let Parser { shapes, members, .. } = &mut *parser;
-        if let Some(text) = line.text() {
-            if let Some(escapes) = shapes.read(line, text, &mut self.parts, members) {
-                self.text = Text { line: text, escapes };
-                self.members = &parser.members;
-                return Ok(());
-            }
-            *self = Self::default();
-            if let Some(mut lane) = Lane::of_line(text)
-                && self.walk(&mut lane, members).is_ok()
-            {
-                shapes.learn(line, text);
-                self.members = &parser.members;
-                return Ok(());
-            }
+        if let Some(mut lane) = line.text().and_then(Lane::of_line)
+            && self.walk(&mut lane, &mut parser.members).is_ok()
+        {
+            self.members = &parser.members;
+            return Ok(());
         }
         *self = Self::default();
         self.read_indexed(parser, line.bytes())
@@ -267,11 +301,6 @@ impl<'a> Outline<'a> {
     #[inline(always)]
     const fn part(&self, name: Name) -> Option<Span> {
         self.parts[name as usize]
-    }
-
-    /// The line, all of it.
-    pub(crate) const fn line(&self) -> &'a str {
-        self.text.as_str()
     }
 
     /// `src`, a string.
@@ -345,7 +374,8 @@ impl<'a> Outline<'a> {
             Some(id) => Some(integer(id)?),
             None => None,
         };
-        Some(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, text, value, members } })
+        let inside = Inside::Found(value, members);
+        Some(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, text, inside } })
     }
 
     /// The first part that is not as the schema wants it.

@@ -14,5 +14,5 @@ pub mod line;
 pub mod message;
 pub mod out;
 pub(crate) mod scan;
-mod shape;
+pub mod shape;
 pub mod value;

@@ -1,12 +1,12 @@
 //! What kinds of bytes a text has and where, sixteen at a time, by SIMD instructions where there are any.
 
 use memchr::{memchr, memchr2};
-use wide::u8x16;
+use wide::{u8x16, u8x32};
 
 /// So many bytes are looked at together.
 pub(super) const WIDTH: usize = 16;
 
-/// One bit for each of sixteen bytes, the first byte's the lowest.
+/// One bit for each byte, the first byte's the lowest.
 pub(super) type Bits = u32;
 
 /// Which bytes cannot stand for themselves in a string: quotes, backslashes and control characters.
@@ -17,17 +17,25 @@ pub(super) fn specials(bytes: [u8; WIDTH]) -> Bits {
     (control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
 }
 
-/// Which bytes are the same in both.
+/// Which of thirty-two bytes are the same in both.
 #[inline(always)]
-pub(super) fn equal(some: [u8; WIDTH], others: [u8; WIDTH]) -> Bits {
-    u8x16::new(some).simd_eq(u8x16::new(others)).to_bitmask()
+pub(super) fn equal(some: &[u8; 2 * WIDTH], others: &[u8; 2 * WIDTH]) -> Bits {
+    u8x32::new(*some).simd_eq(u8x32::new(*others)).to_bitmask()
 }
 
-/// Which bytes are digits.
+/// What a text has of digits.
+pub(super) struct Digits {
+    /// Which bytes are none.
+    pub(super) others: Bits,
+    /// Which bytes are the digit zero.
+    pub(super) zeros: Bits,
+}
+
 #[inline(always)]
-pub(super) fn digits(bytes: [u8; WIDTH]) -> Bits {
-    let number = u8x16::new(bytes) - u8x16::splat(b'0');
-    number.min(u8x16::splat(9)).simd_eq(number).to_bitmask()
+pub(super) fn digits(bytes: &[u8; WIDTH]) -> Digits {
+    let numbers = u8x16::new(*bytes) - u8x16::splat(b'0');
+    let others = numbers.max(u8x16::splat(10)).simd_eq(numbers).to_bitmask();
+    Digits { others, zeros: numbers.simd_eq(u8x16::splat(0)).to_bitmask() }
 }
 
 /// Where the first byte is that cannot stand for itself in a string.

@@ -1,23 +1,41 @@
-//! The shapes of lines: the quick way to read a line that differs from an earlier one in its values alone, as nearly
-//! all lines of a node do.
+//! The shapes of lines: the quick way to read a message that differs from an earlier one in its values alone, as nearly
+//! all messages to a node do.
 //!
-//! A shape is a line without its values. It is a row of pieces of text, each up to where a value begins, or the body
-//! begins or ends, or the line ends. Shapes are learned from lines that the grammar has accepted. They make a tree, in
-//! which those that begin alike share their beginning. A line that has the pieces of one from first to last, and
-//! values between them, is a line that the grammar accepts, with the same keys in the same places. Any other is left to
-//! the grammar.
+//! A shape is a line without its values, but for `dest` and `type`, which hardly ever change. What is left is pieces of
+//! text with slots for values between them. Shapes are learned from messages that the grammar and the schema have
+//! accepted. They make a tree, in which those that begin alike share their beginning. A line that has the pieces of one
+//! from first to last, and in each slot a value of the kind that was there, is a message, and everything in it is where
+//! it was, but for the lengths of the values. Any other line is left to the grammar.
 
-use std::mem;
+use std::borrow::Cow;
+use std::num::NonZeroU8;
 use std::ops::Range;
 
-use super::grammar::{Member, Name, Walk as _};
-use super::json::{Line, Members, Span, has_spans};
+use memchr::memchr;
+use smallvec::SmallVec;
+
+use super::grammar::{Member as Next, Name, Walk as _};
+use super::json::{Line, Span, Text, has_spans};
 use super::lane::Lane;
-use super::message::Parts;
-use super::scan::{self, Bits, WIDTH, find_special};
+use super::line::Lines;
+use super::message::{Body, Envelope};
+use super::scan::{self, Digits, WIDTH, find_special};
+use super::value::Integer;
+
+/// A piece has so many bytes at most; longer text makes several.
+pub const PIECE_MAX: usize = 2 * WIDTH;
 
 /// So many pieces are known at most. If there are more, all are forgotten.
-const PIECES_MAX: usize = 128;
+const PIECES_MAX: usize = 256;
+
+/// So many shapes are known at most. If there are more, all are forgotten.
+const SHAPES_MAX: usize = 64;
+
+/// A message with more values, or more members in its body, has no shape.
+const SLOTS_MAX: usize = 15;
+
+/// A slot begins and ends; the line begins, and one is to spare.
+const EDGES: usize = 2 * SLOTS_MAX + 2;
 
 /// A shape costs as much to learn as it saves in so many lines.
 const COST: u32 = 8;
@@ -27,254 +45,531 @@ const CREDIT_MAX: u32 = 128 * COST;
 
 /// The shapes that are known.
 #[derive(Debug)]
-pub(super) struct Shapes {
-    /// The tree. The first of them is none, but what all begin with.
-    pieces: [Piece; PIECES_MAX],
-    count: u8,
+pub struct Shapes {
+    /// The tree. The first of them is no piece, but what all begin with.
+    pieces: Box<[Piece; PIECES_MAX]>,
+    pieces_known: usize,
+    shapes: Vec<Shape>,
     /// Grows with every line of a known shape and pays for those that are learned: where no line is like another, little
     /// is lost.
     credit: u32,
+    /// Those of the line that was read last.
+    edges: Edges,
 }
 
-/// A piece of a line.
+/// A piece of text, and what comes after it.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
+#[repr(align(64))]
 struct Piece {
-    text: [u8; WIDTH],
+    text: [u8; PIECE_MAX],
     /// Which bytes of that are meant.
-    mask: Bits,
+    mask: u32,
     length: u8,
-    /// Where its key begins and ends, with the quotes.
-    key: (u8, u8),
-    /// How much of it belongs to the body.
-    body: u8,
     then: Then,
     /// What may follow; 0 if nothing is known.
     next: u8,
-    /// What may come in its stead; 0 if nothing else is known.
+    /// What may stand in its place; 0 if nothing else is known.
     or: u8,
 }
 
 /// What comes after a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
-    /// A value, under this name of the schema.
-    Value { name: Name, in_body: bool },
-    /// The body, an object.
-    Body,
-    /// Nothing: the line is all there.
-    End,
+    /// Another piece.
+    More,
+    /// The inside of a string, up to its closing quote.
+    String,
+    /// An integer of a few digits, without a sign.
+    Digits,
+    /// Any other value, at this depth of nesting.
+    Other(u8),
+    /// Nothing: the line is a message of this shape.
+    End(u8),
     /// Nobody knows.
     Unknown,
 }
 
+/// Where the parts of a message are.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// The slots of these, by their first edges.
+    src: u8,
+    msg_id: Option<NonZeroU8>,
+    in_reply_to: Option<NonZeroU8>,
+    dest: Fixed,
+    kind: Fixed,
+    body: Stretch,
+    members: SmallVec<[Member; SLOTS_MAX]>,
+}
+
+/// A text without escapes that is part of the shape.
+#[derive(Clone, Copy, Debug)]
+struct Fixed {
+    start: Place,
+    length: u8,
+}
+
+/// A member of the body.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    /// Without its quotes.
+    key: Fixed,
+    value: Stretch,
+}
+
+/// Where a value is in a line.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    start: Place,
+    end: Place,
+    /// If the line has no escapes, this is a string or an integer without a sign.
+    is_plain: bool,
+}
+
+/// A place in a line: so many bytes after an edge.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    edge: u8,
+    offset: u8,
+}
+
+/// The edges of a line's slots, after its beginning.
+type Edges = [u32; EDGES];
+
 impl Piece {
     /// Is like anything.
-    const NONE: Self = Self {
-        text: [0; WIDTH],
-        mask: 0,
-        length: 0,
-        key: (0, 0),
-        body: 0,
-        then: Then::Unknown,
-        next: 0,
-        or: 0,
-    };
+    const NONE: Self = Self { text: [0; PIECE_MAX], mask: 0, length: 0, then: Then::Unknown, next: 0, or: 0 };
 
     fn text(&self) -> &[u8] {
         &self.text[..usize::from(self.length)]
     }
 }
 
-impl Shapes {
-    pub(super) const fn new() -> Self {
-        Self { pieces: [Piece::NONE; PIECES_MAX], count: 1, credit: CREDIT_MAX }
+impl Place {
+    #[inline(always)]
+    fn find(self, edges: &Edges) -> usize {
+        edges[usize::from(self.edge) % EDGES] as usize + usize::from(self.offset)
+    }
+}
+
+impl Fixed {
+    #[inline(always)]
+    fn range(self, edges: &Edges) -> Range<usize> {
+        let start = self.start.find(edges);
+        start..start + usize::from(self.length)
+    }
+}
+
+impl Stretch {
+    #[inline(always)]
+    fn span(self, edges: &Edges, escapes: bool) -> Span {
+        let (start, end) = (self.start.find(edges), self.end.find(edges));
+        if self.is_plain && !escapes { Span::plain(start, end) } else { Span::new(start, end) }
+    }
+}
+
+/// The parts of the body of a line, found where they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shaped<'a> {
+    shape: &'a Shape,
+    edges: &'a Edges,
+}
+
+impl<'a> Shaped<'a> {
+    /// The body.
+    pub(super) fn body(self, text: Text<'_>) -> Span {
+        self.shape.body.span(self.edges, text.escapes)
     }
 
-    /// Reads a line of a known shape, that is this text; says whether there are escapes in it. If the shape is not known
-    /// or a value is none, some of `parts` may be filled.
+    /// The value of the last member of that name.
     #[inline(always)]
-    pub(super) fn read(
-        &mut self,
-        line: Line<'_>,
-        text: &str,
-        parts: &mut Parts,
-        members: &mut Members,
-    ) -> Option<bool> {
-        if !has_spans(text.as_bytes()) {
+    pub(super) fn find(self, text: Text<'_>, name: &str) -> Option<Span> {
+        for member in self.shape.members.iter().rev() {
+            if usize::from(member.key.length) == name.len() {
+                let start = member.key.start.find(self.edges);
+                if text.line.as_bytes().get(start..start + name.len()) == Some(name.as_bytes()) {
+                    return Some(member.value.span(self.edges, text.escapes));
+                }
+            }
+        }
+        None
+    }
+
+    /// Keys, with their quotes, and values.
+    pub(super) fn members(self, text: Text<'a>) -> impl Iterator<Item = (Span, Span)> + 'a {
+        self.shape.members.iter().map(move |member| {
+            let key = member.key.range(self.edges);
+            (Span::new(key.start - 1, key.end + 1), member.value.span(self.edges, text.escapes))
+        })
+    }
+}
+
+impl Shapes {
+    /// No shape is known.
+    pub fn new() -> Self {
+        Self {
+            pieces: Box::new([Piece::NONE; PIECES_MAX]),
+            pieces_known: 1,
+            shapes: Vec::with_capacity(SHAPES_MAX),
+            credit: CREDIT_MAX,
+            edges: [0; EDGES],
+        }
+    }
+
+    /// Reads a line that is a message of a known shape, if there are [`PIECE_MAX`] bytes or more behind it. `None` says
+    /// nothing about the line.
+    #[inline(always)]
+    pub fn read<'a>(&'a mut self, line: Line<'a>) -> Option<Envelope<'a>> {
+        let (bytes, text) = (line.bytes_and_more(), line.text()?);
+        if bytes.len() - text.len() < PIECE_MAX {
             return None;
         }
-        let bytes = line.bytes_and_more();
-        let (mut at, mut body, mut escapes) = (0, 0, false);
-        let mut piece = &self.pieces[0];
-        loop {
-            let ahead = bytes.get(at..)?.first_chunk()?;
-            piece = self.piece(piece.next);
-            // At last it is the first of them, which is like anything.
-            while scan::equal(*ahead, piece.text) & piece.mask != piece.mask {
-                piece = self.piece(piece.or);
-            }
-            let start = at;
-            at += usize::from(piece.length);
-            match piece.then {
-                Then::Value { name, in_body } => {
-                    let value = match scalar(bytes.get(at..)?) {
-                        Some(length) => Span::plain(at, at + length),
-                        None => other_value(text, at, 1 + usize::from(in_body), &mut escapes)?,
-                    };
-                    parts[name as usize] = Some(value);
-                    if in_body {
-                        let (key, key_end) = piece.key;
-                        members.push((
-                            Span::plain(start + usize::from(key), start + usize::from(key_end)),
-                            value,
-                        ));
-                    } else if piece.body != 0 {
-                        parts[Name::Body as usize] = Some(Span::new(body, start + usize::from(piece.body)));
-                    }
-                    at = value.end();
-                }
-                Then::Body => {
-                    body = at;
-                    members.clear();
-                }
-                Then::End if at == text.len() => {
-                    if piece.body != 0 {
-                        parts[Name::Body as usize] = Some(Span::new(body, start + usize::from(piece.body)));
-                    }
-                    self.credit = CREDIT_MAX.min(self.credit + 1);
-                    return Some(escapes);
-                }
-                Then::End | Then::Unknown => return None,
-            }
-        }
+        self.envelope(bytes, text, Some(text.len()))
     }
 
+    /// Takes the next line, if it is a message of a known shape. Where it ends, its shape tells.
     #[inline(always)]
-    fn piece(&self, place: u8) -> &Piece {
-        &self.pieces[usize::from(place) % PIECES_MAX]
+    pub fn read_next<'a, 'l: 'a>(&'a mut self, lines: &mut Lines<'l>) -> Option<Envelope<'a>> {
+        let (bytes, text) = lines.ahead()?;
+        let envelope = self.envelope(bytes, text, None)?;
+        lines.take(envelope.line().len()).then_some(envelope)
     }
 
-    /// Learns the shape of a line that the grammar accepts.
+    /// The message that is the beginning of `text`, up to `length` or a newline. More may be looked at, in `bytes`, which
+    /// begin with the text.
+    #[inline(always)]
+    fn envelope<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        text: &'a str,
+        length: Option<usize>,
+    ) -> Option<Envelope<'a>> {
+        let Self { pieces, shapes, credit, edges, .. } = self;
+        let (mut edge, mut at, mut escapes) = (1, 0, false);
+        let mut piece = &pieces[usize::from(pieces[0].next)];
+        let shape = loop {
+            let ahead = bytes.get(at..)?.first_chunk()?;
+            if scan::equal(ahead, &piece.text) & piece.mask == piece.mask {
+                let start = at + usize::from(piece.length);
+                let end = match piece.then {
+                    Then::String => string(bytes, text, start, length, &mut escapes),
+                    Then::Digits => digits(bytes, start),
+                    Then::Other(depth) => other(text, start, length, depth, &mut escapes),
+                    Then::More => {
+                        at = start;
+                        piece = &pieces[usize::from(piece.next)];
+                        continue;
+                    }
+                    Then::End(shape) => {
+                        let is_end = match length {
+                            Some(length) => start == length,
+                            None => bytes.get(start) == Some(&b'\n'),
+                        };
+                        if is_end {
+                            at = start;
+                            break shapes.get(usize::from(shape))?;
+                        }
+                        None
+                    }
+                    Then::Unknown => return None,
+                };
+                if let Some(end) = end {
+                    at = end;
+                    #[allow(clippy::cast_possible_truncation, reason = "checked when all are known")]
+                    if let [first, last, ..] = &mut edges[edge % EDGES..] {
+                        (*first, *last) = (start as u32, end as u32);
+                    }
+                    edge += 2;
+                    piece = &pieces[usize::from(piece.next)];
+                    continue;
+                }
+            }
+            piece = &pieces[usize::from(piece.or)];
+        };
+        let text = Text { line: text.get(..at)?, escapes };
+        if !has_spans(text.line.as_bytes()) {
+            return None;
+        }
+        let edges = &*edges;
+        let slot = |first: u8| {
+            let first = usize::from(first);
+            edges[first % EDGES] as usize..edges[(first + 1) % EDGES] as usize
+        };
+        let integer = |id: NonZeroU8| text.line.get(slot(id.get())).map(Integer::new);
+        let msg_id = match shape.msg_id {
+            Some(id) => Some(integer(id)?),
+            None => None,
+        };
+        let in_reply_to = match shape.in_reply_to {
+            Some(id) => Some(integer(id)?),
+            None => None,
+        };
+        let src = slot(shape.src);
+        let src = match escapes {
+            false => Cow::Borrowed(text.line.get(src)?),
+            true => text.value(Span::new(src.start - 1, src.end + 1)).as_str()?,
+        };
+        let dest = Cow::Borrowed(text.line.get(shape.dest.range(edges))?);
+        let kind = Cow::Borrowed(text.line.get(shape.kind.range(edges))?);
+        *credit = CREDIT_MAX.min(*credit + 1);
+        Some(Envelope {
+            src,
+            dest,
+            body: Body::shaped(kind, msg_id, in_reply_to, text, Shaped { shape, edges }),
+        })
+    }
+
+    /// Learns the shape of a line that is a message.
     #[inline(never)]
-    pub(super) fn learn(&mut self, line: Line<'_>, text: &str) {
-        // Others are not read by shapes.
-        let has_more = line.bytes_and_more().len() - text.len() >= WIDTH;
-        if has_more && let Some(credit) = self.credit.checked_sub(COST) {
+    pub fn learn(&mut self, line: Line<'_>) {
+        let bytes = line.bytes_and_more();
+        if let (Some(credit), Some(text)) = (self.credit.checked_sub(COST), line.text())
+            && bytes.len() - text.len() >= PIECE_MAX
+        {
             self.credit = credit;
-            self.learn_line(text);
+            self.learn_text(bytes, text);
         }
     }
 
     /// `None` if it is too unusual: what it comes to, the grammar alone knows.
-    fn learn_line(&mut self, text: &str) -> Option<()> {
+    fn learn_text(&mut self, bytes: &[u8], text: &str) -> Option<()> {
+        let mut draft = Draft {
+            shapes: self,
+            bytes,
+            length: text.len(),
+            last: 0,
+            edges: SmallVec::from_slice(&[0]),
+            src: None,
+            msg_id: None,
+            in_reply_to: None,
+            dest: None,
+            kind: None,
+        };
+        let mut parts = [None; Name::COUNT];
+        let mut members = SmallVec::new();
         let mut lane = Lane::of_line(text)?;
-        let (mut last, mut from, mut has_body) = (0, 0, false);
-        // Where the body ends that was walked last, to be passed by the next piece.
-        let mut body_end = 0;
         lane.open_object().ok()?;
-        while let Member::Value(key, name) = lane.member(from == 0).ok()? {
-            let starts_object = lane.peek() == b'{';
-            let then = match name.of_envelope() {
-                Name::Body if starts_object && !has_body => Then::Body,
-                Name::Body | Name::Other => return None,
-                name => Then::Value { name, in_body: false },
-            };
-            let range = from..lane.at();
-            last = self.add(last, text, range, Some(key), body_end, then)?;
-            (from, body_end) = (lane.at(), 0);
-            if then == Then::Body {
-                has_body = true;
+        let mut is_first = true;
+        while let Next::Value(_, name) = lane.member(is_first).ok()? {
+            is_first = false;
+            lane.peek();
+            let (name, start) = (name.of_envelope(), lane.at());
+            if name == Name::Body {
                 lane.open_object().ok()?;
-                let mut is_first = true;
-                while let Member::Value(key, name) = lane.member(is_first).ok()? {
-                    is_first = false;
-                    lane.peek();
-                    let then = Then::Value { name: name.of_body(), in_body: true };
-                    last = self.add(last, text, from..lane.at(), Some(key), 0, then)?;
-                    lane.value(2).ok()?;
-                    from = lane.at();
+                while let Next::Value(key, name) = lane.member(members.is_empty()).ok()? {
+                    if members.len() == SLOTS_MAX {
+                        return None;
+                    }
+                    let name = name.of_body();
+                    let value = draft.value(&mut lane, name, 2)?;
+                    let key = draft.fixed(key.start() + 1..key.end() - 1)?;
+                    members.push(Member { key, value });
+                    if parts[name as usize].replace(value).is_some() && name != Name::Other {
+                        return None;
+                    }
                 }
-                body_end = lane.at();
-            } else {
-                lane.value(1).ok()?;
-                from = lane.at();
+                if parts[name as usize].replace(draft.stretch(start..lane.at(), false)?).is_some() {
+                    return None;
+                }
+                continue;
+            }
+            let value = draft.value(&mut lane, name, 1)?;
+            if name == Name::Other || parts[name as usize].replace(value).is_some() {
+                return None;
             }
         }
-        self.add(last, text, from..text.len(), None, body_end, Then::End)?;
+        let part = |name: Name| parts[name as usize];
+        let body = part(Name::Body)?;
+        let Draft { src, dest, kind, msg_id, in_reply_to, .. } = draft;
+        let shape = Shape { src: src?.get(), dest: dest?, kind: kind?, msg_id, in_reply_to, body, members };
+        draft.end(shape)
+    }
+
+    fn forget(&mut self) {
+        *self = Self { credit: self.credit, ..Self::new() };
+    }
+}
+
+impl Default for Shapes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A shape that is being learned.
+struct Draft<'a> {
+    shapes: &'a mut Shapes,
+    /// The line that it is learned from, and what comes after it.
+    bytes: &'a [u8],
+    length: usize,
+    /// The piece before the last slot.
+    last: u8,
+    /// The edges of its slots so far. The last piece of text begins at the last of them.
+    edges: SmallVec<[usize; EDGES]>,
+    src: Option<NonZeroU8>,
+    msg_id: Option<NonZeroU8>,
+    in_reply_to: Option<NonZeroU8>,
+    dest: Option<Fixed>,
+    kind: Option<Fixed>,
+}
+
+impl Draft<'_> {
+    /// Takes the value that comes next, under this name of the schema.
+    fn value(&mut self, lane: &mut Lane<'_>, name: Name, depth: u8) -> Option<Stretch> {
+        let byte = lane.peek();
+        let start = lane.at();
+        let end = lane.value(usize::from(depth)).ok()?.end();
+        let edge = u8::try_from(self.edges.len()).ok().and_then(NonZeroU8::new);
+        let then = match byte {
+            b'"' => Then::String,
+            b'0'..=b'9' if digits(self.bytes, start) == Some(end) => Then::Digits,
+            _ => Then::Other(depth),
+        };
+        match (name, then) {
+            (Name::Src, Then::String) => self.src = edge,
+            (Name::MsgId, Then::Digits) => self.msg_id = edge,
+            (Name::InReplyTo, Then::Digits) => self.in_reply_to = edge,
+            (Name::Dest, Then::String) => self.dest = Some(self.fixed(start + 1..end - 1)?),
+            (Name::Type, Then::String) => self.kind = Some(self.fixed(start + 1..end - 1)?),
+            (Name::Body | Name::Id | Name::Other, _) => {}
+            _ => return None,
+        }
+        if !matches!(name, Name::Dest | Name::Type) {
+            if self.edges.len() + 2 > EDGES {
+                return None;
+            }
+            let slot = if then == Then::String { start + 1..end - 1 } else { start..end };
+            self.add(slot.start, then)?;
+            self.edges.extend([slot.start, slot.end]);
+        }
+        self.stretch(start..end, !matches!(then, Then::Other(_)))
+    }
+
+    /// All of the line was taken.
+    fn end(&mut self, shape: Shape) -> Option<()> {
+        let place = u8::try_from(self.shapes.shapes.len()).ok()?;
+        if usize::from(place) == SHAPES_MAX {
+            self.shapes.forget();
+            return None;
+        }
+        self.add(self.length, Then::End(place))?;
+        self.shapes.shapes.push(shape);
         Some(())
     }
 
-    /// Makes a piece known that follows the one at `last`; its place.
-    fn add(
-        &mut self,
-        last: u8,
-        line: &str,
-        range: Range<usize>,
-        key: Option<Span>,
-        body_end: usize,
-        then: Then,
-    ) -> Option<u8> {
-        let text = &line.as_bytes()[range.clone()];
-        // An escaped key is not its own name, and a newline would end the line.
-        if text.len() > WIDTH || text.iter().any(|byte| matches!(byte, b'\\' | b'\n')) {
+    fn fixed(&self, range: Range<usize>) -> Option<Fixed> {
+        Some(Fixed { start: self.place(range.start)?, length: u8::try_from(range.len()).ok()? })
+    }
+
+    /// Where these bytes are in lines of the shape.
+    fn stretch(&self, range: Range<usize>, is_plain: bool) -> Option<Stretch> {
+        Some(Stretch { start: self.place(range.start)?, end: self.place(range.end)?, is_plain })
+    }
+
+    fn place(&self, at: usize) -> Option<Place> {
+        let edge = self.edges.iter().rposition(|&edge| edge <= at)?;
+        let offset = u8::try_from(at - self.edges[edge]).ok()?;
+        Some(Place { edge: u8::try_from(edge).ok()?, offset })
+    }
+
+    /// Makes the text up to `end` known, and what comes after it.
+    fn add(&mut self, end: usize, then: Then) -> Option<()> {
+        let text = &self.bytes[*self.edges.last()?..end];
+        // An escaped name is not what it spells, and a newline would end the line.
+        if text.iter().any(|byte| matches!(byte, b'\\' | b'\n')) {
             return None;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "a piece is short")]
-        let within = |at: usize| at.saturating_sub(range.start) as u8;
-        let body = within(body_end);
-        let mut place = self.pieces[usize::from(last)].next;
+        let mut pieces = text.chunks(PIECE_MAX).peekable();
+        while let Some(text) = pieces.next() {
+            self.add_piece(text, if pieces.peek().is_some() { Then::More } else { then })?;
+        }
+        Some(())
+    }
+
+    fn add_piece(&mut self, text: &[u8], then: Then) -> Option<()> {
+        let Shapes { pieces, pieces_known, .. } = &mut *self.shapes;
+        let before = usize::from(self.last);
+        let (mut place, mut latest) = (pieces[before].next, 0);
         while place != 0 {
-            let piece = self.piece(place);
-            if piece.text() == text && piece.then == then && piece.body == body {
-                return Some(place);
+            let piece = &pieces[usize::from(place)];
+            if piece.text() == text && piece.then == then {
+                self.last = place;
+                return Some(());
             }
-            place = piece.or;
+            (place, latest) = (piece.or, place);
         }
-        if usize::from(self.count) == PIECES_MAX {
-            *self = Self { credit: self.credit, ..Self::new() };
+        let Ok(place) = u8::try_from(*pieces_known) else {
+            self.shapes.forget();
             return None;
-        }
-        let key = key.map_or(0..0, Span::range);
-        let key = (within(key.start), within(key.end));
-        let place = self.count;
-        self.count += 1;
-        let or = mem::replace(&mut self.pieces[usize::from(last)].next, place);
-        let length = within(range.end);
-        let piece = &mut self.pieces[usize::from(place)];
-        *piece = Piece { mask: (1 << length) - 1, length, key, body, then, or, ..Piece::NONE };
+        };
+        *pieces_known += 1;
+        let next = pieces[before].next;
+        let piece = &mut pieces[usize::from(place)];
         piece.text[..text.len()].copy_from_slice(text);
-        Some(place)
+        piece.mask = u32::MAX >> (PIECE_MAX - text.len());
+        piece.length = u8::try_from(text.len()).ok()?;
+        piece.then = then;
+        // What fits any value gives way to what fits the one that came.
+        if latest != 0 && matches!(then, Then::Other(_)) {
+            pieces[usize::from(latest)].or = place;
+        } else {
+            piece.or = next;
+            pieces[before].next = place;
+        }
+        self.last = place;
+        Some(())
     }
 }
 
-/// The length of a string without escapes or an integer that is not negative.
+/// The end of the inside of a string.
 #[inline(always)]
-fn scalar(text: &[u8]) -> Option<usize> {
-    let ahead: &[u8; WIDTH] = text.first_chunk()?;
-    match text[0] {
-        b'"' => {
-            let specials = scan::specials(*ahead) & !1;
-            if specials == 0 {
-                let end = WIDTH + find_special(&text[WIDTH..])?;
-                return (text[end] == b'"').then_some(end + 1);
-            }
-            let end = specials.trailing_zeros() as usize;
-            (text.get(end) == Some(&b'"')).then_some(end + 1)
-        }
-        b'0'..=b'9' => {
-            let length = scan::digits(*ahead).trailing_ones() as usize;
-            let is_whole = length < WIDTH && matches!(text.get(length), Some(b',' | b'}'));
-            (is_whole && (text[0] != b'0' || length == 1)).then_some(length)
-        }
-        _ => None,
+fn string(
+    bytes: &[u8],
+    text: &str,
+    start: usize,
+    length: Option<usize>,
+    escapes: &mut bool,
+) -> Option<usize> {
+    let end = start + find_special(bytes.get(start..)?)?;
+    match bytes[end] {
+        b'"' => Some(end),
+        _ => string_with_escapes(text, start, length, escapes),
     }
 }
 
+#[cold]
+fn string_with_escapes(text: &str, start: usize, length: Option<usize>, escapes: &mut bool) -> Option<usize> {
+    value(text, start - 1, length, 0, escapes).map(|end| end - 1)
+}
+
+/// The end of an integer that is written with digits alone, few of them, before a comma or a bracket.
+#[inline(always)]
+fn digits(bytes: &[u8], start: usize) -> Option<usize> {
+    let Digits { others, zeros } = scan::digits(bytes.get(start..)?.first_chunk()?);
+    // Where all are digits, another one comes.
+    let length = (others | 1 << WIDTH).trailing_zeros();
+    let is_integer = length == 1 || (length > 1 && zeros & 1 == 0);
+    let end = start + length as usize;
+    (is_integer && matches!(bytes.get(end), Some(b',' | b'}'))).then_some(end)
+}
+
+/// The end of a value that is no string: those have slots of their own.
 #[inline(never)]
-fn other_value(text: &str, at: usize, depth: usize, escapes: &mut bool) -> Option<Span> {
-    let mut lane = Lane::within(text, at)?;
-    let value = lane.value(depth).ok()?;
+fn other(text: &str, start: usize, length: Option<usize>, depth: u8, escapes: &mut bool) -> Option<usize> {
+    if text.as_bytes().get(start) == Some(&b'"') {
+        return None;
+    }
+    value(text, start, length, depth, escapes)
+}
+
+fn value(text: &str, start: usize, length: Option<usize>, depth: u8, escapes: &mut bool) -> Option<usize> {
+    let end = match length {
+        Some(length) => length,
+        None => start + memchr(b'\n', text.as_bytes().get(start..)?)?,
+    };
+    let mut lane = Lane::within(text.get(..end)?, start)?;
+    let value = lane.value(usize::from(depth)).ok()?;
     *escapes |= lane.text().escapes;
-    Some(value)
+    // White space before the value is not of the shape.
+    (value.start() == start).then_some(value.end())
 }

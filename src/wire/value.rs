@@ -194,6 +194,12 @@ impl<'a> Inside<'a> {
 pub struct Integer<'a>(&'a str);
 
 impl<'a> Integer<'a> {
+    /// That of these digits.
+    #[inline(always)]
+    pub(super) const fn new(digits: &'a str) -> Self {
+        Self(digits)
+    }
+
     /// The digits, with the sign that was written.
     pub const fn as_str(self) -> &'a str {
         self.0

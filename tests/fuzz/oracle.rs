@@ -11,9 +11,10 @@ use messenger::node::{Config, Node};
 use messenger::time::Instant;
 use messenger::wire::json::{Line, MAX_DEPTH, Parser, SyntaxError};
 use messenger::wire::line::{LineBuffer, NextLine};
-use messenger::wire::message::Outline;
+use messenger::wire::message::{Envelope, Outline};
 use messenger::wire::out::OutBuffer;
-use messenger::wire::value::Value;
+use messenger::wire::shape::Shapes;
+use messenger::wire::value::{Integer, Value};
 use messenger::workload::messenger::Messenger;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -22,16 +23,22 @@ use serde_json::value::RawValue;
 /// that have seen all the lines before it.
 pub fn check_stream(input: &[u8], step: usize) {
     let mut path = LinePath::new();
+    let (mut node, mut out) = node();
     let mut lines = LineBuffer::new(1 << 20);
     let mut expected = input.split(|&x| x == b'\n');
     for chunk in input.chunks(step.max(1)) {
         lines.space()[..chunk.len()].copy_from_slice(chunk);
         lines.filled(chunk.len());
-        for line in lines.lines() {
+        let mut answers = Vec::new();
+        for line in lines.clone().lines() {
             let NextLine::Line(line) = line else { continue };
             assert_eq!(Some(line.bytes()), expected.next());
-            path.check(line);
+            answers.append(&mut path.check(line));
         }
+        // All of them in one go, where they end is found by their shapes.
+        node.handle_lines(Instant::START, &mut lines.lines(), &mut out);
+        assert_eq!(String::from_utf8_lossy(out.waiting()), String::from_utf8_lossy(&answers));
+        out.consume(out.len());
     }
     if let Some(NextLine::Line(line)) = lines.last_line() {
         assert_eq!(Some(line.bytes()), expected.next());
@@ -42,36 +49,43 @@ pub fn check_stream(input: &[u8], step: usize) {
 
 struct LinePath {
     parser: Parser,
+    shapes: Shapes,
     node: Node<Messenger>,
     out: OutBuffer,
 }
 
+/// A node named n, after its init.
+fn node() -> (Node<Messenger>, OutBuffer) {
+    let (mut node, mut out) = (Node::new(Messenger::default(), Config::default()), OutBuffer::new());
+    let init =
+        br#"{"src":"c","dest":"n","body":{"type":"init","msg_id":1,"node_id":"n","node_ids":[]}}"#.as_slice();
+    node.handle_line(Instant::START, Line::new(init), &mut out);
+    out.consume(out.len());
+    (node, out)
+}
+
 impl LinePath {
     fn new() -> Self {
-        let mut path = Self {
-            parser: Parser::new(),
-            node: Node::new(Messenger::default(), Config::default()),
-            out: OutBuffer::new(),
-        };
-        let init = br#"{"src":"c","dest":"n","body":{"type":"init","msg_id":1,"node_id":"n","node_ids":[]}}"#
-            .as_slice();
-        path.node.handle_line(Instant::START, Line::new(init), &mut path.out);
-        path.out.consume(path.out.len());
-        path
+        let (node, out) = node();
+        Self { parser: Parser::new(), shapes: Shapes::new(), node, out }
     }
 
-    fn check(&mut self, line: Line<'_>) {
+    /// What the node answers.
+    fn check(&mut self, line: Line<'_>) -> Vec<u8> {
         let text = line.bytes().to_vec();
         let reference = Reference::read(&text);
-        // The second time by its shape, which was learned the first time.
         check_outline(&mut self.parser, line, &reference, Outline::parse);
-        check_outline(&mut self.parser, line, &reference, Outline::parse);
-        check_outline(&mut self.parser, Line::new(&text), &reference, Outline::parse);
         // Few lines get as far as the index on their own.
         check_outline(&mut self.parser, line, &reference, Outline::parse_indexed);
+        // By the shapes of the lines before, then by its own.
+        check_envelope(&mut self.shapes, line, &reference);
+        if Outline::parse(&mut self.parser, line).is_ok_and(|outline| outline.check().is_ok()) {
+            self.shapes.learn(line);
+            check_envelope(&mut self.shapes, line, &reference);
+        }
 
         self.node.handle_line(Instant::START, line, &mut self.out);
-        let answers = std::str::from_utf8(self.out.waiting()).unwrap();
+        let answers = std::str::from_utf8(self.out.waiting()).unwrap().to_owned();
         for answer in answers.lines() {
             serde_json::from_str::<&RawValue>(answer).unwrap();
         }
@@ -86,6 +100,38 @@ impl LinePath {
             );
         }
         self.out.consume(self.out.len());
+        answers.into_bytes()
+    }
+}
+
+/// A line that is read by a shape is the message that it is.
+fn check_envelope(shapes: &mut Shapes, line: Line<'_>, reference: &Reference<'_>) {
+    let Some(Envelope { src, dest, body }) = shapes.read(line) else { return };
+    let shown = String::from_utf8_lossy(line.bytes());
+    let Reference::Parts(Some(parts)) = reference else { panic!("{shown}: read by a shape") };
+    assert_eq!(Some(src), string(parts.top("src")), "{shown}");
+    assert_eq!(Some(dest), string(parts.top("dest")), "{shown}");
+    assert_eq!(Some(&body.kind), string(parts.in_body("type")).as_ref(), "{shown}");
+    assert_eq!(body.msg_id.map(Integer::as_str), parts.in_body("msg_id"), "{shown}");
+    assert_eq!(body.in_reply_to.map(Integer::as_str), parts.in_body("in_reply_to"), "{shown}");
+    let members = parts.body.as_ref().expect("a message has a body");
+    let copy = body.detach();
+    for body in [&body, &copy.body()] {
+        check_body(body.value(), members, &shown);
+        for (name, _) in members {
+            assert_eq!(body.get(name).map(Value::raw), parts.in_body(name), "{shown}");
+        }
+        assert_eq!(body.get("no such name"), None);
+    }
+}
+
+/// A body has these members.
+fn check_body(body: Value<'_>, members: &[(Cow<'_, str>, &RawValue)], shown: &str) {
+    let got: Vec<_> = body.as_object().unwrap().collect();
+    assert_eq!(got.len(), members.len(), "{shown}");
+    for ((key, value), (expected_key, expected)) in got.into_iter().zip(members) {
+        assert_eq!(key.as_str().as_ref(), Some(expected_key), "{shown}");
+        check_value(value, expected.get());
     }
 }
 
@@ -115,14 +161,7 @@ fn check_outline<'a>(
         }
     }
     match (outline.body(), &reference.body) {
-        (Ok(body), Some(members)) => {
-            let got: Vec<_> = body.as_object().unwrap().collect();
-            assert_eq!(got.len(), members.len(), "{shown}");
-            for ((key, value), (expected_key, expected)) in got.into_iter().zip(members) {
-                assert_eq!(key.as_str().as_ref(), Some(expected_key), "{shown}");
-                check_value(value, expected.get());
-            }
-        }
+        (Ok(body), Some(members)) => check_body(body, members, &shown),
         (Err(_), None) => {}
         (got, expected) => panic!("{shown}: body is {got:?}, expected {expected:?}"),
     }
