@@ -196,14 +196,14 @@ impl<'a, W> Context<'a, W> {
     /// Starts the answer to a request: add its fields, then send it.
     ///
     /// It goes from this node to the request's sender, with the request's `msg_id` as `in_reply_to`.
-    #[inline(always)]
+    #[inline]
     pub fn reply<'m>(&'m mut self, request: &'m Request<'_>, kind: &str) -> Message<'m> {
         let Envelope { src, dest, body } = request.envelope;
         let mut message = self.core.sender.message(self.out, dest, src, kind);
         match body.msg_id {
-            None => message.leave = Leave::Nowhere,
+            None => message.sender.draft.leave = Leave::Nowhere,
             Some(_) if request.is_answered() => {
-                message.leave = Leave::Refused(ErrorCode::CRASH, ANSWERED_ONCE);
+                message.sender.draft.leave = Leave::Refused(Fault::AnsweredTwice);
             }
             Some(msg_id) => {
                 message.in_reply_to = msg_id.as_str();
@@ -268,9 +268,9 @@ impl<'a, W> Context<'a, W> {
     /// To send it is an error of code 1 if there is no such node.
     pub fn message<'m>(&'m mut self, peer: &str, kind: &str) -> Message<'m> {
         let is_known = self.core.peer(peer).is_some();
-        let mut message = self.core.sender.message(self.out, "", peer, kind);
+        let message = self.core.sender.message(self.out, "", peer, kind);
         if !is_known {
-            message.leave = Leave::Refused(ErrorCode::NODE_NOT_FOUND, NOBODY);
+            message.sender.draft.leave = Leave::Refused(Fault::NoSuchReceiver);
         }
         message
     }
@@ -368,13 +368,31 @@ pub struct Message<'m> {
     in_reply_to: &'m str,
     /// What it answers.
     request: Option<&'m Request<'m>>,
-    /// What it answers, if that was put off. It is still to be answered if this is not sent.
-    deferred: Option<Deferred>,
-    /// It is kept for when the request comes again.
-    keep: Option<Box<Keep>>,
+}
+
+/// What else there is to know of the message that is being written. It stays with the sender, because a [`Message`] is
+/// moved by each of its methods.
+#[derive(Debug)]
+struct Draft {
     /// Where the members of the body begin.
     members: usize,
     leave: Leave,
+    /// It is kept for when the request comes again.
+    keep: Option<Keep>,
+    /// What it answers, if that was put off. It is still to be answered if the message is not sent.
+    deferred: Option<Deferred>,
+}
+
+impl Draft {
+    const fn new(members: usize, leave: Leave) -> Self {
+        Self { members, leave, keep: None, deferred: None }
+    }
+
+    /// Whether it has anything that outlives the message.
+    #[inline(always)]
+    const fn is_special(&self) -> bool {
+        self.keep.is_some() || self.deferred.is_some()
+    }
 }
 
 /// Whose request it is that an answer is kept for, and what the answer is.
@@ -401,25 +419,49 @@ enum Leave {
     /// Nobody waits for it any more.
     TooLate,
     /// A handler did what it must not.
-    Refused(ErrorCode, &'static str),
+    Refused(Fault),
+}
+
+/// What a handler must not do.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    AnsweredTwice,
+    ReservedField,
+    NoSuchReceiver,
+}
+
+impl From<Fault> for RpcError {
+    #[cold]
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::AnsweredTwice => Self::new(ErrorCode::CRASH, ANSWERED_ONCE),
+            Fault::ReservedField => Self::new(ErrorCode::CRASH, RESERVED),
+            Fault::NoSuchReceiver => {
+                Self::new(ErrorCode::NODE_NOT_FOUND, "its receiver is neither of this cluster nor a service")
+            }
+        }
+    }
 }
 
 impl<'m> Message<'m> {
     /// The message that was just started.
-    const fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, members: usize, leave: Leave) -> Self {
-        Self { sender, out, in_reply_to: "", request: None, deferred: None, keep: None, members, leave }
+    #[inline(always)]
+    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, members: usize, leave: Leave) -> Self {
+        sender.draft.members = members;
+        sender.draft.leave = leave;
+        Self { sender, out, in_reply_to: "", request: None }
     }
 
     /// Has the answer kept.
     fn keep(&mut self, src: &str, kind: &str) {
-        self.keep = Some(Box::new(Keep { src: src.to_owned(), kind: kind.to_owned() }));
+        self.sender.draft.keep = Some(Keep { src: src.to_owned(), kind: kind.to_owned() });
     }
 
     /// Adds a field to the body. Fields keep the order in which they are added.
     #[inline(always)]
-    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
+    pub fn field(self, name: &str, value: impl ToJson) -> Self {
         if !write_field(self.out.line(), name, value) {
-            self.leave = Leave::Refused(ErrorCode::CRASH, RESERVED);
+            self.sender.draft.leave = Leave::Refused(Fault::ReservedField);
         }
         self
     }
@@ -431,9 +473,9 @@ impl<'m> Message<'m> {
     /// # Errors
     /// Code 13 for what no handler should try: a second answer to the same request, or a field that
     /// is not its to write. Code 1 for a message to somebody who does not exist. Nothing is sent then.
-    #[inline(always)]
     pub fn send(self) -> Result<(), RpcError> {
-        if let (Leave::Out, Some(request), None) = (self.leave, self.request, &self.keep) {
+        let draft = &self.sender.draft;
+        if let (Leave::Out, Some(request), false) = (draft.leave, self.request, draft.is_special()) {
             request.answered.set(Answered::Now);
             self.sender.metrics.answered(request.kind());
             self.sender.end_reply(self.out, self.in_reply_to.as_bytes());
@@ -443,18 +485,20 @@ impl<'m> Message<'m> {
     }
 
     /// Sends what is not the first and only answer to a request, at once.
+    #[inline(never)]
     fn send_specially(self) -> Result<(), RpcError> {
-        match self.leave {
-            Leave::Refused(code, fault) => return Err(RpcError::new(code, fault)),
+        let Draft { members, leave, .. } = self.sender.draft;
+        match leave {
+            Leave::Refused(fault) => return Err(fault.into()),
             Leave::Nowhere => return Ok(()),
             Leave::Out | Leave::TooLate => {}
         }
-        let address = self.deferred.and_then(|mut deferred| deferred.address.take());
+        let address = self.sender.draft.deferred.take().and_then(|mut deferred| deferred.address.take());
         let in_reply_to = in_reply_to(self.in_reply_to, address.as_ref());
-        if let Some(keep) = self.keep {
-            self.sender.keep_answer(*keep, self.members, in_reply_to, self.out);
+        if let Some(keep) = self.sender.draft.keep.take() {
+            self.sender.keep_answer(keep, members, in_reply_to, self.out);
         }
-        if matches!(self.leave, Leave::TooLate) {
+        if matches!(leave, Leave::TooLate) {
             self.sender.counters.late_answers += 1;
             return Ok(());
         }
@@ -474,6 +518,16 @@ impl<'m> Message<'m> {
     }
 }
 
+impl Drop for Message<'_> {
+    /// What was to be answered and is not, was given up.
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.sender.draft.is_special() {
+            self.sender.draft = Draft::new(0, Leave::Nowhere);
+        }
+    }
+}
+
 /// What a message answers.
 fn in_reply_to<'a>(msg_id: &'a str, deferred: Option<&'a ReturnAddress>) -> &'a [u8] {
     deferred.map_or(msg_id.as_bytes(), |address| &address.msg_id)
@@ -484,9 +538,6 @@ pub(super) const ANSWERED_ONCE: &str = "a request is answered only once";
 
 /// Why a field was refused.
 pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
-
-/// Why a message was refused.
-const NOBODY: &str = "its receiver is neither of this cluster nor a service";
 
 /// Appends `,"name":value`; `false` for a name that handlers may not use.
 #[inline(always)]
@@ -615,7 +666,7 @@ impl<W> Core<W> {
     }
 
     /// Notes a message that came.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_received(&mut self, envelope: &Envelope<'_>, is_ours: bool) {
         let Envelope { src, dest, body } = envelope;
         let stranger = if is_ours { None } else { Some(&**dest) };
@@ -702,12 +753,12 @@ impl<W> Core<W> {
         let is_late = address.until < self.now;
         let mut message = self.sender.message(out, "", address.dest(), kind);
         if is_late {
-            message.leave = Leave::TooLate;
+            message.sender.draft.leave = Leave::TooLate;
         }
         if address.is_remembered {
             message.keep(address.dest(), kind);
         }
-        message.deferred = Some(deferred);
+        message.sender.draft.deferred = Some(deferred);
         message
     }
 
@@ -756,13 +807,16 @@ impl<W> Core<W> {
 const ERROR: &str = "error";
 
 impl Message<'_> {
-    fn send_error(mut self, error: &RpcError) {
+    fn send_error(self, error: &RpcError) {
+        let Sender { dedup, draft, .. } = &mut *self.sender;
         if error.code == ErrorCode::TEMPORARILY_UNAVAILABLE
-            && let Some(keep) = self.keep.take()
+            && let (Some(keep), Some(dedup)) = (draft.keep.take(), dedup)
         {
             // It was not done, and may be done when it comes again.
-            let address = self.deferred.as_ref().and_then(|deferred| deferred.address.as_ref());
-            self.sender.forget_request(&keep.src, in_reply_to(self.in_reply_to, address));
+            let address = draft.deferred.as_ref().and_then(|deferred| deferred.address.as_ref());
+            if let Ok(msg_id) = std::str::from_utf8(in_reply_to(self.in_reply_to, address)) {
+                dedup.forget(&keep.src, msg_id);
+            }
         }
         self.field("code", error.code.0).field("text", &*error.text).send().expect("an error is no forgery");
     }
@@ -778,6 +832,7 @@ pub(super) struct Sender {
     dedup: Option<Dedup<KeptAnswer>>,
     heads: Heads,
     numbering: Numbering,
+    draft: Draft,
 }
 
 /// The beginnings of messages.
@@ -800,15 +855,15 @@ const HEAD_NAMES_MAX: usize = 256;
 struct Head {
     dest: Label,
     kind: Label,
-    /// The text, and after a short one something to fill [`HEAD_COPIED`] bytes.
+    /// The text, and after a short one something to fill two times [`HALF`].
     text: Vec<u8>,
     length: usize,
     /// Where in the text the members of the body begin.
     members: usize,
 }
 
-/// So much of a beginning is copied at once, which takes less than a call to copy what there is.
-const HEAD_COPIED: usize = 64;
+/// A beginning that is not longer than two of these is copied as if it were as long, which takes less than a call.
+const HALF: usize = 32;
 
 impl Heads {
     /// Starts a message of this type to `dest`; where the members of its body begin.
@@ -865,15 +920,17 @@ impl Head {
         self.text.clear();
         self.members = write_head(&mut self.text, src, dest, kind);
         self.length = self.text.len();
-        self.text.resize(self.length.max(HEAD_COPIED), 0);
+        self.text.resize(self.length.max(2 * HALF), 0);
     }
 
     /// Begins a line; where the members of its body begin.
     #[inline(always)]
     fn begin(&self, line: &mut Vec<u8>) -> usize {
         let start = line.len();
-        if let (Some(copied), true) = (self.text.first_chunk::<HEAD_COPIED>(), self.length <= HEAD_COPIED) {
-            line.extend_from_slice(copied);
+        // Two copies of a size that the compiler knows, which are a few instructions each.
+        if let ([first, second, ..], true) = (self.text.as_chunks::<HALF>().0, self.length <= 2 * HALF) {
+            line.extend_from_slice(first);
+            line.extend_from_slice(second);
             line.truncate(start + self.length);
         } else {
             line.extend_from_slice(&self.text);
@@ -939,6 +996,7 @@ impl Sender {
             dedup: config.dedup.map(Dedup::new),
             heads: Heads { src: Vec::new(), latest: Box::new(std::array::from_fn(|_| Head::default())) },
             numbering: Numbering::new(),
+            draft: Draft::new(0, Leave::Nowhere),
         }
     }
 
@@ -955,7 +1013,7 @@ impl Sender {
     }
 
     /// Starts a message. Before `init` its sender is `nameless_src`.
-    #[inline(always)]
+    #[inline(never)]
     fn message<'m>(
         &'m mut self,
         out: &'m mut OutBuffer,
@@ -1005,13 +1063,8 @@ impl Sender {
         }
     }
 
-    fn forget_request(&mut self, src: &str, in_reply_to: &[u8]) {
-        if let (Some(dedup), Ok(msg_id)) = (&mut self.dedup, std::str::from_utf8(in_reply_to)) {
-            dedup.forget(src, msg_id);
-        }
-    }
-
     /// Says what the message that is being written answers, numbers it, and sends it.
+    #[inline(always)]
     fn end_reply(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
         let line = out.line();
         line.extend_from_slice(b",\"in_reply_to\":");

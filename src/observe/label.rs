@@ -78,7 +78,8 @@ impl Clone for Label {
 
     #[inline(always)]
     fn clone_from(&mut self, from: &Self) {
-        (self.length, self.short) = (from.length, from.short);
+        self.length = from.length;
+        self.short = from.short;
         if from.length > Self::SHORT {
             self.long.clone_from(&from.long);
         }

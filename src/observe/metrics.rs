@@ -207,7 +207,7 @@ impl Metrics {
     }
 
     /// A request of this turn was answered.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answered(&mut self, kind: &str) {
         if ON {
             let kind = self.kind(kind);
@@ -222,7 +222,7 @@ impl Metrics {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, kind: KindId) {
         let KindId(place) = kind;
         let in_turn = &mut self.kinds[place].in_turn;
@@ -244,7 +244,7 @@ impl Metrics {
     }
 
     /// The type of that name.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn kind(&mut self, name: &str) -> KindId {
         if self.latest == 0 || !self.kinds[self.latest].name.is(name) {
             self.latest = self.find_kind(name);

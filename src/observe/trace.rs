@@ -160,7 +160,7 @@ impl Trace {
 
     /// Notes that a message came, in this line, for this node or for `stranger`. `false` if there was no room for the
     /// line in the file's buffer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn received(
         &mut self,
         now: Instant,
@@ -182,7 +182,7 @@ impl Trace {
     }
 
     /// Notes a message that may be sent. One that is not gives way to the next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sketch(&mut self, dest: &Label, kind: &Label) {
         if ON {
             let slot = &mut self.ring[self.next];
@@ -217,7 +217,7 @@ impl Trace {
         self.note(now, Direction::Sent, line)
     }
 
-    #[inline]
+    #[inline(always)]
     fn note(&mut self, now: Instant, direction: Direction, line: &[u8]) -> bool {
         if !ON {
             return true;

@@ -26,7 +26,7 @@ pub(crate) use private::WriteJson;
 
 /// Byte for byte as it came.
 impl WriteJson for Value<'_> {
-    #[inline]
+    #[inline(always)]
     fn write_json(&self, out: &mut Vec<u8>) {
         Raw(self.raw().as_bytes()).write_json(out);
     }
@@ -44,7 +44,7 @@ impl WriteJson for OwnedValue {
 pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
 
 impl WriteJson for Raw<'_> {
-    #[inline]
+    #[inline(always)]
     fn write_json(&self, out: &mut Vec<u8>) {
         match self.0 {
             [b'[' | b'{', ..] => write_in_one_line(self.0, out),

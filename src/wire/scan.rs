@@ -54,6 +54,7 @@ pub(crate) fn find_special(text: &[u8]) -> Option<usize> {
 fn find_special_far(text: &[u8]) -> Option<usize> {
     /// Where calls of functions for long texts do not pay yet.
     const NEAR: usize = 12;
+    const BLOCK: usize = 4096;
     let mut rest = text;
     for _ in 0..NEAR {
         let Some((bytes, after)) = rest.split_first_chunk() else { break };
@@ -66,12 +67,19 @@ fn find_special_far(text: &[u8]) -> Option<usize> {
     if rest.len() < WIDTH {
         return Some(text.len() - rest.len() + find_special_at_end(rest)?);
     }
-    let found = memchr2(b'"', b'\\', rest);
-    let before = &rest[..found.unwrap_or(rest.len())];
-    // The compiler uses SIMD instructions for this.
-    let lowest = before.iter().fold(u8::MAX, |lowest, byte| lowest.min(*byte));
-    let found = if lowest < b' ' { before.iter().position(|byte| *byte < b' ') } else { found };
-    Some(text.len() - rest.len() + found?)
+    // Not all at once: what comes after a control character is none of its business, and may be long.
+    for block in rest.chunks(BLOCK) {
+        let found = memchr2(b'"', b'\\', block);
+        let before = &block[..found.unwrap_or(block.len())];
+        // The compiler uses SIMD instructions for this.
+        let lowest = before.iter().fold(u8::MAX, |lowest, byte| lowest.min(*byte));
+        let found = if lowest < b' ' { before.iter().position(|byte| *byte < b' ') } else { found };
+        if let Some(found) = found {
+            return Some(text.len() - rest.len() + found);
+        }
+        rest = &rest[block.len()..];
+    }
+    None
 }
 
 /// Less than sixteen bytes are left.

@@ -53,7 +53,7 @@ pub struct Shapes {
     /// Grows with every line of a known shape and pays for those that are learned: where no line is like another, little
     /// is lost.
     credit: u32,
-    /// Those of the line that was read last.
+    /// Of the line that was read last.
     edges: Edges,
 }
 
@@ -386,7 +386,9 @@ impl Shapes {
     }
 
     fn forget(&mut self) {
-        *self = Self { credit: self.credit, ..Self::new() };
+        self.pieces[0] = Piece::NONE;
+        self.pieces_known = 1;
+        self.shapes.clear();
     }
 }
 
@@ -504,11 +506,10 @@ impl Draft<'_> {
         };
         *pieces_known += 1;
         let next = pieces[before].next;
+        let (mask, length) = (u32::MAX >> (PIECE_MAX - text.len()), u8::try_from(text.len()).ok()?);
         let piece = &mut pieces[usize::from(place)];
+        *piece = Piece { mask, length, then, ..Piece::NONE };
         piece.text[..text.len()].copy_from_slice(text);
-        piece.mask = u32::MAX >> (PIECE_MAX - text.len());
-        piece.length = u8::try_from(text.len()).ok()?;
-        piece.then = then;
         // What fits any value gives way to what fits the one that came.
         if latest != 0 && matches!(then, Then::Other(_)) {
             pieces[usize::from(latest)].or = place;
