@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use memchr::memchr;
 use messenger::node::{Config, Node};
 use messenger::wire::json::Line;
 use messenger::wire::line::{LineBuffer, NextLine};
@@ -96,12 +97,15 @@ fn answer_an_echo(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer an echo");
     for size in [100, 256, 4096, 65536] {
         let line = echo(size);
+        // A node gets lines among others.
+        let lines = format!("{line}\n{line}\n");
         group.throughput(Throughput::Bytes(size as u64));
 
         let (mut node, mut out) = initialized(Messenger::default());
         group.bench_function(BenchmarkId::new("node", size), |bencher| {
             bencher.iter(|| {
-                node.handle_line(Instant::START, Line::new(black_box(line.as_bytes())), &mut out);
+                let line = Line::first_of(black_box(lines.as_bytes()), line.len());
+                node.handle_line(Instant::START, line, &mut out);
                 black_box(out.waiting());
                 out.consume(out.len());
             });
@@ -137,12 +141,12 @@ fn proxy(criterion: &mut Criterion) {
     let mut lines = move || {
         let mut lines = Vec::new();
         for n in 0..PROXIES {
-            lines.push(format!(
-                r#"{{"src":"c1","dest":"n0","body":{{"target":"n1","inner":{{"type":"read","key":"x"}},"type":"proxy","msg_id":{n}}}}}"#
-            ));
-            lines.push(format!(
-                r#"{{"src":"n1","dest":"n0","body":{{"type":"read_ok","value":7,"in_reply_to":{msg_id}}}}}"#
-            ));
+            writeln!(
+                lines,
+                r#"{{"src":"c1","dest":"n0","body":{{"target":"n1","inner":{{"type":"read","key":"x"}},"type":"proxy","msg_id":{n}}}}}
+{{"src":"n1","dest":"n0","body":{{"type":"read_ok","value":7,"in_reply_to":{msg_id}}}}}"#
+            )
+            .expect("memory takes it");
             msg_id += 2;
         }
         lines
@@ -151,10 +155,12 @@ fn proxy(criterion: &mut Criterion) {
         bencher.iter_batched_ref(
             &mut lines,
             |lines| {
-                for line in lines {
-                    node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
+                let mut rest = &**lines;
+                while let Some(length) = memchr(b'\n', rest) {
+                    node.handle_line(Instant::START, Line::first_of(rest, length), &mut out);
                     black_box(out.waiting());
                     out.consume(out.len());
+                    rest = &rest[length + 1..];
                 }
                 assert_eq!(node.pending_calls(), 0, "every call was answered");
             },
@@ -191,6 +197,10 @@ struct ToldBody<'a> {
     text: &'a str,
 }
 
+fn told(n: u64) -> Told<'static> {
+    Told { src: "n0", dest: "n1", body: ToldBody { r#type: "told", n, text: black_box("some \"text\"") } }
+}
+
 fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode a message");
     group.throughput(Throughput::Elements(MESSAGES));
@@ -208,8 +218,17 @@ fn encode(criterion: &mut Criterion) {
         bencher.iter(|| {
             out.clear();
             for n in 0..MESSAGES {
-                let body = ToldBody { r#type: "told", n, text: black_box("some \"text\"") };
-                serde_json::to_writer(&mut out, &Told { src: "n0", dest: "n1", body }).unwrap();
+                serde_json::to_writer(&mut out, &told(n)).unwrap();
+                out.push(b'\n');
+            }
+            black_box(&out);
+        });
+    });
+    group.bench_function("sonic-rs, 100 structs", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            for n in 0..MESSAGES {
+                sonic_rs::to_writer(&mut out, &told(n)).unwrap();
                 out.push(b'\n');
             }
             black_box(&out);

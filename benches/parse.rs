@@ -1,33 +1,35 @@
 //! Reading one line: the envelope checked, its parts at hand, the echoed value ready to be copied.
 //!
-//! `cargo bench --bench parse`. Beside ours: simd-json's whole tape, in place and with reused buffers, which
-//! still has to be searched; and `serde_json` with borrowed structs and a raw value.
+//! `cargo bench --bench parse`. Ours once by the shape of the line before, as a node reads nearly all lines, and once by
+//! the grammar. Beside them: simd-json's whole tape, in place and with reused buffers, which still has to be searched;
+//! and `serde_json` and `sonic-rs` with borrowed structs and a raw value.
 
 use std::borrow::Cow;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use messenger::wire::json::{Line, Parser};
-use messenger::wire::message::Outline;
+use messenger::wire::message::{self, Outline};
+use messenger::wire::shape::Shapes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use simd_json::{Buffers, INPUT_PADDING, Tape};
+use sonic_rs::LazyValue;
 
 #[derive(Deserialize)]
-struct Envelope<'a> {
+struct Envelope<'a, Raw> {
     #[serde(borrow)]
     src: Cow<'a, str>,
-    #[serde(borrow)]
-    body: Body<'a>,
+    #[serde(bound(deserialize = "Raw: Deserialize<'de>"))]
+    body: Body<'a, Raw>,
 }
 
 #[derive(Deserialize)]
-struct Body<'a> {
+struct Body<'a, Raw> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     msg_id: u64,
-    #[serde(borrow)]
-    echo: &'a RawValue,
+    echo: Raw,
 }
 
 fn read_a_line(criterion: &mut Criterion) {
@@ -42,25 +44,28 @@ fn read_a_line(criterion: &mut Criterion) {
         padded.resize(size + INPUT_PADDING, 0);
         group.throughput(Throughput::Bytes(size as u64));
 
-        // A node reads lines among others, and by the shapes of those. A line that comes alone has to be read by the
-        // grammar.
-        let many = format!("{line}\n{line}\n");
-        for (name, bytes) in [("messenger", &many), ("messenger, a line alone", &line)] {
-            let mut parser = Parser::new();
-            group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                bencher.iter(|| {
-                    let line = Line::first_of(black_box(bytes.as_bytes()), line.len());
-                    let outline = Outline::parse(&mut parser, line).unwrap();
-                    let envelope = outline.check().unwrap();
-                    black_box((
-                        &envelope.src,
-                        &envelope.body.kind,
-                        envelope.body.msg_id,
-                        envelope.body.get("echo"),
-                    ));
-                });
+        let look = |envelope: &message::Envelope<'_>| {
+            let message::Envelope { src, body, .. } = envelope;
+            black_box((src, &body.kind, body.msg_id, body.get("echo")));
+        };
+        // A node reads lines among others.
+        let lines = format!("{line}\n{line}\n");
+        let mut shapes = Shapes::new();
+        shapes.learn(Line::first_of(lines.as_bytes(), line.len()));
+        group.bench_function(BenchmarkId::new("messenger, by shape", size), |bencher| {
+            bencher.iter(|| {
+                let line = Line::first_of(black_box(lines.as_bytes()), line.len());
+                look(&shapes.read(line).unwrap());
             });
-        }
+        });
+
+        let mut parser = Parser::new();
+        group.bench_function(BenchmarkId::new("messenger, by grammar", size), |bencher| {
+            bencher.iter(|| {
+                let line = Line::new(black_box(line.as_bytes()));
+                look(&Outline::parse(&mut parser, line).unwrap().check().unwrap());
+            });
+        });
 
         let (mut buffers, mut tape) = (Buffers::new(size), Some(Tape::null()));
         group.bench_function(BenchmarkId::new("simd_json tape", size), |bencher| {
@@ -74,7 +79,16 @@ fn read_a_line(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("serde_json", size), |bencher| {
             bencher.iter(|| {
                 let Envelope { src, body } = serde_json::from_str(black_box(&line)).unwrap();
-                black_box((src, body.kind, body.msg_id, body.echo.get()));
+                let Body { kind, msg_id, echo }: Body<'_, &RawValue> = body;
+                black_box((src, kind, msg_id, echo.get()));
+            });
+        });
+
+        group.bench_function(BenchmarkId::new("sonic-rs", size), |bencher| {
+            bencher.iter(|| {
+                let Envelope { src, body } = sonic_rs::from_str(black_box(&line)).unwrap();
+                let Body { kind, msg_id, echo }: Body<'_, LazyValue<'_>> = body;
+                black_box((src, kind, msg_id, echo.as_raw_str()));
             });
         });
     }

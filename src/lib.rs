@@ -7,10 +7,11 @@
 //! list:
 //!
 //! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
-//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::line::LineBuffer) cuts the input into
-//!   lines. A [`Parser`](wire::json::Parser) checks a line where it lies and cuts it into an
-//!   [`Envelope`](wire::message::Envelope) of borrowed [`Value`]s, unchanged to the byte: by the shapes of the lines
-//!   before it, else by one walk along its grammar, and what that refuses by an index of SIMD instructions.
+//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::line::LineBuffer) takes what was read. A line that
+//!   differs from an earlier one in its values alone becomes an [`Envelope`](wire::message::Envelope) by its
+//!   [shape](wire::shape), in one walk that also finds its end. Any other is cut at its newline, checked by a
+//!   [`Parser`](wire::json::Parser) that goes along the grammar, and, if that refuses it, by an index of SIMD
+//!   instructions. Either way it stays where it lies, and its [`Value`]s are borrowed and unchanged to the byte.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
 //! - [`observe`]: what was counted and how long it took; the newest messages; and, from the trace files of several
@@ -24,7 +25,6 @@
 //!   straight code and wait are futures that the node polls itself.
 //! - [`service`]: clients for Maelstrom's services.
 //! - [`workload`]: the workloads of this crate: that of the course, and Maelstrom's own.
-//! - [`workbench`]: tests of nodes: whether what their clients saw is what a workload promises.
 //! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
 //!   stdin is open.
 //! - `workbench` (with the feature of that name): tests of nodes, as processes or in virtual time. A `World` of network,

@@ -102,7 +102,7 @@ fn same_halves<const N: usize>(short: &[u8; Label::SHORT], name: &[u8]) -> bool 
     let second = name.len() - N;
     let halves = (name.first_chunk::<N>(), name.last_chunk::<N>());
     let kept = (short.first_chunk(), short.get(second..).and_then(<[u8]>::first_chunk));
-    (halves.0 == kept.0) & (halves.1 == kept.1)
+    halves.0 == kept.0 && halves.1 == kept.1
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
                 assert!(label.is(&name(length, 'a')), "{length}");
                 let others = [name(length, 'b'), name(length + 1, 'a'), name(length, 'a') + "n", "x".into()];
                 assert!(!others.iter().any(|other| label.is(other)), "{length}");
-                assert_eq!(label.is(""), false);
+                assert!(!label.is(""));
             }
         }
         label.set(&"é".repeat(1000));

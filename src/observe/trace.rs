@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn what_is_not_sent_is_not_noted() {
         let mut trace = Trace::new(3);
-        let mut sketch = |trace: &mut Trace, dest, kind| trace.sketch(&Label::new(dest), &Label::new(kind));
+        let sketch = |trace: &mut Trace, dest, kind| trace.sketch(&Label::new(dest), &Label::new(kind));
         sketch(&mut trace, "c1", "a");
         sketch(&mut trace, "c2", "b");
         trace.sent(Instant::START, b"{}");

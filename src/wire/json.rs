@@ -5,8 +5,8 @@
 //!
 //! There is one grammar and two ways to find its tokens. The fast lane goes along the bytes, which takes the least
 //! for the lines that nodes get. What it refuses is read again by an index of simd-json's, which has the last word
-//! and says what is wrong. A message that differs from an earlier one in its values alone needs
-//! neither: see [`shape`](super::shape).
+//! and says what is wrong. A message that differs from an earlier one in its values alone needs neither: see
+//! [`shape`](super::shape).
 //!
 //! simd-json works in two stages. The first finds every structural character of a text with SIMD
 //! instructions and checks its UTF-8; the second builds a tape, and on the way unescapes strings in

@@ -8,6 +8,7 @@
 //! it was, but for the lengths of the values. Any other line is left to the grammar.
 
 use std::borrow::Cow;
+use std::mem;
 use std::num::NonZeroU8;
 use std::ops::Range;
 
@@ -49,7 +50,7 @@ pub struct Shapes {
     /// The tree. The first of them is no piece, but what all begin with.
     pieces: Box<[Piece; PIECES_MAX]>,
     pieces_known: usize,
-    shapes: Vec<Shape>,
+    known: Vec<Shape>,
     /// Grows with every line of a known shape and pays for those that are learned: where no line is like another, little
     /// is lost.
     credit: u32,
@@ -210,7 +211,7 @@ impl Shapes {
         Self {
             pieces: Box::new([Piece::NONE; PIECES_MAX]),
             pieces_known: 1,
-            shapes: Vec::with_capacity(SHAPES_MAX),
+            known: Vec::with_capacity(SHAPES_MAX),
             credit: CREDIT_MAX,
             edges: [0; EDGES],
         }
@@ -244,7 +245,7 @@ impl Shapes {
         text: &'a str,
         length: Option<usize>,
     ) -> Option<Envelope<'a>> {
-        let Self { pieces, shapes, credit, edges, .. } = self;
+        let Self { pieces, known, credit, edges, .. } = self;
         let (mut edge, mut at, mut escapes) = (1, 0, false);
         let mut piece = &pieces[usize::from(pieces[0].next)];
         let shape = loop {
@@ -267,7 +268,7 @@ impl Shapes {
                         };
                         if is_end {
                             at = start;
-                            break shapes.get(usize::from(shape))?;
+                            break known.get(usize::from(shape))?;
                         }
                         None
                     }
@@ -305,9 +306,10 @@ impl Shapes {
             None => None,
         };
         let src = slot(shape.src);
-        let src = match escapes {
-            false => Cow::Borrowed(text.line.get(src)?),
-            true => text.value(Span::new(src.start - 1, src.end + 1)).as_str()?,
+        let src = if escapes {
+            text.value(Span::new(src.start - 1, src.end + 1)).as_str()?
+        } else {
+            Cow::Borrowed(text.line.get(src)?)
         };
         let dest = Cow::Borrowed(text.line.get(shape.dest.range(edges))?);
         let kind = Cow::Borrowed(text.line.get(shape.kind.range(edges))?);
@@ -345,8 +347,10 @@ impl Shapes {
             dest: None,
             kind: None,
         };
-        let mut parts = [None; Name::COUNT];
-        let mut members = SmallVec::new();
+        // A name of the schema that comes twice is too unusual.
+        let mut seen = [false; Name::COUNT];
+        let mut is_first_of = |name: Name| !mem::replace(&mut seen[name as usize], true);
+        let (mut body, mut members) = (None, SmallVec::new());
         let mut lane = Lane::of_line(text)?;
         lane.open_object().ok()?;
         let mut is_first = true;
@@ -361,25 +365,22 @@ impl Shapes {
                         return None;
                     }
                     let name = name.of_body();
+                    if name != Name::Other && !is_first_of(name) {
+                        return None;
+                    }
                     let value = draft.value(&mut lane, name, 2)?;
                     let key = draft.fixed(key.start() + 1..key.end() - 1)?;
                     members.push(Member { key, value });
-                    if parts[name as usize].replace(value).is_some() && name != Name::Other {
-                        return None;
-                    }
                 }
-                if parts[name as usize].replace(draft.stretch(start..lane.at(), false)?).is_some() {
-                    return None;
-                }
-                continue;
+                body = Some(draft.stretch(start..lane.at(), false)?);
+            } else {
+                draft.value(&mut lane, name, 1)?;
             }
-            let value = draft.value(&mut lane, name, 1)?;
-            if name == Name::Other || parts[name as usize].replace(value).is_some() {
+            if name == Name::Other || !is_first_of(name) {
                 return None;
             }
         }
-        let part = |name: Name| parts[name as usize];
-        let body = part(Name::Body)?;
+        let body = body?;
         let Draft { src, dest, kind, msg_id, in_reply_to, .. } = draft;
         let shape = Shape { src: src?.get(), dest: dest?, kind: kind?, msg_id, in_reply_to, body, members };
         draft.end(shape)
@@ -388,7 +389,7 @@ impl Shapes {
     fn forget(&mut self) {
         self.pieces[0] = Piece::NONE;
         self.pieces_known = 1;
-        self.shapes.clear();
+        self.known.clear();
     }
 }
 
@@ -449,13 +450,16 @@ impl Draft<'_> {
 
     /// All of the line was taken.
     fn end(&mut self, shape: Shape) -> Option<()> {
-        let place = u8::try_from(self.shapes.shapes.len()).ok()?;
+        let place = u8::try_from(self.shapes.known.len()).ok()?;
         if usize::from(place) == SHAPES_MAX {
             self.shapes.forget();
             return None;
         }
+        let before = self.shapes.pieces_known;
         self.add(self.length, Then::End(place))?;
-        self.shapes.shapes.push(shape);
+        if self.shapes.pieces_known > before {
+            self.shapes.known.push(shape);
+        }
         Some(())
     }
 
@@ -494,7 +498,8 @@ impl Draft<'_> {
         let (mut place, mut latest) = (pieces[before].next, 0);
         while place != 0 {
             let piece = &pieces[usize::from(place)];
-            if piece.text() == text && piece.then == then {
+            let ends = matches!((piece.then, then), (Then::End(_), Then::End(_)));
+            if piece.text() == text && (piece.then == then || ends) {
                 self.last = place;
                 return Some(());
             }
@@ -573,4 +578,119 @@ fn value(text: &str, start: usize, length: Option<usize>, depth: u8, escapes: &m
     *escapes |= lane.text().escapes;
     // White space before the value is not of the shape.
     (value.start() == start).then_some(value.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::LineBuffer;
+    use super::*;
+
+    fn echo(id: &str, echo: &str) -> String {
+        format!(
+            r#"{{"id":{id},"src":"c1","dest":"n1","body":{{"echo":{echo},"type":"echo","msg_id":{id}}}}}"#
+        )
+    }
+
+    /// A line among others.
+    struct Among(String, usize);
+
+    impl Among {
+        fn new(line: &str) -> Self {
+            Self(format!("{line}\n{}", "-".repeat(PIECE_MAX)), line.len())
+        }
+
+        fn line(&self) -> Line<'_> {
+            Line::first_of(self.0.as_bytes(), self.1)
+        }
+    }
+
+    /// Whether the line is read by the shapes, and the echo in it.
+    fn read(shapes: &mut Shapes, line: &str) -> Option<String> {
+        let line = Among::new(line);
+        let envelope = shapes.read(line.line())?;
+        assert_eq!((&*envelope.src, &*envelope.dest, &*envelope.body.kind), ("c1", "n1", "echo"));
+        let id = envelope.body.get("msg_id").unwrap();
+        assert_eq!(envelope.body.msg_id.unwrap().as_str(), id.raw());
+        Some(envelope.body.get("echo").unwrap().raw().to_owned())
+    }
+
+    #[test]
+    fn values_of_the_kind_that_was_there_are_read() {
+        let mut shapes = Shapes::new();
+        for (learned, others, not) in [
+            (
+                r#""a""#,
+                vec![r#""""#, r#""0123456789abcdefg""#, r#""\u00e9""#, "\"\u{e9}\""],
+                vec!["1", "[]", "-1", "\"", "\"\\x\""],
+            ),
+            ("7", vec!["0", "10", "123456789012345"], vec!["01", "-1", "1.5", "1e2", "", "null"]),
+            (
+                "-1",
+                vec!["[]", "[1,{}]", "null", "{\"a\":\"\\n\"}", "1.5", "1234567890123456"],
+                vec!["[", " 1", "nul"],
+            ),
+        ] {
+            for value in others.iter().chain(&not) {
+                assert_eq!(
+                    read(&mut shapes, &echo("1", value)),
+                    None,
+                    "{value} before {learned} was learned"
+                );
+            }
+            shapes.learn(Among::new(&echo("12", learned)).line());
+            for value in others {
+                assert_eq!(read(&mut shapes, &echo("1", value)).as_deref(), Some(value));
+                assert_eq!(read(&mut shapes, &(echo("1", value) + " ")), None);
+                assert_eq!(read(&mut shapes, &echo("1.0", value)), None);
+            }
+            for value in not {
+                assert_eq!(read(&mut shapes, &echo("1", value)), None, "{value} as {learned}");
+            }
+            shapes = Shapes::new();
+        }
+    }
+
+    #[test]
+    fn lines_are_taken_one_by_one() {
+        let mut shapes = Shapes::new();
+        shapes.learn(Among::new(&echo("1", "2")).line());
+        shapes.learn(Among::new(&echo("1", "[]")).line());
+        // A newline within an array would be white space, if it did not end the line.
+        let lines =
+            [echo("1", "[2]"), echo("3", "[4,\n5]"), echo("5", "6") + "x", echo("7", "8"), echo("9", "0")];
+        let text = lines.join("\n");
+        let mut buffer = LineBuffer::new(1000);
+        buffer.space()[..text.len()].copy_from_slice(text.as_bytes());
+        buffer.filled(text.len());
+        let mut lines = buffer.lines();
+        for by_shape in [true, false, false, false, true] {
+            let envelope = shapes.read_next(&mut lines).map(|envelope| envelope.line().to_owned());
+            assert_eq!(envelope.is_some(), by_shape, "{envelope:?}");
+            if !by_shape {
+                lines.next().unwrap();
+            }
+        }
+        // The newline of the last one has not come.
+        assert!(shapes.read_next(&mut lines).is_none() && lines.next().is_none());
+        let mut short = LineBuffer::new(10);
+        short.space()[..text.len()].copy_from_slice(text.as_bytes());
+        short.filled(text.len());
+        assert!(shapes.read_next(&mut short.lines()).is_none(), "it is too long");
+    }
+
+    #[test]
+    fn shapes_without_end_are_forgotten_and_learned_again() {
+        let mut shapes = Shapes::new();
+        shapes.learn(Among::new(&echo("1", "2")).line());
+        for n in 0..100_000 {
+            let line = echo("1", &format!("2,\"key {n}\":3"));
+            shapes.learn(Among::new(&line).line());
+            if n < 2 * SHAPES_MAX - 2 {
+                // One of them finds no room, and makes it.
+                assert_eq!(read(&mut shapes, &line).is_some(), n + 1 != SHAPES_MAX, "{n}");
+            }
+        }
+        assert!(shapes.known.len() <= SHAPES_MAX && shapes.pieces_known <= PIECES_MAX);
+        assert!(shapes.credit < COST, "nothing paid for so many");
+    }
 }
