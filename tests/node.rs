@@ -5,6 +5,7 @@ use messenger::time::Instant;
 use messenger::wire::error::{ErrorCode, RpcError};
 use messenger::wire::json::Line;
 use messenger::wire::out::OutBuffer;
+use messenger::workload::messenger::Messenger;
 use serde_json::{Value, json};
 
 /// Feeds lines to a node that had its `init` as n1 of n1 and n2; its messages after `init_ok`.
@@ -138,6 +139,53 @@ fn a_message_to_nobody_or_with_a_forged_number_never_leaves() {
     let sent = drive(&mut node, &lines.each_ref().map(String::as_str));
     let codes: Vec<_> = sent.iter().map(|sent| (&sent["dest"], &sent["body"]["code"])).collect();
     assert_eq!(codes, [1, 1, 13].map(|code| (json!("c1"), json!(code))).each_ref().map(|(a, b)| (a, b)));
+}
+
+#[test]
+fn names_may_have_any_length() {
+    let (mut node, mut out) = (Node::new(Messenger::default(), Config::default()), OutBuffer::new());
+    let id = "n".repeat(2000);
+    let proxy = json!({"type": "proxy", "msg_id": 2, "target": "", "inner": {"type": "read"}});
+    for (src, dest, body) in [
+        ("c", &*id, json!({"type": "init", "msg_id": 1, "node_id": id, "node_ids": [id, ""]})),
+        ("", &*id, json!({"type": "", "msg_id": 1})),
+        ("c", &*id, proxy),
+        ("c", &id[..1024], json!({"type": "echo", "msg_id": 3, "echo": 1})),
+        (&*id, &*id, json!({"type": "echo", "msg_id": 4, "echo": 1})),
+    ] {
+        let line = json!({"src": src, "dest": dest, "body": body}).to_string();
+        node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
+    }
+    let said = std::str::from_utf8(out.waiting()).unwrap().lines();
+    let said: Vec<Value> = said.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(said.iter().all(|message| message["src"] == id));
+    let said: Vec<_> = said.iter().map(|message| (&message["dest"], &message["body"]["type"])).collect();
+    let expected = [("c", "init_ok"), ("", "error"), ("", "read"), (&id, "echo_ok")];
+    assert_eq!(said, expected.map(|(dest, kind)| (json!(dest), json!(kind))).each_ref().map(|(a, b)| (a, b)));
+    assert_eq!(node.counters().misaddressed, 1, "the beginning of a name is another name");
+}
+
+/// Puts requests off, and loses what was to answer them.
+struct Forgetful;
+
+impl Workload for Forgetful {
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        if request.kind() == "forget" {
+            let deferred = cx.defer(request);
+            std::mem::forget(cx.answer(deferred, "never").field("half", 1));
+            return Ok(());
+        }
+        cx.reply(request, "ok").send()
+    }
+}
+
+#[test]
+fn a_message_that_is_forgotten_gives_its_request_up() {
+    let lines = [request("forget", 1), request("other", 2)];
+    let answers = drive(&mut Node::new(Forgetful, Config::default()), &lines.each_ref().map(String::as_str));
+    let answers: Vec<_> = answers.iter().map(|answer| &answer["body"]).collect();
+    assert_eq!(answers[0], &json!({"type": "ok", "in_reply_to": 2, "msg_id": 1}));
+    assert_eq!((&answers[1]["code"], &answers[1]["in_reply_to"]), (&json!(13), &json!(1)));
 }
 
 /// Says what its random numbers are.

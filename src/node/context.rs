@@ -384,9 +384,7 @@ struct Draft {
 }
 
 impl Draft {
-    const fn new(members: usize, leave: Leave) -> Self {
-        Self { members, leave, keep: None, deferred: None }
-    }
+    const NONE: Self = Self { members: 0, leave: Leave::Nowhere, keep: None, deferred: None };
 
     /// Whether it has anything that outlives the message.
     #[inline(always)]
@@ -447,6 +445,10 @@ impl<'m> Message<'m> {
     /// The message that was just started.
     #[inline(always)]
     fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, members: usize, leave: Leave) -> Self {
+        if sender.draft.is_special() {
+            // The last message was neither sent nor dropped.
+            sender.draft = Draft::NONE;
+        }
         sender.draft.members = members;
         sender.draft.leave = leave;
         Self { sender, out, in_reply_to: "", request: None }
@@ -494,7 +496,7 @@ impl<'m> Message<'m> {
             Leave::Out | Leave::TooLate => {}
         }
         let address = self.sender.draft.deferred.take().and_then(|mut deferred| deferred.address.take());
-        let in_reply_to = in_reply_to(self.in_reply_to, address.as_ref());
+        let in_reply_to = answered_id(self.in_reply_to, address.as_ref());
         if let Some(keep) = self.sender.draft.keep.take() {
             self.sender.keep_answer(keep, members, in_reply_to, self.out);
         }
@@ -523,13 +525,13 @@ impl Drop for Message<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.sender.draft.is_special() {
-            self.sender.draft = Draft::new(0, Leave::Nowhere);
+            self.sender.draft = Draft::NONE;
         }
     }
 }
 
-/// What a message answers.
-fn in_reply_to<'a>(msg_id: &'a str, deferred: Option<&'a ReturnAddress>) -> &'a [u8] {
+/// The `msg_id` that a message answers.
+fn answered_id<'a>(msg_id: &'a str, deferred: Option<&'a ReturnAddress>) -> &'a [u8] {
     deferred.map_or(msg_id.as_bytes(), |address| &address.msg_id)
 }
 
@@ -814,7 +816,7 @@ impl Message<'_> {
         {
             // It was not done, and may be done when it comes again.
             let address = draft.deferred.as_ref().and_then(|deferred| deferred.address.as_ref());
-            if let Ok(msg_id) = std::str::from_utf8(in_reply_to(self.in_reply_to, address)) {
+            if let Ok(msg_id) = std::str::from_utf8(answered_id(self.in_reply_to, address)) {
                 dedup.forget(&keep.src, msg_id);
             }
         }
@@ -905,7 +907,7 @@ impl Heads {
         }
         let place = dest.bytes().next_back().unwrap_or(0) ^ kind.bytes().next().unwrap_or(0).rotate_left(3);
         let head = &mut self.latest[usize::from(place) % HEADS];
-        if !(head.dest.is(dest) && head.kind.is(kind)) {
+        if head.length == 0 || !head.dest.is(dest) || !head.kind.is(kind) {
             head.become_another(&self.src, dest, kind);
         }
         Some(head)
@@ -996,7 +998,7 @@ impl Sender {
             dedup: config.dedup.map(Dedup::new),
             heads: Heads { src: Vec::new(), latest: Box::new(std::array::from_fn(|_| Head::default())) },
             numbering: Numbering::new(),
-            draft: Draft::new(0, Leave::Nowhere),
+            draft: Draft::NONE,
         }
     }
 

@@ -72,20 +72,19 @@ impl<W: Workload> Node<W> {
         self.core.sender.trace.set_start(start_unix_us);
     }
 
-    /// Handles lines of input at the time `now`, as long as the output is below its mark; whether that were all.
+    /// Handles lines of input at the time `now`, as long as the output is below its mark; whether those were all.
     pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
         self.core.start_turn(now);
         while out.len() < HIGH_WATER {
             let Self { shapes, core, workload, before_chaos, .. } = self;
             if let Some(envelope) = shapes.read_next(lines) {
-                through_chaos(core, workload, before_chaos, out, |core, workload, out| {
-                    core.sender.counters.lines += 1;
-                    handle_message(core, workload, &envelope, out);
-                });
+                handle_alike(core, workload, before_chaos, &envelope, out);
                 continue;
             }
+            let is_text = lines.is_text();
             match lines.next() {
-                Some(NextLine::Line(line)) => self.handle_unlike(line, out),
+                Some(NextLine::Line(line)) if is_text => self.handle_unlike(line, out),
+                Some(NextLine::Line(line)) => self.handle_alone(line, out),
                 Some(NextLine::TooLong(length)) => self.handle_too_long(length),
                 None => return true,
             }
@@ -98,14 +97,16 @@ impl<W: Workload> Node<W> {
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         self.core.start_turn(now);
+        self.handle_alone(line, out);
+    }
+
+    #[inline]
+    fn handle_alone(&mut self, line: Line<'_>, out: &mut OutBuffer) {
         let Self { shapes, core, workload, before_chaos, .. } = self;
-        if let Some(envelope) = shapes.read(line) {
-            return through_chaos(core, workload, before_chaos, out, |core, workload, out| {
-                core.sender.counters.lines += 1;
-                handle_message(core, workload, &envelope, out);
-            });
+        match shapes.read(line) {
+            Some(envelope) => handle_alike(core, workload, before_chaos, &envelope, out),
+            None => self.handle_unlike(line, out),
         }
-        self.handle_unlike(line, out);
     }
 
     /// Handles a line of no known shape.
@@ -260,6 +261,21 @@ fn through_chaos<W>(
     let ChaosStats { dropped, duplicated, .. } = core.chaos.stats();
     core.sender.counters.chaos_dropped = dropped;
     core.sender.counters.chaos_duplicated = duplicated;
+}
+
+/// Handles a message that was read by its shape.
+#[inline(always)]
+fn handle_alike<W: Workload>(
+    core: &mut Core<W>,
+    workload: &mut W,
+    before_chaos: &mut OutBuffer,
+    envelope: &Envelope<'_>,
+    out: &mut OutBuffer,
+) {
+    through_chaos(core, workload, before_chaos, out, |core, workload, out| {
+        core.sender.counters.lines += 1;
+        handle_message(core, workload, envelope, out);
+    });
 }
 
 /// Handles a message, and what follows from it.

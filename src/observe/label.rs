@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 /// A name that is kept where it is, if it is short. Short ones are copied and compared by two halves that overlap, which
 /// takes less than a call.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Label {
+    /// Of all of the name.
     length: usize,
     /// A name that fits is here,
     short: [u8; Self::SHORT],
@@ -37,9 +38,8 @@ impl Label {
             name if name.len() < 8 => copy_halves::<4>(short, name),
             name if name.len() <= Self::SHORT => copy_halves::<8>(short, name),
             name => {
-                *length = name.len().min(Self::MAX);
                 long.clear();
-                long.extend_from_slice(&name[..*length]);
+                long.extend_from_slice(&name[..name.len().min(Self::MAX)]);
             }
         }
     }
@@ -69,6 +69,14 @@ impl Label {
         self.short.get(..self.length).unwrap_or(&self.long)
     }
 }
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.length == other.length && self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Label {}
 
 impl Clone for Label {
     fn clone(&self) -> Self {
@@ -127,6 +135,7 @@ mod tests {
         }
         label.set(&"é".repeat(1000));
         assert_eq!((label.bytes().len(), label.is(&"é".repeat(1000))), (1024, false));
+        assert!(!label.is(&"é".repeat(512)), "the beginning of a name is another name");
         label.set("");
         assert!(label.is("") && label.bytes().is_empty());
     }

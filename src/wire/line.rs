@@ -136,6 +136,11 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// Whether all that are left are UTF-8.
+    pub(crate) const fn is_text(&self) -> bool {
+        self.text.is_some()
+    }
+
     /// The text of all lines that are left, if it is text and the first of them begins it; and before it, the same bytes
     /// with what comes after them.
     #[inline(always)]

@@ -15,7 +15,7 @@ use std::ops::Range;
 use memchr::memchr;
 use smallvec::SmallVec;
 
-use super::grammar::{Member as Next, Name, Walk as _};
+use super::grammar::{Member, Name, Walk as _};
 use super::json::{Line, Span, Text, has_spans};
 use super::lane::Lane;
 use super::line::Lines;
@@ -47,7 +47,8 @@ const CREDIT_MAX: u32 = 128 * COST;
 /// The shapes that are known.
 #[derive(Debug)]
 pub struct Shapes {
-    /// The tree. The first of them is no piece, but what all begin with.
+    /// The tree. The first of them is no piece, but the place before all first ones; and, since it is like anything, the
+    /// one where every search ends that finds no other.
     pieces: Box<[Piece; PIECES_MAX]>,
     pieces_known: usize,
     known: Vec<Shape>,
@@ -86,8 +87,8 @@ enum Then {
     Other(u8),
     /// Nothing: the line is a message of this shape.
     End(u8),
-    /// Nobody knows.
-    Unknown,
+    /// Nothing that is known: no piece was like the line.
+    Stop,
 }
 
 /// Where the parts of a message are.
@@ -100,7 +101,7 @@ pub(super) struct Shape {
     dest: Fixed,
     kind: Fixed,
     body: Stretch,
-    members: SmallVec<[Member; SLOTS_MAX]>,
+    members: SmallVec<[Field; SLOTS_MAX]>,
 }
 
 /// A text without escapes that is part of the shape.
@@ -112,7 +113,7 @@ struct Fixed {
 
 /// A member of the body.
 #[derive(Clone, Copy, Debug)]
-struct Member {
+struct Field {
     /// Without its quotes.
     key: Fixed,
     value: Stretch,
@@ -137,9 +138,26 @@ struct Place {
 /// The edges of a line's slots, after its beginning.
 type Edges = [u32; EDGES];
 
+impl Then {
+    /// In which order to try what comes after the same text: whoever fits one kind of value alone, then whoever fits any,
+    /// then more text, from which there is no way back.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::String | Self::Digits | Self::End(_) | Self::Stop => 0,
+            Self::Other(_) => 1,
+            Self::More => 2,
+        }
+    }
+
+    /// Whether it is the same, whatever the shape that ends here.
+    fn is_like(self, other: Self) -> bool {
+        self == other || matches!((self, other), (Self::End(_), Self::End(_)))
+    }
+}
+
 impl Piece {
-    /// Is like anything.
-    const NONE: Self = Self { text: [0; PIECE_MAX], mask: 0, length: 0, then: Then::Unknown, next: 0, or: 0 };
+    /// Like anything, with nothing after it.
+    const NONE: Self = Self { text: [0; PIECE_MAX], mask: 0, length: 0, then: Then::Stop, next: 0, or: 0 };
 
     fn text(&self) -> &[u8] {
         &self.text[..usize::from(self.length)]
@@ -272,7 +290,7 @@ impl Shapes {
                         }
                         None
                     }
-                    Then::Unknown => return None,
+                    Then::Stop => return None,
                 };
                 if let Some(end) = end {
                     at = end;
@@ -335,32 +353,35 @@ impl Shapes {
 
     /// `None` if it is too unusual: what it comes to, the grammar alone knows.
     fn learn_text(&mut self, bytes: &[u8], text: &str) -> Option<()> {
-        let mut draft = Draft {
+        let mut draft = ShapeDraft {
             shapes: self,
             bytes,
             length: text.len(),
-            last: 0,
             edges: SmallVec::from_slice(&[0]),
+            slots: SmallVec::new(),
             src: None,
             msg_id: None,
             in_reply_to: None,
             dest: None,
             kind: None,
         };
-        // A name of the schema that comes twice is too unusual.
+        // A name of the schema that comes twice is too unusual, and so is one that it does not know.
         let mut seen = [false; Name::COUNT];
         let mut is_first_of = |name: Name| !mem::replace(&mut seen[name as usize], true);
         let (mut body, mut members) = (None, SmallVec::new());
         let mut lane = Lane::of_line(text)?;
         lane.open_object().ok()?;
         let mut is_first = true;
-        while let Next::Value(_, name) = lane.member(is_first).ok()? {
+        while let Member::Value(_, name) = lane.member(is_first).ok()? {
             is_first = false;
             lane.peek();
             let (name, start) = (name.of_envelope(), lane.at());
+            if name == Name::Other || !is_first_of(name) {
+                return None;
+            }
             if name == Name::Body {
                 lane.open_object().ok()?;
-                while let Next::Value(key, name) = lane.member(members.is_empty()).ok()? {
+                while let Member::Value(key, name) = lane.member(members.is_empty()).ok()? {
                     if members.len() == SLOTS_MAX {
                         return None;
                     }
@@ -370,20 +391,51 @@ impl Shapes {
                     }
                     let value = draft.value(&mut lane, name, 2)?;
                     let key = draft.fixed(key.start() + 1..key.end() - 1)?;
-                    members.push(Member { key, value });
+                    members.push(Field { key, value });
                 }
                 body = Some(draft.stretch(start..lane.at(), false)?);
             } else {
                 draft.value(&mut lane, name, 1)?;
             }
-            if name == Name::Other || !is_first_of(name) {
-                return None;
-            }
         }
+        lane.end().ok()?;
         let body = body?;
-        let Draft { src, dest, kind, msg_id, in_reply_to, .. } = draft;
+        let ShapeDraft { src, dest, kind, msg_id, in_reply_to, .. } = draft;
         let shape = Shape { src: src?.get(), dest: dest?, kind: kind?, msg_id, in_reply_to, body, members };
         draft.end(shape)
+    }
+
+    /// Makes a piece known that follows another; its place.
+    fn add(&mut self, before: u8, text: &[u8], then: Then) -> Option<u8> {
+        let pieces = &mut self.pieces;
+        let mut place = pieces[usize::from(before)].next;
+        // The one after which it comes, among those that may stand in its place.
+        let mut earlier = 0;
+        while place != 0 {
+            let piece = &pieces[usize::from(place)];
+            if piece.text() == text && piece.then.is_like(then) {
+                return Some(place);
+            }
+            if piece.then.rank() < then.rank() {
+                earlier = place;
+            }
+            place = piece.or;
+        }
+        let Ok(place) = u8::try_from(self.pieces_known) else {
+            self.forget();
+            return None;
+        };
+        self.pieces_known += 1;
+        let link = match earlier {
+            0 => &mut pieces[usize::from(before)].next,
+            earlier => &mut pieces[usize::from(earlier)].or,
+        };
+        let or = mem::replace(link, place);
+        let (mask, length) = (u32::MAX >> (PIECE_MAX - text.len()), u8::try_from(text.len()).ok()?);
+        let piece = &mut pieces[usize::from(place)];
+        *piece = Piece { mask, length, then, or, ..Piece::NONE };
+        piece.text[..text.len()].copy_from_slice(text);
+        Some(place)
     }
 
     fn forget(&mut self) {
@@ -400,15 +452,14 @@ impl Default for Shapes {
 }
 
 /// A shape that is being learned.
-struct Draft<'a> {
+struct ShapeDraft<'a> {
     shapes: &'a mut Shapes,
     /// The line that it is learned from, and what comes after it.
     bytes: &'a [u8],
     length: usize,
-    /// The piece before the last slot.
-    last: u8,
-    /// The edges of its slots so far. The last piece of text begins at the last of them.
+    /// The beginning of the line, and the edges of its slots so far.
     edges: SmallVec<[usize; EDGES]>,
+    slots: SmallVec<[Then; SLOTS_MAX]>,
     src: Option<NonZeroU8>,
     msg_id: Option<NonZeroU8>,
     in_reply_to: Option<NonZeroU8>,
@@ -416,7 +467,7 @@ struct Draft<'a> {
     kind: Option<Fixed>,
 }
 
-impl Draft<'_> {
+impl ShapeDraft<'_> {
     /// Takes the value that comes next, under this name of the schema.
     fn value(&mut self, lane: &mut Lane<'_>, name: Name, depth: u8) -> Option<Stretch> {
         let byte = lane.peek();
@@ -438,26 +489,40 @@ impl Draft<'_> {
             _ => return None,
         }
         if !matches!(name, Name::Dest | Name::Type) {
-            if self.edges.len() + 2 > EDGES {
+            if self.slots.len() == SLOTS_MAX {
                 return None;
             }
             let slot = if then == Then::String { start + 1..end - 1 } else { start..end };
-            self.add(slot.start, then)?;
             self.edges.extend([slot.start, slot.end]);
+            self.slots.push(then);
         }
         self.stretch(start..end, !matches!(then, Then::Other(_)))
     }
 
-    /// All of the line was taken.
-    fn end(&mut self, shape: Shape) -> Option<()> {
-        let place = u8::try_from(self.shapes.known.len()).ok()?;
-        if usize::from(place) == SHAPES_MAX {
-            self.shapes.forget();
+    /// All of the line was taken: makes it known.
+    fn end(mut self, shape: Shape) -> Option<()> {
+        self.edges.push(self.length);
+        let texts = self.edges.chunks(2).map(|text| &self.bytes[text[0]..text[1]]);
+        // An escaped name is not what it spells, and a newline would end the line.
+        if texts.clone().flatten().any(|byte| matches!(byte, b'\\' | b'\n')) {
             return None;
         }
-        let before = self.shapes.pieces_known;
-        self.add(self.length, Then::End(place))?;
+        let Shapes { known, pieces_known, .. } = self.shapes;
+        let (place, before) = (known.len(), *pieces_known);
+        let end = Then::End(u8::try_from(place).ok()?);
+        let mut last = 0;
+        for (text, then) in texts.zip(self.slots.into_iter().chain([end])) {
+            let mut pieces = text.chunks(PIECE_MAX).peekable();
+            while let Some(text) = pieces.next() {
+                let then = if pieces.peek().is_some() { Then::More } else { then };
+                last = self.shapes.add(last, text, then)?;
+            }
+        }
         if self.shapes.pieces_known > before {
+            if place == SHAPES_MAX {
+                self.shapes.forget();
+                return None;
+            }
             self.shapes.known.push(shape);
         }
         Some(())
@@ -476,54 +541,6 @@ impl Draft<'_> {
         let edge = self.edges.iter().rposition(|&edge| edge <= at)?;
         let offset = u8::try_from(at - self.edges[edge]).ok()?;
         Some(Place { edge: u8::try_from(edge).ok()?, offset })
-    }
-
-    /// Makes the text up to `end` known, and what comes after it.
-    fn add(&mut self, end: usize, then: Then) -> Option<()> {
-        let text = &self.bytes[*self.edges.last()?..end];
-        // An escaped name is not what it spells, and a newline would end the line.
-        if text.iter().any(|byte| matches!(byte, b'\\' | b'\n')) {
-            return None;
-        }
-        let mut pieces = text.chunks(PIECE_MAX).peekable();
-        while let Some(text) = pieces.next() {
-            self.add_piece(text, if pieces.peek().is_some() { Then::More } else { then })?;
-        }
-        Some(())
-    }
-
-    fn add_piece(&mut self, text: &[u8], then: Then) -> Option<()> {
-        let Shapes { pieces, pieces_known, .. } = &mut *self.shapes;
-        let before = usize::from(self.last);
-        let (mut place, mut latest) = (pieces[before].next, 0);
-        while place != 0 {
-            let piece = &pieces[usize::from(place)];
-            let ends = matches!((piece.then, then), (Then::End(_), Then::End(_)));
-            if piece.text() == text && (piece.then == then || ends) {
-                self.last = place;
-                return Some(());
-            }
-            (place, latest) = (piece.or, place);
-        }
-        let Ok(place) = u8::try_from(*pieces_known) else {
-            self.shapes.forget();
-            return None;
-        };
-        *pieces_known += 1;
-        let next = pieces[before].next;
-        let (mask, length) = (u32::MAX >> (PIECE_MAX - text.len()), u8::try_from(text.len()).ok()?);
-        let piece = &mut pieces[usize::from(place)];
-        *piece = Piece { mask, length, then, ..Piece::NONE };
-        piece.text[..text.len()].copy_from_slice(text);
-        // What fits any value gives way to what fits the one that came.
-        if latest != 0 && matches!(then, Then::Other(_)) {
-            pieces[usize::from(latest)].or = place;
-        } else {
-            piece.or = next;
-            pieces[before].next = place;
-        }
-        self.last = place;
-        Some(())
     }
 }
 
@@ -552,17 +569,17 @@ fn string_with_escapes(text: &str, start: usize, length: Option<usize>, escapes:
 #[inline(always)]
 fn digits(bytes: &[u8], start: usize) -> Option<usize> {
     let Digits { others, zeros } = scan::digits(bytes.get(start..)?.first_chunk()?);
-    // Where all are digits, another one comes.
+    // Sixteen at most.
     let length = (others | 1 << WIDTH).trailing_zeros();
     let is_integer = length == 1 || (length > 1 && zeros & 1 == 0);
     let end = start + length as usize;
     (is_integer && matches!(bytes.get(end), Some(b',' | b'}'))).then_some(end)
 }
 
-/// The end of a value that is no string: those have slots of their own.
+/// The end of a value that is no string: those have slots of their own. White space before it would be of the shape.
 #[inline(never)]
 fn other(text: &str, start: usize, length: Option<usize>, depth: u8, escapes: &mut bool) -> Option<usize> {
-    if text.as_bytes().get(start) == Some(&b'"') {
+    if matches!(text.as_bytes().get(start)?, b'"' | ..=b' ') {
         return None;
     }
     value(text, start, length, depth, escapes)
@@ -573,11 +590,11 @@ fn value(text: &str, start: usize, length: Option<usize>, depth: u8, escapes: &m
         Some(length) => length,
         None => start + memchr(b'\n', text.as_bytes().get(start..)?)?,
     };
-    let mut lane = Lane::within(text.get(..end)?, start)?;
+    let text = text.get(..end).filter(|text| has_spans(text.as_bytes()))?;
+    let mut lane = Lane::within(text, start)?;
     let value = lane.value(usize::from(depth)).ok()?;
     *escapes |= lane.text().escapes;
-    // White space before the value is not of the shape.
-    (value.start() == start).then_some(value.end())
+    Some(value.end())
 }
 
 #[cfg(test)]
@@ -623,7 +640,11 @@ mod tests {
                 vec![r#""""#, r#""0123456789abcdefg""#, r#""\u00e9""#, "\"\u{e9}\""],
                 vec!["1", "[]", "-1", "\"", "\"\\x\""],
             ),
-            ("7", vec!["0", "10", "123456789012345"], vec!["01", "-1", "1.5", "1e2", "", "null"]),
+            (
+                "7",
+                vec!["0", "10", "123456789012345", "1234567890123456"],
+                vec!["01", "-1", "1.5", "1e2", "", "null", "12345678901234567"],
+            ),
             (
                 "-1",
                 vec!["[]", "[1,{}]", "null", "{\"a\":\"\\n\"}", "1.5", "1234567890123456"],
@@ -648,6 +669,47 @@ mod tests {
             }
             shapes = Shapes::new();
         }
+    }
+
+    #[test]
+    fn whatever_the_order_of_learning_each_kind_is_read() {
+        let values = ["1", "\"x\"", "[]"];
+        // With some of these keys a piece ends where the value begins.
+        for key in (1..40).map(|length| "k".repeat(length)) {
+            let line = |value: &str| echo("1", &format!("2,\"{key}\":{value}"));
+            for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let mut shapes = Shapes::new();
+                for value in order {
+                    shapes.learn(Among::new(&line(values[value])).line());
+                }
+                for value in values {
+                    assert!(read(&mut shapes, &line(value)).is_some(), "{} in {order:?}", line(value));
+                }
+                let known = (shapes.known.len(), shapes.pieces_known);
+                shapes.learn(Among::new(&line("2")).line());
+                assert_eq!((shapes.known.len(), shapes.pieces_known), known, "nothing was new");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_leaves_nothing() {
+        let mut shapes = Shapes::new();
+        let good = echo("1", "2");
+        for line in [
+            good.clone() + "x",
+            good.replace("src", "sender"),
+            good.replace("\"id\":1", "\"id\":1,\"id\":1"),
+            good.replace("\"msg_id\":1", "\"msg_id\":-1"),
+            good.replace("echo\":", "ech\\u006f\":"),
+            good.replace("2", &format!("2{}", ",\"k\":3".repeat(SLOTS_MAX))),
+            good.replace(':', " :\n"),
+        ] {
+            shapes.learn(Among::new(&line).line());
+            assert_eq!((shapes.known.len(), shapes.pieces_known), (0, 1), "{line}");
+        }
+        shapes.learn(Line::new(good.as_bytes()));
+        assert_eq!(shapes.pieces_known, 1, "there is nothing behind the line to look at");
     }
 
     #[test]

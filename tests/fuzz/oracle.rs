@@ -26,9 +26,13 @@ pub fn check_stream(input: &[u8], step: usize) {
     let (mut node, mut out) = node();
     let mut lines = LineBuffer::new(1 << 20);
     let mut expected = input.split(|&x| x == b'\n');
-    for chunk in input.chunks(step.max(1)) {
-        lines.space()[..chunk.len()].copy_from_slice(chunk);
+    let mut rest = input;
+    while !rest.is_empty() {
+        let space = lines.space();
+        let (chunk, after) = rest.split_at(rest.len().min(step.max(1)).min(space.len()));
+        space[..chunk.len()].copy_from_slice(chunk);
         lines.filled(chunk.len());
+        rest = after;
         let mut answers = Vec::new();
         for line in lines.clone().lines() {
             let NextLine::Line(line) = line else { continue };
@@ -36,9 +40,14 @@ pub fn check_stream(input: &[u8], step: usize) {
             answers.append(&mut path.check(line));
         }
         // All of them in one go, where they end is found by their shapes.
-        node.handle_lines(Instant::START, &mut lines.lines(), &mut out);
-        assert_eq!(String::from_utf8_lossy(out.waiting()), String::from_utf8_lossy(&answers));
-        out.consume(out.len());
+        let mut is_done = false;
+        while !is_done {
+            is_done = node.handle_lines(Instant::START, &mut lines.lines(), &mut out);
+            let answer: Vec<u8> = answers.drain(..out.len()).collect();
+            assert_eq!(String::from_utf8_lossy(out.waiting()), String::from_utf8_lossy(&answer));
+            out.consume(out.len());
+        }
+        assert!(answers.is_empty());
     }
     if let Some(NextLine::Line(line)) = lines.last_line() {
         assert_eq!(Some(line.bytes()), expected.next());
