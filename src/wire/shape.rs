@@ -702,7 +702,7 @@ mod tests {
             good.replace("\"id\":1", "\"id\":1,\"id\":1"),
             good.replace("\"msg_id\":1", "\"msg_id\":-1"),
             good.replace("echo\":", "ech\\u006f\":"),
-            good.replace("2", &format!("2{}", ",\"k\":3".repeat(SLOTS_MAX))),
+            good.replace('2', &format!("2{}", ",\"k\":3".repeat(SLOTS_MAX))),
             good.replace(':', " :\n"),
         ] {
             shapes.learn(Among::new(&line).line());
