@@ -216,22 +216,12 @@ impl<'m, W> Call<'m, W> {
 /// # Errors
 /// Code 12 if it has no `type`, which every request needs.
 pub(super) fn write_forwarded<'v>(body: Value<'v>, out: &mut Vec<u8>) -> Result<Cow<'v, str>, RpcError> {
-    let (mut kind, mut is_own) = (None, true);
-    let members = || body.as_object().into_iter().flatten().map(|(key, value)| (key, key.as_str(), value));
-    let is_numbering =
-        |name: &Option<Cow<'_, str>>| matches!(name.as_deref(), Some("msg_id" | "in_reply_to"));
-    for (_, name, value) in members() {
-        if name.as_deref() == Some("type") {
-            kind = value.as_str();
-        }
-        is_own &= !is_numbering(&name);
-    }
-    if is_own {
-        let inside = body.raw().strip_prefix('{').and_then(|body| body.strip_suffix('}'));
-        write_in_one_line(inside.unwrap_or_default().as_bytes(), out);
-    } else {
+    let (kind, is_numbered) = body.as_body().unwrap_or_default();
+    if is_numbered {
         let start = out.len();
-        for (key, _, value) in members().filter(|(_, name, _)| !is_numbering(name)) {
+        let is_numbering =
+            |key: &Value<'_>| matches!(key.as_str().as_deref(), Some("msg_id" | "in_reply_to"));
+        for (key, value) in body.as_object().into_iter().flatten().filter(|(key, _)| !is_numbering(key)) {
             if out.len() > start {
                 out.push(b',');
             }
@@ -239,8 +229,12 @@ pub(super) fn write_forwarded<'v>(body: Value<'v>, out: &mut Vec<u8>) -> Result<
             out.push(b':');
             value.write_json(out);
         }
+    } else {
+        let inside = body.raw().strip_prefix('{').and_then(|body| body.strip_suffix('}'));
+        write_in_one_line(inside.unwrap_or_default().as_bytes(), out);
     }
-    kind.ok_or_else(|| RpcError::malformed("type: expected a string in the body to forward"))
+    kind.and_then(Value::as_str)
+        .ok_or_else(|| RpcError::malformed("type: expected a string in the body to forward"))
 }
 
 impl<W> Context<'_, W> {

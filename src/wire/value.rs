@@ -5,7 +5,7 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::grammar::Walk as _;
+use super::grammar::{Member, Name, Walk as _};
 use super::json::decode_string;
 use super::lane::Lane;
 
@@ -134,6 +134,23 @@ impl<'a> Value<'a> {
             .filter(|(key, _)| key.as_str().is_some_and(|key| key == name))
             .last()
             .map(|(_, value)| value)
+    }
+
+    /// What this object says as the body of a message: its `type`, and whether it has a `msg_id` or an `in_reply_to`.
+    /// `None` for other kinds.
+    pub(crate) fn as_body(self) -> Option<(Option<Value<'a>>, bool)> {
+        let mut walk = self.inside(Kind::Object)?.walk;
+        let (mut kind, mut is_numbered, mut is_first) = (None, false, true);
+        while let Member::Value(_, name) = walk.member(is_first).ok()? {
+            is_first = false;
+            let value = walk.value(0).ok()?;
+            match name {
+                Name::Type => kind = Some(Self::new(&self.raw[value.range()], self.escapes, false)),
+                Name::MsgId | Name::InReplyTo => is_numbered = true,
+                _ => {}
+            }
+        }
+        Some((kind, is_numbered))
     }
 
     fn inside(self, kind: Kind) -> Option<Inside<'a>> {
