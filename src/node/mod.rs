@@ -100,6 +100,7 @@ impl<W: Workload> Node<W> {
         self.handle_alone(line, out);
     }
 
+    /// Handles a line that nobody has tried the shapes on.
     #[inline]
     fn handle_alone(&mut self, line: Line<'_>, out: &mut OutBuffer) {
         let Self { shapes, core, workload, before_chaos, .. } = self;

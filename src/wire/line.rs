@@ -141,8 +141,8 @@ impl<'a> Lines<'a> {
         self.text.is_some()
     }
 
-    /// The text of all lines that are left, if it is text and the first of them begins it; and before it, the same bytes
-    /// with what comes after them.
+    /// The buffer from the next line on, and the text of all whole lines in it. `None` if they are not all UTF-8, if there
+    /// are none, or if the next one is the rest of a line that is too long.
     #[inline(always)]
     pub(super) fn ahead(&self) -> Option<(&'a [u8], &'a str)> {
         if self.skipped.is_some() {

@@ -23,7 +23,7 @@ pub(super) fn equal(some: &[u8; 2 * WIDTH], others: &[u8; 2 * WIDTH]) -> Bits {
     u8x32::new(*some).simd_eq(u8x32::new(*others)).to_bitmask()
 }
 
-/// What a text has of digits.
+/// Sixteen bytes and digits.
 pub(super) struct Digits {
     /// Which bytes are none.
     pub(super) others: Bits,
@@ -31,6 +31,7 @@ pub(super) struct Digits {
     pub(super) zeros: Bits,
 }
 
+/// Which bytes are digits.
 #[inline(always)]
 pub(super) fn digits(bytes: &[u8; WIDTH]) -> Digits {
     let numbers = u8x16::new(*bytes) - u8x16::splat(b'0');
