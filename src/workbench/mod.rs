@@ -31,12 +31,13 @@
 
 pub mod checker;
 pub mod exercise;
+pub mod fault;
 pub mod journal;
 pub mod nemesis;
 pub mod network;
 pub mod processes;
 pub mod report;
-pub mod service;
+pub mod services;
 pub mod simulation;
 pub mod verdict;
 pub mod world;
