@@ -2,10 +2,10 @@
 
 use slab::Slab;
 
-use crate::fault::chaos::ChaosConfig;
-use crate::fault::dedup::{Dedup, DedupConfig, Seen};
-use crate::node::{CallError, Context, Deferred, Outcome, Reply, Request, Workload};
-use crate::rpc::retry::{Backoff, Policy, Retry};
+use crate::boundary::chaos::ChaosConfig;
+use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
+use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};
+use crate::rpc::retry::{Backoff, Policy, RetryOn};
 use crate::time::Duration;
 use crate::wire::encode::Raw;
 use crate::wire::error::{ErrorCode, RpcError};
@@ -22,14 +22,14 @@ const RELAY_DEADLINE: Duration = Duration::from_millis(4400);
 
 /// `relay` tries three times, half a second each.
 const RELAY: Policy = Policy {
-    retry: Retry::Unanswered,
+    retry: RetryOn::Timeout,
     deadline: RELAY_DEADLINE,
     ..Policy::repeat(3, Duration::from_millis(500))
 };
 
 /// `backoff_relay` tries five times, and waits twice as long each time.
 const BACKOFF_RELAY: Policy = Policy {
-    retry: Retry::Unanswered,
+    retry: RetryOn::Timeout,
     deadline: RELAY_DEADLINE,
     ..Policy::backoff(5, Duration::from_millis(100), Duration::from_secs(2))
 };
@@ -65,7 +65,7 @@ impl Default for Messenger {
     }
 }
 
-impl Workload for Messenger {
+impl Handler for Messenger {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             "echo" => cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send(),
