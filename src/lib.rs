@@ -70,7 +70,7 @@ pub use crate::wire::value::Value;
 /// This is all that a node's `main` needs:
 ///
 /// ```no_run
-/// use messenger::{Context, Request, RpcError, Handler};
+/// use messenger::{Context, Handler, Request, RpcError};
 ///
 /// struct Echo;
 ///

@@ -311,10 +311,10 @@ impl<'a> Words<'a> {
     }
 
     fn action(&mut self) -> Result<Action, FaultError> {
-        let kind = self.take(
-            "a fault: partition, kill, pause, loss, duplicate, slow or reorder",
-            |word| Fault::ALL.into_iter().find(|fault| fault.name() == word),
-        )?;
+        let kind = self
+            .take("a fault: partition, kill, pause, loss, duplicate, slow or reorder", |word| {
+                Fault::ALL.into_iter().find(|fault| fault.name() == word)
+            })?;
         Ok(match kind {
             Fault::Partition => match self.links()? {
                 Links::All => return Err(self.expected("links such as n0|n1,n2 or n0->n1")),
@@ -369,7 +369,11 @@ fn parse_time(text: &str) -> Option<Duration> {
         .find_map(|(unit, digits)| Some((text.strip_suffix(unit)?, digits)))?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || number.ends_with('.') || fraction.len() > digits || ![whole, fraction].into_iter().all(are_digits) {
+    if whole.is_empty()
+        || number.ends_with('.')
+        || fraction.len() > digits
+        || ![whole, fraction].into_iter().all(are_digits)
+    {
         return None;
     }
     let micros = format!("{whole}{fraction:0<digits$}").parse().ok().filter(|micros| *micros <= DAY)?;
@@ -473,7 +477,10 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap().to_string(), text);
         }
-        assert_eq!(parse("  kill   n1 at 2000ms for 7us ").unwrap().to_string(), "kill n1 at 2s for 0.000007s");
+        assert_eq!(
+            parse("  kill   n1 at 2000ms for 7us ").unwrap().to_string(),
+            "kill n1 at 2s for 0.000007s"
+        );
     }
 
     #[test]

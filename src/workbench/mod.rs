@@ -13,7 +13,7 @@
 //! use messenger::workbench::simulation;
 //! use messenger::workbench::verdict::Results;
 //! use messenger::workbench::world::{Settings, World};
-//! use messenger::{Context, Request, RpcError, Handler};
+//! use messenger::{Context, Handler, Request, RpcError};
 //!
 //! struct Echo;
 //!
@@ -33,6 +33,7 @@ pub mod checker;
 pub mod exercise;
 pub mod fault;
 pub mod journal;
+pub mod limits;
 pub mod nemesis;
 pub mod network;
 pub mod processes;

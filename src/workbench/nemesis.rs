@@ -5,7 +5,8 @@
 
 use fastrand::Rng;
 
-use super::fault::{Action, Cut, Fault, Links, PlannedFault};
+pub use super::fault::Fault;
+use super::fault::{Action, Cut, Links, PlannedFault};
 use super::network::{Network, mix};
 use crate::time::{Duration, Instant};
 
@@ -150,7 +151,8 @@ impl Nemesis {
         let Some((action, target)) = begun else { return Vec::new() };
         network.begin(&action);
         let nodes = action.nodes().to_vec();
-        let command = if action.fault() == Fault::Kill { ProcessCommand::Kill } else { ProcessCommand::Pause };
+        let command =
+            if action.fault() == Fault::Kill { ProcessCommand::Kill } else { ProcessCommand::Pause };
         let commands = nodes.iter().copied().map(command).collect();
         self.sources[place].open = Some(self.windows.len());
         self.windows.push(Window { fault: action.fault(), action, target, nodes, from: now, to: None });
@@ -167,7 +169,8 @@ impl Nemesis {
         let window = &mut self.windows[window];
         window.to = Some(now);
         network.end(&window.action);
-        let command = if window.fault == Fault::Kill { ProcessCommand::Start } else { ProcessCommand::Resume };
+        let command =
+            if window.fault == Fault::Kill { ProcessCommand::Start } else { ProcessCommand::Resume };
         window.nodes.iter().copied().map(command).collect()
     }
 }
@@ -183,7 +186,8 @@ fn draw(fault: Fault, nodes: usize, mut free: Vec<usize>, rng: &mut Rng) -> Opti
         Fault::Partition => {
             let mut order: Vec<usize> = (0..nodes).collect();
             rng.shuffle(&mut order);
-            let shapes: Vec<Shape> = Shape::ALL.into_iter().filter(|shape| nodes >= shape.nodes_min()).collect();
+            let shapes: Vec<Shape> =
+                Shape::ALL.into_iter().filter(|shape| nodes >= shape.nodes_min()).collect();
             let shape = rng.choice(shapes)?;
             let (cuts, target) = shape.cut(&order);
             Some((Action::Partition(Links::Some(cuts)), target))
@@ -191,8 +195,12 @@ fn draw(fault: Fault, nodes: usize, mut free: Vec<usize>, rng: &mut Rng) -> Opti
         Fault::Loss => Some((Action::Loss(RATE, Links::All), some_messages())),
         Fault::Duplicate => Some((Action::Duplicate(RATE, Links::All), some_messages())),
         // With a tenth of a second most messages that are sent together overtake each other.
-        Fault::Slow => Some((Action::Slow(Duration::from_millis(100), Links::All), "all messages".to_owned())),
-        Fault::Reorder => Some((Action::Reorder(Duration::from_millis(100), Links::All), "all messages".to_owned())),
+        Fault::Slow => {
+            Some((Action::Slow(Duration::from_millis(100), Links::All), "all messages".to_owned()))
+        }
+        Fault::Reorder => {
+            Some((Action::Reorder(Duration::from_millis(100), Links::All), "all messages".to_owned()))
+        }
         Fault::Kill | Fault::Pause => {
             rng.shuffle(&mut free);
             free.truncate(draw_count(nodes, rng));
@@ -215,7 +223,8 @@ fn draw_count(nodes: usize, rng: &mut Rng) -> usize {
 
 /// A planned fault, as far as it can strike whom it should.
 fn planned(action: &Action, free: &[usize]) -> Option<(Action, String)> {
-    let struck = |nodes: &[usize]| nodes.iter().copied().filter(|node| free.contains(node)).collect::<Vec<_>>();
+    let struck =
+        |nodes: &[usize]| nodes.iter().copied().filter(|node| free.contains(node)).collect::<Vec<_>>();
     let action = match action {
         Action::Kill(nodes) => Action::Kill(struck(nodes)),
         Action::Pause(nodes) => Action::Pause(struck(nodes)),
@@ -317,7 +326,7 @@ mod tests {
     const SECOND: u64 = 1_000_000;
 
     fn network(nodes: usize) -> Network {
-        Network::new(0, Latency { mean: Duration::ZERO, distribution: Distribution::Constant }, nodes)
+        Network::new(0, Latency { mean: Duration::ZERO, spread: Distribution::Constant }, nodes)
     }
 
     fn nemesis(seed: u64, fault: Fault, nodes: usize) -> Nemesis {
@@ -419,8 +428,15 @@ mod tests {
     }
 
     /// What a kind of fault did in many tests, without repetitions.
-    fn drawn<T: Ord>(fault: Fault, nodes: usize, what: impl Fn(&Window) -> T) -> std::collections::BTreeSet<T> {
-        (0..500).flat_map(|seed| windows(nemesis(seed, fault, nodes), nodes, 10)).map(|window| what(&window)).collect()
+    fn drawn<T: Ord>(
+        fault: Fault,
+        nodes: usize,
+        what: impl Fn(&Window) -> T,
+    ) -> std::collections::BTreeSet<T> {
+        (0..500)
+            .flat_map(|seed| windows(nemesis(seed, fault, nodes), nodes, 10))
+            .map(|window| what(&window))
+            .collect()
     }
 
     #[test]
@@ -459,8 +475,7 @@ mod tests {
     fn nobody_is_struck_twice_at_once_or_while_it_is_not_free() {
         let (interval, limit) = (Duration::from_secs(1), Duration::from_secs(10));
         for seed in 0..200 {
-            let mut nemesis =
-                Nemesis::new(seed, &[Fault::Kill, Fault::Pause], interval, &[], limit, 5);
+            let mut nemesis = Nemesis::new(seed, &[Fault::Kill, Fault::Pause], interval, &[], limit, 5);
             let mut network = network(5);
             let killed = nemesis.toggle(0, Instant::START, &mut network, |_| true);
             let paused = nemesis.toggle(1, Instant::START, &mut network, |node| node != 3);
@@ -479,7 +494,8 @@ mod tests {
         let limit = Duration::from_secs(10);
         let mut nemesis = Nemesis::new(0, &[], limit, &planned, limit, 3);
         let at = Instant::from_micros;
-        let mut toggle = |nemesis: &mut Nemesis, place, now| nemesis.toggle(place, at(now), &mut network, |_| true);
+        let mut toggle =
+            |nemesis: &mut Nemesis, place, now| nemesis.toggle(place, at(now), &mut network, |_| true);
         use ProcessCommand::{Kill, Pause, Resume, Start};
         assert_eq!(toggle(&mut nemesis, 0, 5), [Kill(0), Kill(2)]);
         assert_eq!(toggle(&mut nemesis, 1, 6), [Pause(1)], "n2 is dead");
@@ -488,7 +504,9 @@ mod tests {
         let windows: Vec<_> = nemesis
             .windows
             .iter()
-            .map(|window| (window.action.to_string(), window.from.as_micros(), window.to.unwrap().as_micros()))
+            .map(|window| {
+                (window.action.to_string(), window.from.as_micros(), window.to.unwrap().as_micros())
+            })
             .collect();
         assert_eq!(windows, [("kill n0,n2".to_owned(), 5, 7), ("pause n1".to_owned(), 6, 8)]);
     }

@@ -18,7 +18,7 @@ pub struct Latency {
     /// The mean.
     pub mean: Duration,
     /// How it is spread.
-    pub distribution: Distribution,
+    pub spread: Distribution,
 }
 
 /// How latencies are spread around their mean.
@@ -48,7 +48,7 @@ impl Latency {
     /// The latency at this quantile, which is at least 0 and below 1. It is at least a microsecond, or virtual time
     /// might stand still.
     fn quantile(&self, quantile: f64) -> Duration {
-        let factor = match self.distribution {
+        let factor = match self.spread {
             Distribution::Constant => return self.mean.max(Duration::from_micros(1)),
             Distribution::Uniform => 2.0 * quantile,
             // The quantile is below 1, so the logarithm is of more than 0.
@@ -248,8 +248,8 @@ mod tests {
     const N1: Address = Address::Node(1);
     const N2: Address = Address::Node(2);
 
-    fn latency(distribution: Distribution) -> Latency {
-        Latency { mean: Duration::from_millis(10), distribution }
+    fn latency(spread: Distribution) -> Latency {
+        Latency { mean: Duration::from_millis(10), spread }
     }
 
     fn network(distribution: Distribution) -> Network {
@@ -295,8 +295,8 @@ mod tests {
 
     #[test]
     fn no_message_arrives_when_it_is_sent() {
-        for distribution in [Distribution::Constant, Distribution::Uniform, Distribution::Exponential] {
-            let mut network = Network::new(7, Latency { mean: Duration::ZERO, distribution }, 3);
+        for spread in [Distribution::Constant, Distribution::Uniform, Distribution::Exponential] {
+            let mut network = Network::new(7, Latency { mean: Duration::ZERO, spread }, 3);
             assert_eq!(send(&mut network, N0, N1, 2), [[1], [1]]);
         }
     }
@@ -348,7 +348,10 @@ mod tests {
         };
         let share = lost(N0, N1);
         assert!((1_850..2_150).contains(&share), "{share}");
-        assert_eq!([lost(N1, N0), lost(N0, N2), lost(N0, N0), lost(N0, Address::Service(Service::SeqKv))], [0; 4]);
+        assert_eq!(
+            [lost(N1, N0), lost(N0, N2), lost(N0, N0), lost(N0, Address::Service(Service::SeqKv))],
+            [0; 4]
+        );
         network.end(&loss);
         assert!(send(&mut network, N0, N1, 1_000).iter().all(|copies| copies.len() == 1));
     }
@@ -358,8 +361,9 @@ mod tests {
         let mut network = network(Distribution::Constant);
         let losses = ["loss 0.5", "loss 0.5 n0->n1", "loss 0"].map(action);
         losses.iter().for_each(|loss| network.begin(loss));
-        let mut lost =
-            |network: &mut Network| send(network, N0, N1, 10_000).iter().filter(|copies| copies.is_empty()).count();
+        let lost = |network: &mut Network| {
+            send(network, N0, N1, 10_000).iter().filter(|copies| copies.is_empty()).count()
+        };
         assert!((7_300..7_700).contains(&lost(&mut network)));
         network.end(&losses[0]);
         assert!((4_800..5_200).contains(&lost(&mut network)));

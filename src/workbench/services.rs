@@ -140,13 +140,14 @@ impl Request {
         let missing = || (ErrorCode::KEY_DOES_NOT_EXIST, format!("there is no key {key}"));
         match (self, value) {
             (Self::Read, value) => value.map(|_| Effect::Nothing).ok_or_else(missing),
-            (Self::Write(value), _) | (Self::Cas { to: value, creates: true, .. }, None) => Ok(Effect::Put(value)),
+            (Self::Write(value), _) | (Self::Cas { to: value, creates: true, .. }, None) => {
+                Ok(Effect::Put(value))
+            }
             (Self::Cas { .. }, None) => Err(missing()),
             (Self::Cas { from, to, .. }, Some(value)) if is_same(value, &from) => Ok(Effect::Put(to)),
-            (Self::Cas { from, .. }, Some(value)) => Err((
-                ErrorCode::PRECONDITION_FAILED,
-                format!("expected {from}, but the value is {value}"),
-            )),
+            (Self::Cas { from, .. }, Some(value)) => {
+                Err((ErrorCode::PRECONDITION_FAILED, format!("expected {from}, but the value is {value}")))
+            }
         }
     }
 }
@@ -210,12 +211,15 @@ impl Sequential {
         };
         if !changes {
             self.seen.insert(client.to_owned(), chosen);
+            let value = self.value_in(chosen, key);
             let is_read = matches!(request, Request::Read);
             request.effect(key, value)?;
-            return Ok(if is_read { self.value_in(chosen, key) } else { None });
+            return Ok(value.filter(|_| is_read));
         }
         self.seen.insert(client.to_owned(), self.newest);
-        let Effect::Put(value) = request.effect(key, self.value_in(self.newest, key))? else { return Ok(None) };
+        let Effect::Put(value) = request.effect(key, self.value_in(self.newest, key))? else {
+            return Ok(None);
+        };
         self.newest += 1;
         let values = self.values.entry(key.to_owned()).or_default();
         values.push_back((self.newest, value));
@@ -288,7 +292,7 @@ impl LastWriteWins {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     use super::*;
     use crate::wire::json::{Line, Parser};

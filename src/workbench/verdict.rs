@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::checker::stats;
 use super::checker::{Interval, Verdict, counter, echo, linearizable, set_full, unique_ids};
 use super::exercise::{Answer, Exercise, Operation, Outcome};
+use super::fault::Fault;
 use super::journal::Traffic;
-use super::nemesis::{Fault, Window};
+use super::nemesis::Window;
 use super::world::{Failure, Invocation, UnexpectedReplies, World};
 use crate::time::Instant;
 
@@ -212,7 +213,7 @@ fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
             overlaps
                 && match window.fault {
                     Fault::Kill | Fault::Pause => window.nodes.contains(&node),
-                    Fault::Partition | Fault::Loss => true,
+                    Fault::Partition | Fault::Loss | Fault::Slow | Fault::Reorder => true,
                     Fault::Duplicate => false,
                 }
         })

@@ -4,7 +4,7 @@
 //! what is in its [`inbox`](World::inbox); that is the same for nodes that are processes and for nodes in virtual
 //! time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::{fmt, mem};
 
 use fastrand::Rng;
@@ -13,10 +13,12 @@ use slab::Slab;
 use super::checker::stats::Availability;
 use super::checker::{Completion, Interval};
 use super::exercise::{Answer, Exercise, Generator, MalformedReply, Operation, Outcome, closed};
+use super::fault::{Fault, PlannedFault};
 use super::journal::{Address, Journal, Logging};
-use super::nemesis::{Fault, Nemesis, ProcessCommand, Window};
-use super::network::{Distribution, Latency, Network};
-use super::service::Services;
+use super::limits::Limits;
+use super::nemesis::{Nemesis, ProcessCommand, Window};
+use super::network::{Delivery, Distribution, Fate, Latency, Network};
+use super::services::Services;
 use crate::time::{Duration, Instant};
 use crate::timer::{TimerKey, Wheel};
 use crate::wire::encode::WriteJson as _;
@@ -33,15 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the cluster has to recover before the final operations.
 const RECOVERY: Duration = Duration::from_secs(10);
-
-/// So many bytes may wait for a node to read them.
-const INBOX_MAX: usize = 256 * 1024 * 1024;
-
-/// So many operations are kept. With them a test ends.
-const OPERATIONS_MAX: usize = 5_000_000;
-
-/// So many elements in answers to reads are kept. With them a test ends, too.
-const ELEMENTS_MAX: usize = 50_000_000;
 
 /// Operations that are due this long ago are not made up for any more.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
@@ -66,10 +59,12 @@ pub struct Settings {
     pub time_limit: Duration,
     /// How long messages between nodes take.
     pub latency: Latency,
-    /// What goes wrong.
+    /// The kinds of faults that begin and end by chance.
     pub faults: Vec<Fault>,
-    /// How long until a fault starts, and until it ends.
+    /// How long it is on average until one of them begins, and until it ends.
     pub fault_interval: Duration,
+    /// Faults that begin and end at their times.
+    pub planned_faults: Vec<PlannedFault>,
     /// Which neighbours the nodes are told to have.
     pub topology: Topology,
     /// How many operations have to succeed.
@@ -80,6 +75,8 @@ pub struct Settings {
     pub journal_size: usize,
     /// Which messages are logged.
     pub logging: Logging,
+    /// How much the test holds.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -110,11 +107,13 @@ impl Settings {
             latency: Latency { mean: Duration::ZERO, spread: Distribution::Constant },
             faults: Vec::new(),
             fault_interval: Duration::from_secs(10),
+            planned_faults: Vec::new(),
             topology: Topology::Grid,
             availability: Availability::None,
             seed: 0,
             journal_size: 200_000,
             logging: Logging { sent: false, received: false },
+            limits: Limits::DEFAULT,
         }
     }
 }
@@ -222,6 +221,8 @@ pub struct World {
     nodes: Vec<Node>,
     network: Network,
     packets: Slab<Packet>,
+    /// What they take, in bytes.
+    under_way: usize,
     services: Services,
     nemesis: Nemesis,
     generator: Generator,
@@ -235,7 +236,7 @@ pub struct World {
     /// Whom each client number stands for.
     clients: Vec<Client>,
     /// What there is to do for the driver.
-    orders: Vec<ProcessCommand>,
+    commands: Vec<ProcessCommand>,
     /// Away while a line is read.
     parser: Option<Parser>,
     history: Vec<Invocation>,
@@ -283,6 +284,14 @@ struct Packet {
     dest: Address,
     /// The line, if it is for a node; the body, if it is for a service.
     text: Box<[u8]>,
+    fate: Fate,
+}
+
+impl Packet {
+    /// About what it takes to hold it, in bytes: its text, its places in the slab and the wheel, and its allocation.
+    const fn size(&self) -> usize {
+        self.text.len() + size_of::<Self>() + 64
+    }
 }
 
 #[derive(Debug)]
@@ -342,20 +351,28 @@ impl World {
             events: Wheel::new(),
             phase: Phase::Starting,
             nodes: (0..nodes).map(node).collect(),
-            network: Network::new(latency, nodes),
+            network: Network::new(settings.seed, latency, nodes),
             packets: Slab::new(),
+            under_way: 0,
             services: Services::default(),
-            nemesis: Nemesis::new(&settings.faults, settings.fault_interval, nodes),
+            nemesis: Nemesis::new(
+                settings.seed,
+                &settings.faults,
+                settings.fault_interval,
+                &settings.planned_faults,
+                settings.time_limit,
+                nodes,
+            ),
             generator: Generator::new(exercise, nodes, workers),
             workers: (0..workers).map(worker).collect(),
             free: VecDeque::new(),
             next_at: Instant::START,
             is_owed: false,
             clients: Vec::new(),
-            orders: Vec::new(),
+            commands: Vec::new(),
             parser: None,
             history: Vec::new(),
-            journal: Journal::new(settings.journal_size, settings.logging),
+            journal: Journal::new(settings.journal_size, settings.limits.journal_bytes, settings.logging),
             late_answers: UnexpectedReplies::default(),
             stray_answers: UnexpectedReplies::default(),
             failure: None,
@@ -375,7 +392,7 @@ impl World {
 
     /// What is to be done to nodes.
     pub fn take_commands(&mut self) -> Vec<ProcessCommand> {
-        mem::take(&mut self.orders)
+        mem::take(&mut self.commands)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
@@ -459,16 +476,17 @@ impl World {
                 Event::Fault(place) => {
                     let nodes = &self.nodes;
                     let free = |node: usize| !nodes[node].is_dead && nodes[node].init.is_none();
-                    let orders = self.nemesis.turn(place, now, &mut self.network, free, &mut self.rng);
-                    self.apply(orders);
-                    let pause = self.nemesis.pause(&mut self.rng);
-                    self.events.insert(now + pause, Event::Fault(place));
+                    let commands = self.nemesis.toggle(place, now, &mut self.network, free);
+                    self.apply(commands);
+                    if let Some(delay) = self.nemesis.next_delay(place) {
+                        self.events.insert(now + delay, Event::Fault(place));
+                    }
                 }
                 Event::End => {
                     self.phase = Phase::Ending;
                     self.ended = now;
-                    let orders = self.nemesis.heal(now, &mut self.network);
-                    self.apply(orders);
+                    let commands = self.nemesis.heal(now, &mut self.network);
+                    self.apply(commands);
                     self.end_if_quiet();
                 }
                 Event::Recovered => self.start_final(),
@@ -545,21 +563,50 @@ impl World {
 
     /// Puts a message on its way.
     fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
-        let is_between_nodes =
-            matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
-        let copies = self.network.copies(is_between_nodes, &mut self.rng);
+        let Delivery { copies, fate } = self.network.send(src, dest);
         if copies.is_empty() {
             self.journal.lost(id);
         }
         for delay in copies {
-            let packet = self.packets.insert(Packet { id, src, dest, text: text.into() });
-            self.events.insert(self.now + delay, Event::Arrival(packet));
+            let packet = Packet { id, src, dest, text: text.into(), fate };
+            self.under_way += packet.size();
+            let place = self.packets.insert(packet);
+            self.events.insert(self.now + delay, Event::Arrival(place));
+        }
+        if self.under_way > self.settings.limits.under_way_bytes {
+            self.fail_for_flood();
+        }
+    }
+
+    /// Too much is under way: ends the test, and names the link that has most of it.
+    fn fail_for_flood(&mut self) {
+        let mut links: BTreeMap<(Address, Address), (usize, usize)> = BTreeMap::new();
+        for (_, packet) in &self.packets {
+            let (count, bytes) = links.entry((packet.src, packet.dest)).or_default();
+            *count += 1;
+            *bytes += packet.size();
+        }
+        let Some(((src, dest), (count, bytes))) = links.into_iter().max_by_key(|(_, (_, bytes))| *bytes)
+        else {
+            return;
+        };
+        let messages = if count == 1 { "a message".to_owned() } else { format!("{count} messages") };
+        let limit = self.settings.limits.under_way_bytes;
+        let reason = format!(
+            "{src} sent {dest} {messages} that are still under way and take {bytes} bytes; the network holds {limit} \
+             bytes in all"
+        );
+        // What a service sends it was asked for.
+        if let Some(node) = [src, dest].into_iter().find_map(Address::node) {
+            self.fail(node, reason, None);
         }
     }
 
     /// A message is there.
     fn arrive(&mut self, packet: usize) {
-        let Packet { id, src, dest, text } = self.packets.remove(packet);
+        let packet = self.packets.remove(packet);
+        self.under_way -= packet.size();
+        let Packet { id, src, dest, text, fate } = packet;
         if let Address::Node(receiver) = dest {
             let is_blocked =
                 matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
@@ -575,7 +622,8 @@ impl World {
                 let Ok(outline) = Outline::parse(parser, Line::new(&text)) else { return };
                 let Ok(request) = outline.check() else { return };
                 let mut members = Vec::new();
-                if !self.services.answer(service, &request.src, &request.body, &mut self.rng, &mut members) {
+                let mut rng = fate.service_rng();
+                if !self.services.answer(service, &request.src, &request.body, &mut rng, &mut members) {
                     return;
                 }
                 if let Some(msg_id) = request.body.msg_id {
@@ -595,8 +643,9 @@ impl World {
         let inbox = &mut self.nodes[node].inbox;
         inbox.start_line().extend_from_slice(line);
         inbox.end_line();
-        if inbox.len() > INBOX_MAX {
-            self.fail(node, format!("it does not read its stdin: {INBOX_MAX} bytes wait there"), None);
+        let limit = self.settings.limits.inbox_bytes;
+        if inbox.len() > limit {
+            self.fail(node, format!("it does not read its stdin: more than {limit} bytes wait there"), None);
         }
     }
 
@@ -726,9 +775,10 @@ impl World {
         self.phase = Phase::Running;
         self.started = self.now;
         self.events.insert(self.now + self.settings.time_limit, Event::End);
-        for place in self.nemesis.faults() {
-            let pause = self.nemesis.pause(&mut self.rng);
-            self.events.insert(self.now + pause, Event::Fault(place));
+        for place in self.nemesis.sources() {
+            if let Some(delay) = self.nemesis.next_delay(place) {
+                self.events.insert(self.now + delay, Event::Fault(place));
+            }
         }
         if self.settings.rate.is_some() {
             self.free = (0..self.workers.len()).map(|worker| (worker, self.now)).collect();
@@ -778,7 +828,8 @@ impl World {
         };
         let Some(operation) = operation else { return };
         if self.phase == Phase::Running
-            && (self.history.len() >= OPERATIONS_MAX || self.elements >= ELEMENTS_MAX)
+            && (self.history.len() >= self.settings.limits.operations
+                || self.elements >= self.settings.limits.elements)
         {
             self.events.insert(self.now, Event::End);
             return;
@@ -895,10 +946,10 @@ impl World {
     }
 
     /// Notes what is done to nodes, and lets the driver do it.
-    fn apply(&mut self, orders: Vec<ProcessCommand>) {
-        self.orders.extend(&orders);
-        for order in orders {
-            match order {
+    fn apply(&mut self, commands: Vec<ProcessCommand>) {
+        self.commands.extend(&commands);
+        for command in commands {
+            match command {
                 ProcessCommand::Kill(node) => {
                     let inbox = &mut self.nodes[node].inbox;
                     inbox.consume(inbox.len());
@@ -939,11 +990,9 @@ mod tests {
             latency: Latency { mean: Duration::ZERO, spread: Distribution::Constant },
             faults: vec![Fault::Pause, Fault::Partition, Fault::Loss],
             fault_interval: Duration::from_millis(700),
-            topology: Topology::Grid,
-            availability: Availability::None,
             seed: 1,
             journal_size: 0,
-            logging: Logging::default(),
+            ..Settings::new(Exercise::Echo)
         });
         simulation::run_own_nodes(&mut world);
         let end = world.started() + Duration::from_secs(5);
