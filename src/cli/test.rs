@@ -57,7 +57,7 @@ pub struct TestArgs {
     /// What goes wrong
     #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
     nemesis: Vec<Nemesis>,
-    /// How long until a fault starts, and until it ends, in seconds
+    /// How long it is on average until a fault begins, and until it ends, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     nemesis_interval: Duration,
     /// Which neighbours a broadcast test suggests to the nodes
@@ -373,7 +373,7 @@ fn summary(
     ));
     if !args.nemesis.is_empty() {
         lines.push(match world.faults().len() {
-            0 => "faults: none; the first would have come after about the --nemesis-interval".to_owned(),
+            0 => "faults: none; there was nobody to strike, or the test ended before".to_owned(),
             count => format!("faults: {count}"),
         });
     }
