@@ -8,13 +8,13 @@ mod virtual_time;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use messenger::fault::chaos::{ChaosConfig, ChaosError};
-use messenger::fault::dedup::DedupConfig;
+use messenger::boundary::chaos::{ChaosConfig, ChaosError};
+use messenger::boundary::dedup::DedupConfig;
 use messenger::node::{Config, Node};
+use messenger::nodes::messenger::Messenger;
 use messenger::wire::json::Line;
 use messenger::wire::out::OutBuffer;
-use messenger::workload::messenger::Messenger;
-use messenger::{Context, Duration, Instant, Request, RpcError, Workload};
+use messenger::{Context, Duration, Handler, Instant, Request, RpcError};
 use serde_json::{Value, json};
 use support::{INIT, Node as Process, answers, echo, kill, messenger, run};
 use virtual_time::{Bench, message};
@@ -262,7 +262,7 @@ struct Puts {
     asked: u32,
 }
 
-impl Workload for Puts {
+impl Handler for Puts {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             "ask" => {
@@ -358,7 +358,7 @@ struct Target {
     asked: BTreeMap<(String, String), u32>,
 }
 
-impl Workload for Target {
+impl Handler for Target {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let number = request.required("msg_id")?.raw().to_owned();
         *self.asked.entry((request.src().to_owned(), number)).or_default() += 1;
@@ -373,7 +373,7 @@ trait Endpoint {
     fn due(&mut self) -> Option<Instant>;
 }
 
-impl<W: Workload> Endpoint for Node<W> {
+impl<W: Handler> Endpoint for Node<W> {
     fn line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
         self.handle_line(now, Line::new(line), out);
     }

@@ -6,9 +6,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_util::future::join_all;
+use messenger::kv::{Cas, Kv, Lin, Lww, Seq, timestamp};
 use messenger::node::{Config, Deferred, TimerId};
-use messenger::service::{Cas, Kv, Lin, Lww, Seq, timestamp};
-use messenger::{Answer, Context, Duration, Policy, Request, RpcError, Workload};
+use messenger::{Answer, Context, Duration, Handler, Policy, Request, RpcError};
 use serde_json::{Value, json};
 use virtual_time::{Bench, message};
 
@@ -31,7 +31,7 @@ impl Drop for Witness {
     }
 }
 
-impl Workload for Patient {
+impl Handler for Patient {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let witness = Witness(Rc::clone(&self.gone));
         match request.kind() {
@@ -343,7 +343,7 @@ fn services_are_asked_as_they_want_to_be() {
 #[test]
 fn a_policy_holds_for_straight_code_too() {
     struct Stubborn;
-    impl Workload for Stubborn {
+    impl Handler for Stubborn {
         fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
             cx.wait(request, async |node| {
                 let reply = node.call("n2", "x").policy(Policy::repeat(4, Duration::from_millis(50))).await?;

@@ -3,16 +3,16 @@
 use super::exercise::Exercise;
 use super::nemesis::Order;
 use super::world::World;
-use crate::node::{Config, Node, Workload};
+use crate::node::{Config, Handler, Node};
+use crate::nodes::broadcast::Broadcast;
+use crate::nodes::counter::Counter;
+use crate::nodes::g_set::GSet;
+use crate::nodes::lin_kv::LinKv;
+use crate::nodes::messenger::Messenger;
+use crate::nodes::unique_ids::UniqueIds;
 use crate::time::Instant;
 use crate::wire::json::Line;
 use crate::wire::out::OutBuffer;
-use crate::workload::broadcast::Broadcast;
-use crate::workload::counter::Counter;
-use crate::workload::g_set::GSet;
-use crate::workload::lin_kv::LinKv;
-use crate::workload::messenger::Messenger;
-use crate::workload::unique_ids::UniqueIds;
 
 /// A node of any workload.
 pub trait SimulatedNode {
@@ -24,7 +24,7 @@ pub trait SimulatedNode {
     fn poll_timeout(&mut self) -> Option<Instant>;
 }
 
-impl<W: Workload> SimulatedNode for Node<W> {
+impl<W: Handler> SimulatedNode for Node<W> {
     fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         Self::handle_line(self, now, line, out);
     }

@@ -1,7 +1,7 @@
 //! `broadcast`: what is told to one node is known to all.
 
 use super::spread::{Spread, Spreads};
-use crate::node::{Context, Request, Workload};
+use crate::node::{Context, Handler, Request};
 use crate::wire::error::RpcError;
 
 /// A node that is told values and tells the others.
@@ -25,7 +25,7 @@ impl Broadcast {
     }
 }
 
-impl Workload for Broadcast {
+impl Handler for Broadcast {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         self.spread.start(cx);
     }

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 
 use super::incarnation;
 use super::replica::{Replica, Runs, Version, covers, raise};
-use crate::node::{Context, Message, Request, Workload};
+use crate::node::{Context, Handler, Message, Request};
 use crate::time::{Duration, Instant};
 use crate::wire::encode::{WriteJson, write_in_one_line};
 use crate::wire::error::RpcError;
@@ -59,7 +59,7 @@ const MISSING_MAX: usize = 64;
 const PEER: &str = "it goes to a peer";
 
 /// A workload that spreads values.
-pub(super) trait Spreads: Workload {
+pub(super) trait Spreads: Handler {
     fn spread(&mut self) -> &mut Spread;
 }
 

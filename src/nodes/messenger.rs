@@ -2,9 +2,9 @@
 
 use slab::Slab;
 
-use crate::fault::chaos::ChaosConfig;
-use crate::fault::dedup::{Dedup, DedupConfig, Seen};
-use crate::node::{CallError, Context, Deferred, Outcome, Reply, Request, Workload};
+use crate::boundary::chaos::ChaosConfig;
+use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
+use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};
 use crate::rpc::retry::{Backoff, Policy, Retry};
 use crate::time::Duration;
 use crate::wire::encode::Raw;
@@ -65,7 +65,7 @@ impl Default for Messenger {
     }
 }
 
-impl Workload for Messenger {
+impl Handler for Messenger {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             "echo" => cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send(),

@@ -1,7 +1,7 @@
 //! `g-set`: a set that only grows.
 
 use super::spread::{Spread, Spreads};
-use crate::node::{Context, Request, Workload};
+use crate::node::{Context, Handler, Request};
 use crate::wire::error::RpcError;
 
 /// A node with a copy of the set: it takes elements at once, and the others get them soon.
@@ -13,7 +13,7 @@ pub struct GSet {
     spread: Spread,
 }
 
-impl Workload for GSet {
+impl Handler for GSet {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         self.spread.start(cx);
     }
