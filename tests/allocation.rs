@@ -179,7 +179,7 @@ fn a_call_allocates_one_piece_for_its_callback_and_none_without() {
             }
         }
         let answered = if is_called_back { 3 * COUNT } else { 0 };
-        assert_eq!(calls.node.workload().answered, answered);
+        assert_eq!(calls.node.handler().answered, answered);
     }
 }
 

@@ -310,7 +310,7 @@ fn what_is_worked_on_is_not_forgotten_however_much_else_comes() {
         ask(&mut bench, "nothing", 100 + n);
     }
     assert_eq!(ask(&mut bench, "ask", 1), [] as [Value; 0]);
-    assert_eq!(bench.node.workload().asked, 1);
+    assert_eq!(bench.node.handler().asked, 1);
     assert_eq!(ask(&mut bench, "answer", 2), [json!(["ask_ok", 1]), json!(["answer_ok", 2])]);
     assert_eq!(ask(&mut bench, "ask", 1), [json!(["ask_ok", 1])]);
 }
@@ -322,7 +322,7 @@ fn an_answer_that_came_too_late_is_there_for_who_asks_again() {
     bench.pass(Duration::from_secs(5));
     assert_eq!(ask(&mut bench, "answer", 2), [json!(["answer_ok", 2])]);
     assert_eq!(ask(&mut bench, "ask", 1), [json!(["ask_ok", 1])]);
-    assert_eq!((bench.node.counters().late_answers, bench.node.workload().asked), (1, 1));
+    assert_eq!((bench.node.counters().late_answers, bench.node.handler().asked), (1, 1));
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn what_was_not_done_may_be_done_when_it_comes_again() {
     for _ in 0..2 {
         assert_eq!(ask(&mut bench, "busy", 1), [json!(["error", 1])]);
     }
-    assert_eq!(bench.node.workload().asked, 2);
+    assert_eq!(bench.node.handler().asked, 2);
 }
 
 #[test]
@@ -482,7 +482,7 @@ fn every_relay_is_answered_and_nothing_is_done_twice() {
         // Each relay was handled once, and made its one call; each attempt of it was handled once.
         assert_eq!(n1.counters().calls, RELAYS, "seed {seed}");
         assert!(n1.counters().retries > 0 && n1.counters().duplicates_answered > 0, "seed {seed}");
-        let twice: Vec<_> = n2.workload().asked.iter().filter(|(_, times)| **times > 1).collect();
+        let twice: Vec<_> = n2.handler().asked.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "seed {seed}: {twice:?}");
         assert!(n2.counters().duplicates_answered > 0, "seed {seed}");
         assert_eq!((n1.pending_calls(), n2.pending_calls()), (0, 0));

@@ -88,7 +88,7 @@ fn a_panic_costs_its_client_error_13_and_nothing_else() {
     assert_eq!(answers[0]["body"]["text"], "the handler of \"panic\" panicked: oh no");
     assert_eq!((&answers[1]["body"]["code"], &answers[1]["body"]["in_reply_to"]), (&json!(13), &json!(2)));
     assert_eq!(answers[2]["body"], json!({"type": "state_ok", "handled": 3, "in_reply_to": 3, "msg_id": 3}));
-    assert_eq!((node.counters().panics, node.workload().handled), (2, 3));
+    assert_eq!((node.counters().panics, node.handler().handled), (2, 3));
 }
 
 #[test]
