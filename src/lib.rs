@@ -59,7 +59,7 @@ pub mod wire;
 pub mod workbench;
 
 pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, Request};
-pub use crate::rpc::retry::{Backoff, Policy, Retry};
+pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
 pub use crate::wire::error::{ErrorCode, RpcError};
 pub use crate::wire::value::Value;
@@ -70,7 +70,7 @@ pub use crate::wire::value::Value;
 /// This is all that a node's `main` needs:
 ///
 /// ```no_run
-/// use messenger::{Context, Request, RpcError, Handler};
+/// use messenger::{Context, Handler, Request, RpcError};
 ///
 /// struct Echo;
 ///

@@ -7,7 +7,7 @@ use messenger::kv::{Cas, Kv, Lin};
 use messenger::node::{Config, Node};
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::exercise::Exercise;
-use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
 use messenger::workbench::world::{Settings, World};
@@ -20,7 +20,7 @@ fn settings(exercise: Exercise) -> Settings {
         workers: 6,
         rate: Some(50.0),
         time_limit: Duration::from_secs(30),
-        latency: Latency { mean: Duration::from_millis(10), spread: Spread::Exponential },
+        latency: Latency { mean: Duration::from_millis(10), spread: Distribution::Exponential },
         seed: 1,
         ..Settings::new(exercise)
     }

@@ -43,7 +43,7 @@ pub enum CallError {
     Unsent(RpcError),
     /// The answer is not what such an answer should be.
     #[error("a strange answer: {0}")]
-    Strange(#[from] SchemaError),
+    BadReply(#[from] SchemaError),
 }
 
 impl CallError {
@@ -52,7 +52,7 @@ impl CallError {
         match self {
             Self::Timeout { .. } => ErrorCode::TIMEOUT,
             Self::Remote { error, .. } | Self::Unsent(error) => error.code,
-            Self::Strange(_) => ErrorCode::CRASH,
+            Self::BadReply(_) => ErrorCode::CRASH,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `broadcast`: what is told to one node is known to all.
 
-use super::spread::{Spread, Spreads};
+use super::gossip::{Gossip, Spreads};
 use crate::node::{Context, Handler, Request};
 use crate::wire::error::RpcError;
 
@@ -15,7 +15,7 @@ use crate::wire::error::RpcError;
 /// A value may be any JSON value, and is another one if its text is. One that is told twice is read once.
 #[derive(Debug, Default)]
 pub struct Broadcast {
-    spread: Spread,
+    spread: Gossip,
 }
 
 impl Broadcast {
@@ -44,7 +44,7 @@ impl Handler for Broadcast {
 }
 
 impl Spreads for Broadcast {
-    fn spread(&mut self) -> &mut Spread {
+    fn spread(&mut self) -> &mut Gossip {
         &mut self.spread
     }
 }

@@ -1,6 +1,6 @@
 //! `g-set`: a set that only grows.
 
-use super::spread::{Spread, Spreads};
+use super::gossip::{Gossip, Spreads};
 use crate::node::{Context, Handler, Request};
 use crate::wire::error::RpcError;
 
@@ -10,7 +10,7 @@ use crate::wire::error::RpcError;
 /// [`Broadcast`](super::broadcast::Broadcast) under another name, with all that is said there.
 #[derive(Debug, Default)]
 pub struct GSet {
-    spread: Spread,
+    spread: Gossip,
 }
 
 impl Handler for GSet {
@@ -31,7 +31,7 @@ impl Handler for GSet {
 }
 
 impl Spreads for GSet {
-    fn spread(&mut self) -> &mut Spread {
+    fn spread(&mut self) -> &mut Gossip {
         &mut self.spread
     }
 }

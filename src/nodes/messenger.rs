@@ -5,7 +5,7 @@ use slab::Slab;
 use crate::boundary::chaos::ChaosConfig;
 use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
 use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};
-use crate::rpc::retry::{Backoff, Policy, Retry};
+use crate::rpc::retry::{Backoff, Policy, RetryOn};
 use crate::time::Duration;
 use crate::wire::encode::Raw;
 use crate::wire::error::{ErrorCode, RpcError};
@@ -22,14 +22,14 @@ const RELAY_DEADLINE: Duration = Duration::from_millis(4400);
 
 /// `relay` tries three times, half a second each.
 const RELAY: Policy = Policy {
-    retry: Retry::Unanswered,
+    retry: RetryOn::Timeout,
     deadline: RELAY_DEADLINE,
     ..Policy::repeat(3, Duration::from_millis(500))
 };
 
 /// `backoff_relay` tries five times, and waits twice as long each time.
 const BACKOFF_RELAY: Policy = Policy {
-    retry: Retry::Unanswered,
+    retry: RetryOn::Timeout,
     deadline: RELAY_DEADLINE,
     ..Policy::backoff(5, Duration::from_millis(100), BACKOFF_CAP)
 };

@@ -13,7 +13,7 @@
 //! use messenger::workbench::simulation;
 //! use messenger::workbench::verdict::Results;
 //! use messenger::workbench::world::{Settings, World};
-//! use messenger::{Context, Request, RpcError, Handler};
+//! use messenger::{Context, Handler, Request, RpcError};
 //!
 //! struct Echo;
 //!

@@ -1,7 +1,7 @@
 //! Nodes of this crate in one process and in virtual time: the same seed makes the same test, to the byte.
 
 use super::exercise::Exercise;
-use super::nemesis::Order;
+use super::nemesis::ProcessCommand;
 use super::world::World;
 use crate::node::{Config, Handler, Node};
 use crate::nodes::broadcast::Broadcast;
@@ -90,14 +90,14 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
     let mut input = Vec::new();
     while !world.is_over() {
         settle(world, &mut hosts, now, &mut input);
-        for order in world.take_orders() {
+        for order in world.take_commands() {
             match order {
-                Order::Kill(node) => hosts[node].node = None,
-                Order::Start(node) => {
+                ProcessCommand::Kill(node) => hosts[node].node = None,
+                ProcessCommand::Start(node) => {
                     hosts[node] = Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() };
                 }
-                Order::Pause(node) => hosts[node].is_paused = true,
-                Order::Resume(node) => hosts[node].is_paused = false,
+                ProcessCommand::Pause(node) => hosts[node].is_paused = true,
+                ProcessCommand::Resume(node) => hosts[node].is_paused = false,
             }
         }
         let due = hosts.iter_mut().filter_map(Host::poll_timeout).chain(world.poll_timeout()).min();
