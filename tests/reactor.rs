@@ -282,9 +282,7 @@ fn a_line_beyond_memory_is_skipped() {
     let mut node = Node::spawn(&mut command);
     assert_eq!(node.ask(INIT), INIT_OK);
     let mib = vec![b'1'; 1 << 20];
-    for line in
-        [format!("{{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{{\"type\":\"echo\",\"echo\":\""), "[".into()]
-    {
+    for line in [r#"{"src":"c1","dest":"n1","body":{"type":"echo","echo":""#, "["] {
         let stdin = node.stdin.as_mut().unwrap();
         stdin.write_all(line.as_bytes()).unwrap();
         for _ in 0..300 {
