@@ -3,19 +3,21 @@
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
 mod network;
+mod virtual_time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use messenger::node::Config;
-use messenger::workload::broadcast::Broadcast;
-use messenger::workload::counter::Counter;
-use messenger::workload::g_set::GSet;
-use messenger::workload::lin_kv::{self, LinKv};
-use messenger::workload::unique_ids::UniqueIds;
-use messenger::{Duration, Instant, Workload};
+use messenger::nodes::broadcast::Broadcast;
+use messenger::nodes::counter::Counter;
+use messenger::nodes::g_set::GSet;
+use messenger::nodes::lin_kv::{self, LinKv};
+use messenger::nodes::unique_ids::UniqueIds;
+use messenger::{Duration, Handler, Instant};
 use network::{Conditions, Network};
 use serde_json::{Value, json};
+use virtual_time::Bench;
 
 const SEEDS: u64 = 20;
 
@@ -62,7 +64,7 @@ fn stormy(seed: u64, heal: Instant) -> Conditions {
 }
 
 /// Operations at about a hundred a second go to nodes at random, until it is `end`.
-fn load<W: Workload>(
+fn load<W: Handler>(
     network: &mut Network<W>,
     rng: &mut Rng,
     end: Instant,
@@ -77,7 +79,7 @@ fn load<W: Workload>(
 }
 
 /// Ends the bad weather, and gives the nodes the ten seconds that Maelstrom gives them.
-fn recover<W: Workload>(network: &mut Network<W>) {
+fn recover<W: Handler>(network: &mut Network<W>) {
     network.conditions = calm(20);
     network.run_until(network.now + Duration::from_secs(10), |_| {});
 }
@@ -112,11 +114,7 @@ fn ids_are_unique_though_every_node_has_the_same_seed_and_starts_again_with_it()
 }
 
 /// Adds numbers from 0 up through a storm; what the nodes show when it is over.
-fn weather<W: Workload>(
-    seed: u64,
-    add: impl Fn(u64) -> Value,
-    workload: impl Fn() -> W,
-) -> (u64, Network<W>) {
+fn weather<W: Handler>(seed: u64, add: impl Fn(u64) -> Value, workload: impl Fn() -> W) -> (u64, Network<W>) {
     let heal = at_ms(20_000);
     let mut network = Network::new(5, seed, stormy(seed, heal), workload);
     let (mut rng, mut added) = (Rng::with_seed(seed), 0);
@@ -185,8 +183,8 @@ fn a_counter_takes_what_it_can_count() {
     }
     recover(&mut network);
     recover(&mut falling);
-    assert_eq!(network.nodes[1].workload().value(), 3 * i128::from(i64::MAX));
-    assert_eq!(falling.nodes[1].workload().value(), 3 * i128::from(i64::MIN));
+    assert_eq!(network.nodes[1].handler().value(), 3 * i128::from(i64::MAX));
+    assert_eq!(falling.nodes[1].handler().value(), 3 * i128::from(i64::MIN));
 }
 
 /// What a counter has told others survives it; what it counts after that is added.
@@ -219,7 +217,7 @@ fn broadcast_takes_few_messages_and_little_time() {
             |network: &mut Network<Broadcast>, told: &[Instant], latencies: &mut Vec<Duration>| {
                 copies.resize(told.len(), 0);
                 for (node, (bytes, count)) in network.nodes.iter().zip(&mut seen) {
-                    let values = node.workload().values();
+                    let values = node.handler().values();
                     for value in values[*bytes..].split(',').filter(|value| !value.is_empty()) {
                         let value: usize = value.parse().unwrap();
                         *count += 1;
@@ -402,22 +400,47 @@ fn any_value_may_be_told_and_is_read_once() {
     }
 }
 
-/// What nodes of this kind would never say to each other.
+/// What nodes of this kind would never say to each other, and what is for nobody but them.
 #[test]
-fn nonsense_from_peers_is_refused() {
-    let mut network = Network::new(3, 1, calm(10), Broadcast::default);
-    for body in [
-        json!({"type": "values"}),
-        json!({"type": "values", "runs": [["n1", 0]]}),
-        json!({"type": "values", "runs": [["n1", -1, [1]]]}),
-        json!({"type": "values", "runs": [["n1", 1_u64 << 60, [1]]]}),
-        json!({"type": "digest", "have": {"n1": 1}}),
-        json!({"type": "missing", "have": []}),
-    ] {
-        assert_eq!(network.ask(0, body)["code"], 12);
+fn nonsense_from_peers_is_refused_and_so_are_clients_that_gossip() {
+    fn refused<H: Handler>(handler: H, bodies: &[Value], read: &Value, nothing: &Value) {
+        let mut bench = Bench::new(handler, Config::default());
+        for body in bodies {
+            for (src, code) in [("n2", 12), ("c1", 10), ("n1", 10), ("lin-kv", 10)] {
+                let mut body = body.clone();
+                body["msg_id"] = 7.into();
+                bench.receive(src, body.clone());
+                assert_eq!(bench.bodies()[0]["code"], code, "{src} {body}");
+            }
+        }
+        bench.receive("c1", json!({"type": "dance", "msg_id": 1}));
+        assert_eq!(bench.bodies()[0]["code"], 10);
+        bench.receive("c1", read.clone());
+        let body = &bench.bodies()[0];
+        assert!(body["messages"] == *nothing || body["value"] == *nothing, "{body}");
     }
-    assert_eq!(network.ask(0, json!({"type": "dance"}))["code"], 10);
-    assert_eq!(network.ask(0, json!({"type": "read"}))["messages"], json!([]));
+    let spread = [
+        json!({"type": "values"}),
+        json!({"type": "values", "runs": [["n2", 0]]}),
+        json!({"type": "values", "runs": [["n2", -1, [1]]]}),
+        json!({"type": "values", "runs": [["n2", 0, [1]], ["n2", u64::MAX, [1]]]}),
+        json!({"type": "values", "runs": [["n2", 0, [1]], ["n2", 1]]}),
+        json!({"type": "values", "runs": [["n2", 0, [1]]], "batch": ["n2"]}),
+        json!({"type": "digest", "have": {"n2": 1.5}}),
+        json!({"type": "digest", "have": {}, "had": 7}),
+        json!({"type": "missing", "have": []}),
+    ];
+    let read = json!({"type": "read", "msg_id": 9});
+    refused(Broadcast::default(), &spread, &read, &json!([]));
+    refused(GSet::default(), &spread, &read, &json!([]));
+    let counter = [
+        json!({"type": "news", "totals": {"n2": [1, 0], "n3": [1]}}),
+        json!({"type": "news", "totals": {"n2": [1, 0], "n3": [-1, 0]}}),
+        json!({"type": "totals", "totals": {"n2": [1, 0], "n3": [1, 0, 0]}}),
+        json!({"type": "totals", "totals": {"n2": [1, 0], "n3": [u128::MAX.to_string(), 0]}}),
+        json!({"type": "totals", "totals": {"n2": [1, 0], "n3": [0, 1.0e30]}}),
+    ];
+    refused(Counter::any(), &counter, &read, &json!(0));
 }
 
 /// Maelstrom's `lin-kv`.

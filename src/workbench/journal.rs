@@ -7,7 +7,7 @@ use log::info;
 use smallvec::SmallVec;
 
 use super::service::Service;
-use crate::observe::sequence::{Transfer, mark_unanswered};
+use crate::telemetry::sequence::{Transfer, mark_unanswered};
 use crate::time::Instant;
 use crate::wire::encode::{Raw, WriteJson as _};
 use crate::wire::json::{Line, Parser};

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use messenger::node::{Config, Node};
+use messenger::nodes::messenger::Messenger;
 use messenger::time::Instant;
 use messenger::wire::json::{Line, MAX_DEPTH, Parser, SyntaxError};
 use messenger::wire::line::{LineBuffer, NextLine};
@@ -15,7 +16,6 @@ use messenger::wire::message::{Envelope, Outline};
 use messenger::wire::out::OutBuffer;
 use messenger::wire::shape::Shapes;
 use messenger::wire::value::{Integer, Value};
-use messenger::workload::messenger::Messenger;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

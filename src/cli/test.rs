@@ -1,0 +1,469 @@
+//! `messenger test`: the workbench.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
+use messenger::reactor;
+use messenger::time::{Duration, Instant};
+use messenger::workbench::checker::stats::Availability;
+use messenger::workbench::checker::{Quantiles, Verdict};
+use messenger::workbench::exercise::Exercise;
+use messenger::workbench::journal::Logging;
+use messenger::workbench::nemesis::Fault;
+use messenger::workbench::network::{Distribution, Latency};
+use messenger::workbench::processes::{self, Program};
+use messenger::workbench::report::Report;
+use messenger::workbench::simulation;
+use messenger::workbench::verdict::{Finding, Results};
+use messenger::workbench::world::{Settings, Topology, World};
+
+use super::{millis, seconds};
+
+#[derive(Args)]
+#[allow(clippy::struct_excessive_bools, reason = "they are options")]
+#[command(after_help = EXAMPLES)]
+pub struct TestArgs {
+    /// What to ask of the nodes
+    #[arg(short, long)]
+    workload: Workload,
+    /// The node to test [default: this crate's own for the workload]
+    #[arg(long, value_name = "FILE", conflicts_with = "sim")]
+    bin: Option<PathBuf>,
+    /// How many nodes to start
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = count)]
+    node_count: usize,
+    /// How many clients ask at once: a number, or 4n for four times the number of nodes
+    #[arg(long, value_name = "COUNT", default_value = "1n", value_parser = concurrency)]
+    concurrency: Concurrency,
+    /// Operations a second, all clients together; max: each client asks again as soon as it is answered
+    #[arg(long, value_name = "RATE", default_value = "5", value_parser = rate)]
+    rate: Rate,
+    /// How long to ask, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    time_limit: Duration,
+    /// How long messages between nodes take, in milliseconds
+    #[arg(long, value_name = "MILLIS", default_value = "0", value_parser = millis)]
+    latency: Duration,
+    /// How that is spread around its mean
+    #[arg(long, value_name = "DISTRIBUTION", value_enum, default_value_t)]
+    latency_dist: LatencyDist,
+    /// What goes wrong
+    #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
+    nemesis: Vec<Nemesis>,
+    /// How long until a fault starts, and until it ends, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    nemesis_interval: Duration,
+    /// Which neighbours a broadcast test suggests to the nodes
+    #[arg(long, value_enum, default_value_t)]
+    topology: TopologyArg,
+    /// How many operations have to succeed: total, or a fraction such as 0.99
+    #[arg(long, value_name = "FRACTION", value_parser = availability)]
+    availability: Option<Availability>,
+    /// Show what the nodes write to stderr
+    #[arg(long)]
+    log_stderr: bool,
+    /// Show each message when it is sent
+    #[arg(long)]
+    log_net_send: bool,
+    /// Show each message when it arrives
+    #[arg(long)]
+    log_net_recv: bool,
+    /// Repeat the test so many times, each with the next seed
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
+    test_count: u64,
+    /// Seed of the operations, latencies and faults, and with --sim of the nodes [default: a random one]
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Run this crate's own nodes in this process and in virtual time: no waiting, and the same again for the same seed
+    #[arg(long)]
+    sim: bool,
+    /// Where to write reports
+    #[arg(long, value_name = "FOLDER", default_value = "store")]
+    store: PathBuf,
+    /// Arguments for the nodes
+    #[arg(last = true, value_name = "ARGS", conflicts_with = "sim")]
+    args: Vec<String>,
+}
+
+const EXAMPLES: &str = "Examples:
+  This crate's own node:
+    messenger test -w echo --time-limit 5
+  Yours, with a network that is slow and falls apart:
+    messenger test -w broadcast --bin ./my-node --node-count 25 --rate 100 --latency 100 --time-limit 60 \
+      --nemesis partition
+  A minute of a cluster in a moment:
+    messenger test -w broadcast --sim --time-limit 60 --rate 100 --latency 100 --nemesis partition,loss
+
+Exit status: 0 valid, 1 invalid, 2 could not be run, 254 undecided.";
+
+/// What could not be run.
+const UNUSABLE: u8 = 2;
+
+/// The exercises, by Maelstrom's names.
+#[derive(Clone, Copy)]
+struct Workload(Exercise);
+
+impl ValueEnum for Workload {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Workload; Exercise::ALL.len()] = {
+            let mut all = [Workload(Exercise::Echo); Exercise::ALL.len()];
+            let mut place = 0;
+            while place < all.len() {
+                all[place] = Workload(Exercise::ALL[place]);
+                place += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Concurrency {
+    Clients(usize),
+    PerNode(usize),
+}
+
+#[derive(Clone, Copy)]
+enum Rate {
+    PerSecond(f64),
+    Max,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum LatencyDist {
+    #[default]
+    Constant,
+    Uniform,
+    Exponential,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Nemesis {
+    /// Some nodes do not hear some others; everybody hears the services
+    Partition,
+    /// Nodes are killed, and started again with their memory gone
+    Kill,
+    /// Nodes stop, and go on
+    Pause,
+    /// Messages between nodes get lost
+    Loss,
+    /// Messages between nodes come twice
+    Duplicate,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum TopologyArg {
+    #[default]
+    Grid,
+    Line,
+    Total,
+    Tree,
+    Tree2,
+    Tree3,
+    Tree4,
+}
+
+/// Runs the tests, until one is not valid.
+pub fn run(args: &TestArgs) -> ExitCode {
+    reactor::log_to_stderr(log::LevelFilter::Info);
+    let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    for seed in (0..args.test_count).map(|number| first_seed.wrapping_add(number)) {
+        let code = match run_one(args, seed) {
+            Ok(Verdict::Valid) => continue,
+            Ok(Verdict::Invalid) => 1,
+            Ok(Verdict::Unknown) => 254,
+            Err(error) => {
+                eprintln!("messenger: {error}");
+                UNUSABLE
+            }
+        };
+        return ExitCode::from(code);
+    }
+    ExitCode::SUCCESS
+}
+
+fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
+    let settings = settings(args, seed)?;
+    let exercise = settings.exercise;
+    let folder = create_folder(&args.store, exercise)?;
+    let mut world = World::new(settings);
+    let mut last_words = Vec::new();
+    if args.sim {
+        simulation::run_own_nodes(&mut world);
+    } else {
+        let program = program(args, world.settings(), &folder)?;
+        let progress = progress(args.time_limit);
+        let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
+        progress.finish_and_clear();
+        last_words = end?;
+    }
+    let results = Results::of(&world);
+    let command = command_line(std::env::args(), seed);
+    let summary = summary(args, &command, &world, &results, &last_words);
+    // Whoever reads it may have had enough.
+    let _ = io::stdout().write_all(summary.as_bytes());
+    let report =
+        Report { world: &world, results: &results, last_words: &last_words, command: Some(&command) };
+    match report.write(&folder) {
+        Ok(()) => {
+            link_latest(&args.store, &folder);
+            let _ = writeln!(io::stdout(), "  report: {}", folder.join("index.html").display());
+        }
+        Err(error) => eprintln!("messenger: the report in {} was not written: {error}", folder.display()),
+    }
+    Ok(results.verdict)
+}
+
+fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
+    let workers = match args.concurrency {
+        Concurrency::Clients(count) => count,
+        Concurrency::PerNode(count) => count * args.node_count,
+    };
+    let rate = match args.rate {
+        Rate::PerSecond(rate) => Some(rate),
+        Rate::Max if args.sim => {
+            let text = "--rate max measures real time, which --sim has none of: give a number";
+            return Err(io::Error::new(ErrorKind::InvalidInput, text));
+        }
+        Rate::Max => None,
+    };
+    let spread = match args.latency_dist {
+        LatencyDist::Constant => Distribution::Constant,
+        LatencyDist::Uniform => Distribution::Uniform,
+        LatencyDist::Exponential => Distribution::Exponential,
+    };
+    let fault = |nemesis: &Nemesis| match nemesis {
+        Nemesis::Partition => Fault::Partition,
+        Nemesis::Kill => Fault::Kill,
+        Nemesis::Pause => Fault::Pause,
+        Nemesis::Loss => Fault::Loss,
+        Nemesis::Duplicate => Fault::Duplicate,
+    };
+    Ok(Settings {
+        nodes: args.node_count,
+        workers,
+        rate,
+        time_limit: args.time_limit,
+        latency: Latency { mean: args.latency, spread },
+        faults: args.nemesis.iter().map(fault).collect(),
+        fault_interval: args.nemesis_interval.max(Duration::from_millis(1)),
+        topology: match args.topology {
+            TopologyArg::Grid => Topology::Grid,
+            TopologyArg::Line => Topology::Line,
+            TopologyArg::Total => Topology::Total,
+            TopologyArg::Tree | TopologyArg::Tree2 => Topology::Tree(2),
+            TopologyArg::Tree3 => Topology::Tree(3),
+            TopologyArg::Tree4 => Topology::Tree(4),
+        },
+        availability: args.availability.unwrap_or_default(),
+        seed,
+        logging: Logging { sent: args.log_net_send, received: args.log_net_recv },
+        ..Settings::new(args.workload.0)
+    })
+}
+
+/// `store/echo/20261122T142536.123`, and in it a place for logs.
+fn create_folder(store: &Path, exercise: Exercise) -> io::Result<PathBuf> {
+    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let time: String = time.chars().filter(|c| !matches!(c, '-' | ':' | 'Z')).collect();
+    let folder = store.join(exercise.name()).join(time);
+    fs::create_dir_all(folder.join("node-logs"))
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))?;
+    Ok(folder)
+}
+
+/// Lets `store/latest` lead to this report.
+fn link_latest(store: &Path, folder: &Path) {
+    let link = store.join("latest");
+    let _ = fs::remove_file(&link);
+    if let Ok(target) = folder.strip_prefix(store) {
+        // A convenience, and not every file system has links.
+        let _ = std::os::unix::fs::symlink(target, link);
+    }
+}
+
+fn program(args: &TestArgs, settings: &Settings, folder: &Path) -> io::Result<Program> {
+    let (path, mut arguments) = if let Some(path) = &args.bin {
+        (path.clone(), Vec::new())
+    } else {
+        let exercise = settings.exercise;
+        let workload = if exercise == Exercise::Echo { "messenger" } else { exercise.name() };
+        let answer_within = settings.answer_within().as_micros() / 1000;
+        let words = [
+            "node",
+            workload,
+            "--answer-within",
+            &format!("{}.{:03}", answer_within / 1000, answer_within % 1000),
+        ];
+        (std::env::current_exe()?, words.map(str::to_owned).to_vec())
+    };
+    arguments.extend_from_slice(&args.args);
+    Ok(Program { path, args: arguments, logs: folder.join("node-logs"), shows_stderr: args.log_stderr })
+}
+
+/// A line that shows how far the test is; none where stderr is no terminal.
+fn progress(time_limit: Duration) -> ProgressBar {
+    let bar = ProgressBar::new(time_limit.as_micros() / 1000);
+    let style = ProgressStyle::with_template("{bar:30} {msg}").expect("the template is well formed");
+    bar.set_style(style);
+    bar
+}
+
+fn show(bar: &ProgressBar, world: &World, now: Instant) {
+    let elapsed = (now - world.started()).as_micros() / 1000;
+    // It is drawn some times a second; to ask more often costs time.
+    if elapsed >= bar.position() + 100 {
+        bar.set_position(elapsed);
+        bar.set_message(format!("{} s, {} operations", elapsed / 1000, world.history().len()));
+    }
+}
+
+/// What there is to say on the terminal.
+fn summary(
+    args: &TestArgs,
+    command: &str,
+    world: &World,
+    results: &Results,
+    last_words: &[String],
+) -> String {
+    let exercise = world.settings().exercise.name();
+    let verdict = match results.verdict {
+        Verdict::Valid => "valid",
+        Verdict::Unknown => "UNKNOWN",
+        Verdict::Invalid => "INVALID",
+    };
+    // What nodes say may have anything in it, and a terminal obeys.
+    let harmless = |text: &str| text.replace(char::is_control, "\u{fffd}");
+    let mut lines: Vec<String> = results.explain().iter().map(|sentence| harmless(sentence)).collect();
+    if !last_words.is_empty() {
+        lines.push("its last words on stderr:".to_owned());
+        lines.extend(last_words.iter().map(|line| format!("  {}", harmless(line))));
+    }
+    let spread = |latencies: &Quantiles| {
+        let [median, p99, max] = [latencies.median, latencies.p99, latencies.max].map(humane);
+        format!("{median} median, {p99} at 99 %, {max} at most")
+    };
+    for (kind, counts) in &results.stats.kinds {
+        let latencies = counts.latencies.as_ref().map(|latencies| format!("; latency {}", spread(latencies)));
+        let (ok, fail, info) = (counts.ok, counts.fail, counts.info);
+        let latencies = latencies.unwrap_or_default();
+        lines.push(format!("{kind}: {ok} ok, {fail} failed, {info} in doubt{latencies}"));
+    }
+    lines.push(format!("{:.0} operations a second", results.operations_per_second));
+    if let Finding::Set(report) = &results.finding
+        && let Some(latencies) = &report.stable_latencies
+    {
+        lines.push(format!("everywhere after {}", spread(latencies)));
+    }
+    lines.push(format!(
+        "messages: {} with clients, {} between servers, {:.2} of those for each operation",
+        results.clients.sent, results.servers.sent, results.messages_per_operation
+    ));
+    if !args.nemesis.is_empty() {
+        lines.push(match world.faults().len() {
+            0 => "faults: none; the first would have come after about the --nemesis-interval".to_owned(),
+            count => format!("faults: {count}"),
+        });
+    }
+    if args.sim && results.verdict != Verdict::Valid {
+        lines.push(format!("again: {command}"));
+    }
+    let mut text = format!("{exercise}: {verdict}\n");
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+/// This test's command with this seed, for a shell.
+fn command_line(mut given: impl Iterator<Item = String>, seed: u64) -> String {
+    let mut words = Vec::new();
+    while let Some(word) = given.next() {
+        match &*word {
+            "--seed" | "--test-count" => drop(given.next()),
+            // The rest is for the nodes.
+            "--" => {
+                words.extend(["--seed".to_owned(), seed.to_string(), word]);
+                words.extend(given.map(quoted));
+                return words.join(" ");
+            }
+            word if word.starts_with("--seed=") || word.starts_with("--test-count=") => {}
+            _ => words.push(quoted(word)),
+        }
+    }
+    format!("{} --seed {seed}", words.join(" "))
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: String) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// `0.2 ms`, `1.5 s`
+#[allow(clippy::cast_precision_loss, reason = "spans of a test are short")]
+fn humane(span: Duration) -> String {
+    match span.as_micros() {
+        micros @ 0..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        micros => format!("{:.1} s", micros as f64 / 1e6),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("expected 1 to 1000".to_owned())
+}
+
+fn concurrency(text: &str) -> Result<Concurrency, String> {
+    let (number, per_node) = text.strip_suffix('n').map_or((text, false), |number| (number, true));
+    let number = number.parse().ok().filter(|number| (1..=10_000).contains(number));
+    let number = number.ok_or("expected a number of clients such as 10, or 4n for four at each node")?;
+    Ok(if per_node { Concurrency::PerNode(number) } else { Concurrency::Clients(number) })
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    if text == "max" {
+        return Ok(Rate::Max);
+    }
+    let rate: Option<f64> = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1e6);
+    rate.map(Rate::PerSecond).ok_or_else(|| "expected a number of operations a second, or max".to_owned())
+}
+
+fn availability(text: &str) -> Result<Availability, String> {
+    if text == "total" {
+        return Ok(Availability::Total);
+    }
+    let fraction: Option<f64> = text.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction));
+    fraction.map(Availability::AtLeast).ok_or_else(|| "expected total, or a fraction from 0 to 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_given_again() {
+        let again = |line: &str| command_line(line.split('|').map(str::to_owned), 7);
+        assert_eq!(again("m|test|-w|echo|--seed|3|--sim"), "m test -w echo --sim --seed 7");
+        assert_eq!(
+            again("m|test|--seed=3|--test-count=2|--bin|./my node"),
+            "m test --bin './my node' --seed 7"
+        );
+        assert_eq!(again("m|--|--seed|it's"), r"m --seed 7 -- --seed 'it'\''s'");
+    }
+}
