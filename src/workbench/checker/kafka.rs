@@ -1577,8 +1577,8 @@ mod tests {
                 *counts.entry(kind.name()).or_default() += count;
             }
         };
-        let messages: Vec<Message> = (0..history.messages.len() as u32).map(Message).collect();
-        for key in (0..history.keys.len() as u32).map(Key) {
+        let messages: Vec<Message> = (0..count(history.messages.len())).map(Message).collect();
+        for key in (0..count(history.keys.len())).map(Key) {
             let log = log(key);
             add(Kind::InconsistentOffsets, log.values().filter(|at| at.len() > 1).count());
             let at: Vec<&Vec<Message>> = log.values().collect();
