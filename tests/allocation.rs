@@ -5,8 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use messenger::node::{Config, Node};
-use messenger::wire::json::Line;
-use messenger::wire::line::LineBuffer;
+use messenger::wire::lines::Line;
+use messenger::wire::lines::LineBuffer;
 use messenger::wire::out::OutBuffer;
 use messenger::workload::messenger::Messenger;
 use messenger::{Context, Duration, Instant, Policy, Request, RpcError, Workload};

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use messenger::fault::chaos::{ChaosConfig, ChaosError};
 use messenger::fault::dedup::DedupConfig;
 use messenger::node::{Config, Node};
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::workload::messenger::Messenger;
 use messenger::{Context, Duration, Instant, Request, RpcError, Workload};

@@ -3,7 +3,7 @@
 use messenger::node::{Config, Context, Node, Request, Workload};
 use messenger::time::Instant;
 use messenger::wire::error::{ErrorCode, RpcError};
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::workload::messenger::Messenger;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use log::warn;
 use messenger::observe::diagram::diagram;
 use messenger::observe::recording::Recording;
 use messenger::observe::sequence::{Filter, Log, start};
-use messenger::wire::line::{LineBuffer, NextLine};
+use messenger::wire::lines::{LineBuffer, NextLine};
 
 /// More than a node reads by default, with what a record adds to it.
 const MAX_LINE: usize = 65 << 20;

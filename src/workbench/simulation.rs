@@ -5,7 +5,7 @@ use super::nemesis::Order;
 use super::world::World;
 use crate::node::{Config, Node, Workload};
 use crate::time::Instant;
-use crate::wire::json::Line;
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 use crate::workload::broadcast::Broadcast;
 use crate::workload::counter::Counter;

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use crate::wire::encode::{WriteJson, write_in_one_line};
-use crate::wire::value::Value;
+use crate::json::value::Value;
+use crate::json::write::{WriteJson, write_in_one_line};
 
 /// How many values of each log a node has, from the log's beginning.
 pub(super) type Version = BTreeMap<Box<str>, usize>;
