@@ -10,11 +10,11 @@ use std::io::{BufRead, BufReader, Write};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memchr::memchr;
 use messenger::node::{Config, Node};
+use messenger::nodes::messenger::Messenger;
 use messenger::wire::lines::Line;
 use messenger::wire::lines::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
-use messenger::workload::messenger::Messenger;
-use messenger::{Context, Instant, Request, RpcError, Workload};
+use messenger::{Context, Handler, Instant, Request, RpcError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -28,7 +28,7 @@ fn echo(size: usize) -> String {
     format!(r#"{{"id":4,"src":"c4","dest":"n0","body":{{"echo":"{echo}","type":"echo","msg_id":1}}}}"#)
 }
 
-fn initialized<W: Workload>(workload: W) -> (Node<W>, OutBuffer) {
+fn initialized<W: Handler>(workload: W) -> (Node<W>, OutBuffer) {
     let (mut node, mut out) = (Node::new(workload, Config::default()), OutBuffer::new());
     node.handle_line(Instant::START, Line::new(INIT), &mut out);
     out.consume(out.len());
@@ -176,7 +176,7 @@ const MESSAGES: u64 = 100;
 /// Tells n1 something many times.
 struct Teller;
 
-impl Workload for Teller {
+impl Handler for Teller {
     fn on_request(&mut self, _: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         (0..MESSAGES)
             .try_for_each(|n| cx.message("n1", "told").field("n", n).field("text", "some \"text\"").send())

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use messenger::Duration;
 use messenger::workbench::exercise::Exercise;
-use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
 use messenger::workbench::world::{Settings, World};
@@ -16,7 +16,7 @@ fn run(exercise: Exercise) -> World {
     let mut world = World::new(Settings {
         workers: 10,
         rate: Some(100.0),
-        latency: Latency { mean: Duration::from_millis(10), spread: Spread::Exponential },
+        latency: Latency { mean: Duration::from_millis(10), spread: Distribution::Exponential },
         seed: 7,
         ..Settings::new(exercise)
     });

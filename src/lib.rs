@@ -1,5 +1,5 @@
 //! Messenger is a mio-based, single-threaded reactor for [Maelstrom](https://github.com/jepsen-io/maelstrom)
-//! nodes, made for throughput. Implement [`Workload`], and [`run`] it.
+//! nodes, made for throughput. Implement [`Handler`], and [`run`] it.
 //!
 //! # The tour
 //!
@@ -15,17 +15,17 @@
 //!   instructions. Either way it stays where it lies, and its [`Value`]s are borrowed and unchanged to the byte.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
-//! - [`observe`]: what was counted and how long it took; the newest messages; and, from the trace files of several
+//! - [`telemetry`]: what was counted and how long it took; the newest messages; and, from the trace files of several
 //!   nodes, which messages went where and when, as a log and as a sequence diagram.
-//! - [`fault`]: a network that loses messages, on purpose, and requests that come again.
+//! - [`boundary`]: a network that loses messages, on purpose, and requests that come again.
 //! - [`node`]: the sans-IO core. A [`Node`](node::Node) handles `init`, numbers what it sends, calls the
 //!   workload for each request with a [`Context`], and turns its errors and panics into error messages.
 //!   A [`Message`](node::Message) is written straight into the
 //!   [`OutBuffer`](wire::out::OutBuffer), and counts only when it is complete. A reply ends the call whose
 //!   `msg_id` and peer it names, or is dropped; the wheel ends the others. Handlers that are written as
 //!   straight code and wait are futures that the node polls itself.
-//! - [`service`]: clients for Maelstrom's services.
-//! - [`workload`]: the workloads of this crate: that of the course, and Maelstrom's own.
+//! - [`kv`]: clients for Maelstrom's services.
+//! - [`nodes`]: the workloads of this crate: that of the course, and Maelstrom's own.
 //! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
 //!   stdin is open.
 //! - `workbench` (with the feature of that name): tests of nodes, as processes or in virtual time. A `World` of network,
@@ -46,23 +46,23 @@
 //! - A request that was put off is answered in the end, or its client is told that it was given up.
 #![forbid(unsafe_code)]
 
-pub mod fault;
+pub mod boundary;
 pub mod json;
+pub mod kv;
 pub mod node;
-pub mod observe;
+pub mod nodes;
 pub mod reactor;
 pub mod rpc;
-pub mod service;
+pub mod telemetry;
 pub mod time;
 pub mod timer;
 pub mod wire;
 #[cfg(feature = "workbench")]
 pub mod workbench;
-pub mod workload;
 
 pub use crate::json::value::Value;
-pub use crate::node::{Answer, CallError, Config, Context, Handle, Request, Workload};
-pub use crate::rpc::retry::{Backoff, Policy, Retry};
+pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, Request};
+pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
 pub use crate::wire::error::{ErrorCode, RpcError};
 
@@ -72,11 +72,11 @@ pub use crate::wire::error::{ErrorCode, RpcError};
 /// This is all that a node's `main` needs:
 ///
 /// ```no_run
-/// use messenger::{Context, Request, RpcError, Workload};
+/// use messenger::{Context, Handler, Request, RpcError};
 ///
 /// struct Echo;
 ///
-/// impl Workload for Echo {
+/// impl Handler for Echo {
 ///     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
 ///         match request.kind() {
 ///             "echo" => cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send(),
@@ -92,7 +92,7 @@ pub use crate::wire::error::{ErrorCode, RpcError};
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
-pub fn run<W: Workload>(workload: W) -> std::io::Result<()> {
+pub fn run<W: Handler>(workload: W) -> std::io::Result<()> {
     reactor::log_to_stderr(log::LevelFilter::Info);
     let config = node::Config { seed: fastrand::u64(..), ..node::Config::default() };
     reactor::run(&mut node::Node::new(workload, config), &reactor::Options::default())

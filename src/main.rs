@@ -1,6 +1,6 @@
 //! The `messenger` command.
 
-mod command;
+mod cli;
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -8,22 +8,22 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use log::{LevelFilter, warn};
-use messenger::fault::chaos::ChaosConfig;
-use messenger::fault::dedup::DedupConfig;
+use messenger::boundary::chaos::ChaosConfig;
+use messenger::boundary::dedup::DedupConfig;
 use messenger::json;
 use messenger::node::{Config, Node};
+use messenger::nodes::broadcast::Broadcast;
+use messenger::nodes::counter::Counter;
+use messenger::nodes::g_set::GSet;
+use messenger::nodes::lin_kv::{self, LinKv};
+use messenger::nodes::messenger::Messenger;
+use messenger::nodes::unique_ids::UniqueIds;
 use messenger::reactor::{self, Options};
 use messenger::time::Duration;
 use messenger::wire::envelope::{SchemaError, UncheckedEnvelope};
 use messenger::wire::lines::{LineBuffer, NextLine};
-use messenger::workload::broadcast::Broadcast;
-use messenger::workload::counter::Counter;
-use messenger::workload::g_set::GSet;
-use messenger::workload::lin_kv::{self, LinKv};
-use messenger::workload::messenger::Messenger;
-use messenger::workload::unique_ids::UniqueIds;
 
-use self::command::seconds;
+use self::cli::seconds;
 
 /// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
 ///
@@ -68,13 +68,13 @@ enum Command {
         max_line: usize,
     },
     /// Test a node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
-    Test(command::test::TestArgs),
+    Test(cli::test::TestArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace {
         #[command(flatten)]
         log: LogArgs,
         #[command(flatten)]
-        args: command::trace::TraceArgs,
+        args: cli::trace::TraceArgs,
     },
 }
 
@@ -151,14 +151,14 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         None => run_node(Workload::default(), &cli.node).map(done),
         Some(Command::Node { workload, args }) => run_node(workload, &args).map(done),
-        Some(Command::Test(args)) => Ok(command::test::run(&args)),
+        Some(Command::Test(args)) => Ok(cli::test::run(&args)),
         Some(Command::Parse { log, max_line }) => {
             reactor::log_to_stderr(log.log_level);
             parse(LineBuffer::new(max_line)).map(done)
         }
         Some(Command::Trace { log, args }) => {
             reactor::log_to_stderr(log.log_level);
-            command::trace::run(args).map(done)
+            cli::trace::run(args).map(done)
         }
     };
     match outcome {
@@ -205,7 +205,7 @@ fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     }
 }
 
-fn serve(workload: impl messenger::Workload, config: Config, options: &Options) -> io::Result<()> {
+fn serve(workload: impl messenger::Handler, config: Config, options: &Options) -> io::Result<()> {
     reactor::run(&mut Node::new(workload, config), options)
 }
 

@@ -5,11 +5,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use messenger::node::{Config, Node};
+use messenger::nodes::messenger::Messenger;
 use messenger::wire::lines::Line;
 use messenger::wire::lines::LineBuffer;
 use messenger::wire::out::OutBuffer;
-use messenger::workload::messenger::Messenger;
-use messenger::{Context, Duration, Instant, Policy, Request, RpcError, Workload};
+use messenger::{Context, Duration, Handler, Instant, Policy, Request, RpcError};
 
 /// Counts what this thread allocates.
 struct Counting;
@@ -103,7 +103,7 @@ struct Caller {
     answered: usize,
 }
 
-impl Workload for Caller {
+impl Handler for Caller {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         for n in 0..request.integer("times")? {
             if request.kind() == "tell" {
@@ -179,7 +179,7 @@ fn a_call_allocates_one_piece_for_its_callback_and_none_without() {
             }
         }
         let answered = if is_called_back { 3 * COUNT } else { 0 };
-        assert_eq!(calls.node.workload().answered, answered);
+        assert_eq!(calls.node.handler().answered, answered);
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use messenger::kv::{Cas, Kv, Lin};
 use messenger::node::{Config, Node};
-use messenger::service::{Cas, Kv, Lin};
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::exercise::Exercise;
-use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
 use messenger::workbench::world::{Settings, World};
-use messenger::{Context, Duration, Request, RpcError, Workload};
+use messenger::{Context, Duration, Handler, Request, RpcError};
 
 /// Three nodes and six clients, half a minute.
 fn settings(exercise: Exercise) -> Settings {
@@ -20,14 +20,14 @@ fn settings(exercise: Exercise) -> Settings {
         workers: 6,
         rate: Some(50.0),
         time_limit: Duration::from_secs(30),
-        latency: Latency { mean: Duration::from_millis(10), spread: Spread::Exponential },
+        latency: Latency { mean: Duration::from_millis(10), spread: Distribution::Exponential },
         seed: 1,
         ..Settings::new(exercise)
     }
 }
 
 /// Tests such nodes; the verdict, and the sentences that explain it.
-fn test<W: Workload>(exercise: Exercise, mut node: impl FnMut(usize) -> W) -> (Verdict, String) {
+fn test<W: Handler>(exercise: Exercise, mut node: impl FnMut(usize) -> W) -> (Verdict, String) {
     let mut world = World::new(settings(exercise));
     simulation::run(&mut world, |place, seed| {
         Box::new(Node::new(node(place), Config { seed, ..Config::default() }))
@@ -49,7 +49,7 @@ struct Mumbler {
     echoes: u32,
 }
 
-impl Workload for Mumbler {
+impl Handler for Mumbler {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         self.echoes += 1;
         let reply = cx.reply(request, "echo_ok");
@@ -71,7 +71,7 @@ struct Sleeper {
     place: usize,
 }
 
-impl Workload for Sleeper {
+impl Handler for Sleeper {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         if self.place == 1 && cx.now().as_micros() > 10_000_000 {
             return Ok(());
@@ -91,7 +91,7 @@ struct Counting {
     next: u64,
 }
 
-impl Workload for Counting {
+impl Handler for Counting {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         self.next += 1;
         cx.reply(request, "generate_ok").field("id", self.next).send()
@@ -118,7 +118,7 @@ impl Gossip {
     const WHOLE: Self = Self { values: Vec::new(), keeps: |_| false, shows_twice: false, refuses: false };
 }
 
-impl Workload for Gossip {
+impl Handler for Gossip {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             "topology" => cx.reply(request, "topology_ok").send(),
@@ -180,7 +180,7 @@ struct Forgetful {
     adds: u32,
 }
 
-impl Workload for Forgetful {
+impl Handler for Forgetful {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         if request.kind() == "read" {
             return cx.reply(request, "read_ok").field("value", self.sum).send();
@@ -210,7 +210,7 @@ struct Believer {
     known: BTreeMap<i64, i64>,
 }
 
-impl Workload for Believer {
+impl Handler for Believer {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let key = request.integer("key")?;
         match request.kind() {
@@ -252,7 +252,7 @@ fn a_stale_read_is_caught() {
 /// Answers `echo` with a field that no answer has.
 struct Chatty;
 
-impl Workload for Chatty {
+impl Handler for Chatty {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let reply = cx.reply(request, "echo_ok").field("echo", request.required("echo")?);
         reply.field("by_the_way", 1).send()

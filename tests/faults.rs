@@ -8,13 +8,13 @@ mod virtual_time;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use messenger::fault::chaos::{ChaosConfig, ChaosError};
-use messenger::fault::dedup::DedupConfig;
+use messenger::boundary::chaos::{ChaosConfig, ChaosError};
+use messenger::boundary::dedup::DedupConfig;
 use messenger::node::{Config, Node};
+use messenger::nodes::messenger::Messenger;
 use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
-use messenger::workload::messenger::Messenger;
-use messenger::{Context, Duration, Instant, Request, RpcError, Workload};
+use messenger::{Context, Duration, Handler, Instant, Request, RpcError};
 use serde_json::{Value, json};
 use support::{INIT, Node as Process, answers, echo, kill, messenger, run};
 use virtual_time::{Bench, message};
@@ -262,7 +262,7 @@ struct Puts {
     asked: u32,
 }
 
-impl Workload for Puts {
+impl Handler for Puts {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             "ask" => {
@@ -310,7 +310,7 @@ fn what_is_worked_on_is_not_forgotten_however_much_else_comes() {
         ask(&mut bench, "nothing", 100 + n);
     }
     assert_eq!(ask(&mut bench, "ask", 1), [] as [Value; 0]);
-    assert_eq!(bench.node.workload().asked, 1);
+    assert_eq!(bench.node.handler().asked, 1);
     assert_eq!(ask(&mut bench, "answer", 2), [json!(["ask_ok", 1]), json!(["answer_ok", 2])]);
     assert_eq!(ask(&mut bench, "ask", 1), [json!(["ask_ok", 1])]);
 }
@@ -322,7 +322,7 @@ fn an_answer_that_came_too_late_is_there_for_who_asks_again() {
     bench.pass(Duration::from_secs(5));
     assert_eq!(ask(&mut bench, "answer", 2), [json!(["answer_ok", 2])]);
     assert_eq!(ask(&mut bench, "ask", 1), [json!(["ask_ok", 1])]);
-    assert_eq!((bench.node.counters().late_answers, bench.node.workload().asked), (1, 1));
+    assert_eq!((bench.node.counters().late_answers, bench.node.handler().asked), (1, 1));
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn what_was_not_done_may_be_done_when_it_comes_again() {
     for _ in 0..2 {
         assert_eq!(ask(&mut bench, "busy", 1), [json!(["error", 1])]);
     }
-    assert_eq!(bench.node.workload().asked, 2);
+    assert_eq!(bench.node.handler().asked, 2);
 }
 
 #[test]
@@ -358,7 +358,7 @@ struct Target {
     asked: BTreeMap<(String, String), u32>,
 }
 
-impl Workload for Target {
+impl Handler for Target {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let number = request.required("msg_id")?.raw().to_owned();
         *self.asked.entry((request.src().to_owned(), number)).or_default() += 1;
@@ -373,7 +373,7 @@ trait Endpoint {
     fn due(&mut self) -> Option<Instant>;
 }
 
-impl<W: Workload> Endpoint for Node<W> {
+impl<W: Handler> Endpoint for Node<W> {
     fn line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
         self.handle_line(now, Line::new(line), out);
     }
@@ -482,7 +482,7 @@ fn every_relay_is_answered_and_nothing_is_done_twice() {
         // Each relay was handled once, and made its one call; each attempt of it was handled once.
         assert_eq!(n1.counters().calls, RELAYS, "seed {seed}");
         assert!(n1.counters().retries > 0 && n1.counters().duplicates_answered > 0, "seed {seed}");
-        let twice: Vec<_> = n2.workload().asked.iter().filter(|(_, times)| **times > 1).collect();
+        let twice: Vec<_> = n2.handler().asked.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "seed {seed}: {twice:?}");
         assert!(n2.counters().duplicates_answered > 0, "seed {seed}");
         assert_eq!((n1.pending_calls(), n2.pending_calls()), (0, 0));

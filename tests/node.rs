@@ -1,15 +1,15 @@
 //! The sans-IO core in one process: what handlers may do, and what they cannot get wrong.
 
-use messenger::node::{Config, Context, Node, Request, Workload};
+use messenger::node::{Config, Context, Handler, Node, Request};
+use messenger::nodes::messenger::Messenger;
 use messenger::time::Instant;
 use messenger::wire::error::{ErrorCode, RpcError};
 use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
-use messenger::workload::messenger::Messenger;
 use serde_json::{Value, json};
 
 /// Feeds lines to a node that had its `init` as n1 of n1 and n2; its messages after `init_ok`.
-fn drive<W: Workload>(node: &mut Node<W>, lines: &[&str]) -> Vec<Value> {
+fn drive<W: Handler>(node: &mut Node<W>, lines: &[&str]) -> Vec<Value> {
     let mut out = OutBuffer::new();
     let init =
         r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1","n2"]}}"#;
@@ -31,7 +31,7 @@ struct Careless {
     started: bool,
 }
 
-impl Workload for Careless {
+impl Handler for Careless {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         assert_eq!((cx.id(), cx.cluster().peers().collect::<Vec<_>>()), ("n1", vec!["n2"]));
         assert!(!std::mem::replace(&mut self.started, true), "once");
@@ -88,7 +88,7 @@ fn a_panic_costs_its_client_error_13_and_nothing_else() {
     assert_eq!(answers[0]["body"]["text"], "the handler of \"panic\" panicked: oh no");
     assert_eq!((&answers[1]["body"]["code"], &answers[1]["body"]["in_reply_to"]), (&json!(13), &json!(2)));
     assert_eq!(answers[2]["body"], json!({"type": "state_ok", "handled": 3, "in_reply_to": 3, "msg_id": 3}));
-    assert_eq!((node.counters().panics, node.workload().handled), (2, 3));
+    assert_eq!((node.counters().panics, node.handler().handled), (2, 3));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn names_may_have_any_length() {
 /// Puts requests off, and loses what was to answer them.
 struct Forgetful;
 
-impl Workload for Forgetful {
+impl Handler for Forgetful {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         if request.kind() == "forget" {
             let deferred = cx.defer(request);
@@ -191,7 +191,7 @@ fn a_message_that_is_forgotten_gives_its_request_up() {
 /// Says what its random numbers are.
 struct Dice;
 
-impl Workload for Dice {
+impl Handler for Dice {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let number = cx.rng().u64(..);
         cx.reply(request, "ok").field("number", number).send()

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use messenger::workload::messenger::Messenger;
+use messenger::nodes::messenger::Messenger;
 use serde_json::{Value, json};
 use support::{INIT, INIT_OK, Node, answers, echo, kill, messenger, run};
 use virtual_time::Bench;

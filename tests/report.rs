@@ -8,7 +8,7 @@ use messenger::time::{Duration, Instant};
 use messenger::wire::lines::Line;
 use messenger::workbench::exercise::Exercise;
 use messenger::workbench::nemesis::Fault;
-use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
@@ -24,7 +24,7 @@ fn settings() -> Settings {
         workers: 4,
         rate: Some(100.0),
         time_limit: Duration::from_secs(10),
-        latency: Latency { mean: Duration::from_millis(5), spread: Spread::Exponential },
+        latency: Latency { mean: Duration::from_millis(5), spread: Distribution::Exponential },
         faults: vec![Fault::Pause, Fault::Partition],
         fault_interval: Duration::from_secs(2),
         seed: 7,

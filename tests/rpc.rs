@@ -4,8 +4,8 @@
 mod virtual_time;
 
 use messenger::node::Config;
+use messenger::nodes::messenger::Messenger;
 use messenger::rpc::breaker::BreakerConfig;
-use messenger::workload::messenger::Messenger;
 use messenger::{Duration, Instant};
 use serde_json::{Value, json};
 use virtual_time::{Bench, message};

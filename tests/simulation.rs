@@ -3,7 +3,7 @@
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::exercise::Exercise;
 use messenger::workbench::nemesis::Fault;
-use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::{Finding, Results};
@@ -21,7 +21,8 @@ fn settings(exercise: Exercise, seed: u64, faults: &[Fault]) -> Settings {
         time_limit: Duration::from_secs(20),
         latency: Latency {
             mean: Duration::from_millis(rng.u64(0..60)),
-            spread: [Spread::Constant, Spread::Uniform, Spread::Exponential][rng.usize(0..3)],
+            spread: [Distribution::Constant, Distribution::Uniform, Distribution::Exponential]
+                [rng.usize(0..3)],
         },
         faults: faults.to_vec(),
         fault_interval: Duration::from_millis(rng.u64(500..5_000)),
@@ -92,7 +93,7 @@ fn broadcast_takes_few_messages_and_little_time() {
         nodes: 25,
         workers: 25,
         rate: Some(100.0),
-        latency: Latency { mean: Duration::from_millis(100), spread: Spread::Constant },
+        latency: Latency { mean: Duration::from_millis(100), spread: Distribution::Constant },
         ..settings(Exercise::Broadcast, 1, &[])
     };
     let results = Results::of(&run(settings));

@@ -6,9 +6,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_util::future::join_all;
+use messenger::kv::{Cas, Kv, Lin, Lww, Seq, timestamp};
 use messenger::node::{Config, Deferred, TimerId};
-use messenger::service::{Cas, Kv, Lin, Lww, Seq, timestamp};
-use messenger::{Answer, Context, Duration, Policy, Request, RpcError, Workload};
+use messenger::{Answer, Context, Duration, Handler, Policy, Request, RpcError};
 use serde_json::{Value, json};
 use virtual_time::{Bench, message};
 
@@ -31,7 +31,7 @@ impl Drop for Witness {
     }
 }
 
-impl Workload for Patient {
+impl Handler for Patient {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let witness = Witness(Rc::clone(&self.gone));
         match request.kind() {
@@ -141,7 +141,7 @@ fn straight_code_waits_for_one_answer_after_the_other() {
     bench.receive("n3", json!({"type": "read_ok", "value": 6, "in_reply_to": 2}));
     let answer = json!({"type": "in_turn_ok", "seen": [5, 6], "in_reply_to": 7, "msg_id": 3});
     assert_eq!(bench.take(), [(300.0, message("c1", answer))]);
-    assert_eq!((bench.node.workload().count, bench.node.workload().gone.get()), (2, 1));
+    assert_eq!((bench.node.handler().count, bench.node.handler().gone.get()), (2, 1));
     assert!(bench.node.is_idle());
 }
 
@@ -241,7 +241,7 @@ fn waiting_handlers_are_bounded_and_dropped_with_the_node() {
     }
     let bodies = bench.bodies();
     assert_eq!((&bodies[2]["code"], bodies.len()), (&json!(11), 3));
-    let gone = Rc::clone(&bench.node.workload().gone);
+    let gone = Rc::clone(&bench.node.handler().gone);
     assert_eq!(gone.get(), 1, "the one that was refused");
     drop(bench);
     assert_eq!(gone.get(), 3);
@@ -258,9 +258,9 @@ fn timers_fire_when_they_are_due() {
     bench.receive("c1", ask("start_ticks"));
     assert!(bench.node.is_idle(), "one that goes on for ever is not");
     bench.pass_ms(29);
-    assert_eq!(bench.node.workload().ticks, 2);
+    assert_eq!(bench.node.handler().ticks, 2);
     bench.pass_ms(1000);
-    assert_eq!(bench.node.workload().ticks, 5, "it stopped itself");
+    assert_eq!(bench.node.handler().ticks, 5, "it stopped itself");
     assert_eq!(bench.node.poll_timeout(), None);
 }
 
@@ -270,9 +270,9 @@ fn a_ticker_that_was_held_up_fires_once_and_goes_on() {
     bench.receive("c1", ask("start_ticks"));
     bench.now += Duration::from_millis(35);
     bench.pass_ms(0);
-    assert_eq!(bench.node.workload().ticks, 1);
+    assert_eq!(bench.node.handler().ticks, 1);
     bench.pass_ms(10);
-    assert_eq!(bench.node.workload().ticks, 2);
+    assert_eq!(bench.node.handler().ticks, 2);
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn services_are_asked_as_they_want_to_be() {
 #[test]
 fn a_policy_holds_for_straight_code_too() {
     struct Stubborn;
-    impl Workload for Stubborn {
+    impl Handler for Stubborn {
         fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
             cx.wait(request, async |node| {
                 let reply = node.call("n2", "x").policy(Policy::repeat(4, Duration::from_millis(50))).await?;

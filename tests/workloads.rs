@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use messenger::node::Config;
-use messenger::workload::broadcast::Broadcast;
-use messenger::workload::counter::Counter;
-use messenger::workload::g_set::GSet;
-use messenger::workload::lin_kv::{self, LinKv};
-use messenger::workload::unique_ids::UniqueIds;
-use messenger::{Duration, Instant, Workload};
+use messenger::nodes::broadcast::Broadcast;
+use messenger::nodes::counter::Counter;
+use messenger::nodes::g_set::GSet;
+use messenger::nodes::lin_kv::{self, LinKv};
+use messenger::nodes::unique_ids::UniqueIds;
+use messenger::{Duration, Handler, Instant};
 use network::{Conditions, Network};
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn stormy(seed: u64, heal: Instant) -> Conditions {
 }
 
 /// Operations at about a hundred a second go to nodes at random, until it is `end`.
-fn load<W: Workload>(
+fn load<W: Handler>(
     network: &mut Network<W>,
     rng: &mut Rng,
     end: Instant,
@@ -77,7 +77,7 @@ fn load<W: Workload>(
 }
 
 /// Ends the bad weather, and gives the nodes the ten seconds that Maelstrom gives them.
-fn recover<W: Workload>(network: &mut Network<W>) {
+fn recover<W: Handler>(network: &mut Network<W>) {
     network.conditions = calm(20);
     network.run_until(network.now + Duration::from_secs(10), |_| {});
 }
@@ -112,11 +112,7 @@ fn ids_are_unique_though_every_node_has_the_same_seed_and_starts_again_with_it()
 }
 
 /// Adds numbers from 0 up through a storm; what the nodes show when it is over.
-fn weather<W: Workload>(
-    seed: u64,
-    add: impl Fn(u64) -> Value,
-    workload: impl Fn() -> W,
-) -> (u64, Network<W>) {
+fn weather<W: Handler>(seed: u64, add: impl Fn(u64) -> Value, workload: impl Fn() -> W) -> (u64, Network<W>) {
     let heal = at_ms(20_000);
     let mut network = Network::new(5, seed, stormy(seed, heal), workload);
     let (mut rng, mut added) = (Rng::with_seed(seed), 0);
@@ -185,8 +181,8 @@ fn a_counter_takes_what_it_can_count() {
     }
     recover(&mut network);
     recover(&mut falling);
-    assert_eq!(network.nodes[1].workload().value(), 3 * i128::from(i64::MAX));
-    assert_eq!(falling.nodes[1].workload().value(), 3 * i128::from(i64::MIN));
+    assert_eq!(network.nodes[1].handler().value(), 3 * i128::from(i64::MAX));
+    assert_eq!(falling.nodes[1].handler().value(), 3 * i128::from(i64::MIN));
 }
 
 /// What a counter has told others survives it; what it counts after that is added.
@@ -219,7 +215,7 @@ fn broadcast_takes_few_messages_and_little_time() {
             |network: &mut Network<Broadcast>, told: &[Instant], latencies: &mut Vec<Duration>| {
                 copies.resize(told.len(), 0);
                 for (node, (bytes, count)) in network.nodes.iter().zip(&mut seen) {
-                    let values = node.workload().values();
+                    let values = node.handler().values();
                     for value in values[*bytes..].split(',').filter(|value| !value.is_empty()) {
                         let value: usize = value.parse().unwrap();
                         *count += 1;

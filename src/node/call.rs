@@ -43,7 +43,7 @@ pub enum CallError {
     Unsent(RpcError),
     /// The answer is not what such an answer should be.
     #[error("a strange answer: {0}")]
-    Strange(#[from] SchemaError),
+    BadReply(#[from] SchemaError),
 }
 
 impl CallError {
@@ -52,7 +52,7 @@ impl CallError {
         match self {
             Self::Timeout { .. } => ErrorCode::TIMEOUT,
             Self::Remote { error, .. } | Self::Unsent(error) => error.code,
-            Self::Strange(_) => ErrorCode::CRASH,
+            Self::BadReply(_) => ErrorCode::CRASH,
         }
     }
 }
@@ -82,14 +82,14 @@ pub struct Reply<'a> {
 pub type Outcome<'a> = Result<Reply<'a>, CallError>;
 
 /// What becomes of a call's outcome.
-pub(super) enum Completion<W> {
-    Callback(Callback<W>),
+pub(super) enum Completion<H> {
+    Callback(Callback<H>),
     Forget,
 }
 
-type Callback<W> = Box<dyn FnOnce(&mut W, Outcome<'_>, &mut Context<'_, W>)>;
+type Callback<H> = Box<dyn FnOnce(&mut H, Outcome<'_>, &mut Context<'_, H>)>;
 
-impl<W> fmt::Debug for Completion<W> {
+impl<H> fmt::Debug for Completion<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Callback(_) => "Callback",
@@ -101,8 +101,8 @@ impl<W> fmt::Debug for Completion<W> {
 /// A call that is being put together.
 #[derive(Debug)]
 #[must_use = "a call is made by `then` or `forget`"]
-pub struct Call<'m, W> {
-    core: &'m mut Core<W>,
+pub struct Call<'m, H> {
+    core: &'m mut Core<H>,
     out: &'m mut OutBuffer,
     peer: Result<PeerId, RpcError>,
     policy: Policy,
@@ -112,9 +112,9 @@ pub struct Call<'m, W> {
     body: usize,
 }
 
-impl<'m, W> Call<'m, W> {
+impl<'m, H> Call<'m, H> {
     /// A call of that type, whose fields are still to be written.
-    pub(super) fn new(cx: &'m mut Context<'_, W>, peer: &str, kind: &str) -> Self {
+    pub(super) fn new(cx: &'m mut Context<'_, H>, peer: &str, kind: &str) -> Self {
         let Context { core, out } = cx;
         let id = core.peer(peer).ok_or_else(|| {
             RpcError::new(
@@ -160,7 +160,7 @@ impl<'m, W> Call<'m, W> {
     /// If the call was not sent, and `callback` will never be called.
     pub fn then(
         self,
-        callback: impl FnOnce(&mut W, Outcome<'_>, &mut Context<'_, W>) + 'static,
+        callback: impl FnOnce(&mut H, Outcome<'_>, &mut Context<'_, H>) + 'static,
     ) -> Result<(), CallError> {
         self.make(|| Completion::Callback(Box::new(callback)))
     }
@@ -174,7 +174,7 @@ impl<'m, W> Call<'m, W> {
         self.policy(Policy::once(FORGOTTEN_AFTER)).make(|| Completion::Forget)
     }
 
-    fn make(self, completion: impl FnOnce() -> Completion<W>) -> Result<(), CallError> {
+    fn make(self, completion: impl FnOnce() -> Completion<H>) -> Result<(), CallError> {
         let Self { core, out, peer, policy, kind, body } = self;
         let peer = peer.and_then(|peer| core.admit(peer)).map_err(|error| {
             core.sender.counters.calls_refused += 1;
@@ -237,13 +237,13 @@ pub(super) fn write_forwarded<'v>(body: Value<'v>, out: &mut Vec<u8>) -> Result<
         .ok_or_else(|| RpcError::malformed("type: expected a string in the body to forward"))
 }
 
-impl<W> Context<'_, W> {
+impl<H> Context<'_, H> {
     /// Starts a call whose body is forwarded: it keeps its fields in their order and to the byte, and gets a
     /// `msg_id` of this node.
     ///
     /// # Errors
     /// Code 12 if it has no `type`, which every request needs.
-    pub fn forward(&mut self, peer: &str, body: Value<'_>) -> Result<Call<'_, W>, RpcError> {
+    pub fn forward(&mut self, peer: &str, body: Value<'_>) -> Result<Call<'_, H>, RpcError> {
         let mut call = Call::new(self, peer, "");
         call.out.line().truncate(call.body);
         let kind = write_forwarded(body, call.out.line())?;
@@ -256,7 +256,7 @@ impl<W> Context<'_, W> {
 /// A call that has ended by a reply: how many attempts it took and what they waited, or the error.
 type Answered = Result<(u32, Duration), CallError>;
 
-impl<W> Core<W> {
+impl<H> Core<H> {
     /// Whether a call to this peer may be made now.
     fn admit(&mut self, peer: PeerId) -> Result<PeerId, RpcError> {
         if self.pending.room() == 0 {
@@ -277,7 +277,7 @@ impl<W> Core<W> {
         &mut self,
         msg_id: Option<u64>,
         envelope: &Envelope<'_>,
-    ) -> Option<(Completion<W>, Answered)> {
+    ) -> Option<(Completion<H>, Answered)> {
         let found = msg_id.and_then(|msg_id| {
             let (key, call) = self.pending.find(msg_id)?;
             let is_the_peer = *self.peers[call.peer.0].name == *envelope.src;
@@ -322,7 +322,7 @@ impl<W> Core<W> {
         &mut self,
         key: CallKey,
         out: &mut OutBuffer,
-    ) -> Option<(Completion<W>, CallError)> {
+    ) -> Option<(Completion<H>, CallError)> {
         let now = self.now;
         let call = self.pending.get_mut(key)?;
         let (peer, was_refused) = (call.peer, call.refusal.is_some());
@@ -360,7 +360,7 @@ impl<W> Core<W> {
         None
     }
 
-    fn end_call(&mut self, key: CallKey) -> pending::Call<Completion<W>> {
+    fn end_call(&mut self, key: CallKey) -> pending::Call<Completion<H>> {
         let mut call = self.pending.remove(key);
         self.wheel.cancel(call.timer);
         self.give_buffer(std::mem::take(&mut call.body));
@@ -393,10 +393,10 @@ fn remote_error(body: &Body<'_>) -> Option<RpcError> {
     Some(RpcError::new(code, text))
 }
 
-impl<W> Completion<W> {
-    pub(super) fn complete(self, workload: &mut W, outcome: Outcome<'_>, cx: &mut Context<'_, W>) {
+impl<H> Completion<H> {
+    pub(super) fn complete(self, handler: &mut H, outcome: Outcome<'_>, cx: &mut Context<'_, H>) {
         match self {
-            Self::Callback(callback) => callback(workload, outcome, cx),
+            Self::Callback(callback) => callback(handler, outcome, cx),
             Self::Forget => {}
         }
     }

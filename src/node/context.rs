@@ -14,17 +14,17 @@ use smallvec::SmallVec;
 use super::call::{Call, Completion};
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
-use crate::fault::chaos::{Chaos, ChaosConfig};
-use crate::fault::dedup::{Dedup, DedupConfig, Seen};
+use crate::boundary::chaos::{Chaos, ChaosConfig};
+use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
 use crate::json::scan::find_special;
 use crate::json::text::excerpt;
 use crate::json::value::Integer;
 use crate::json::write::{ToJson, WriteJson as _};
-use crate::observe::label::Label;
-use crate::observe::metrics::{Counters, KindId, Metrics, Summary};
-use crate::observe::trace::{Entry, Trace};
 use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
+use crate::telemetry::label::Label;
+use crate::telemetry::metrics::{Counters, KindId, Metrics, Summary};
+use crate::telemetry::trace::{Entry, Trace};
 use crate::time::{Duration, Instant};
 use crate::timer::Wheel;
 use crate::wire::envelope::{Body, Envelope};
@@ -34,7 +34,7 @@ use crate::wire::out::OutBuffer;
 /// Maelstrom's services, which every node can call.
 const SERVICES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
 
-/// What a node may be told beyond its workload.
+/// What a node may be told beyond its handler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The seed of everything that is left to chance, together with the node's id: several nodes may have the same. A
@@ -184,13 +184,13 @@ impl Drop for Deferred {
 
 /// What a handler may do.
 #[derive(Debug)]
-pub struct Context<'a, W> {
-    pub(super) core: &'a mut Core<W>,
+pub struct Context<'a, H> {
+    pub(super) core: &'a mut Core<H>,
     pub(super) out: &'a mut OutBuffer,
 }
 
-impl<'a, W> Context<'a, W> {
-    pub(super) const fn new(core: &'a mut Core<W>, out: &'a mut OutBuffer) -> Self {
+impl<'a, H> Context<'a, H> {
+    pub(super) const fn new(core: &'a mut Core<H>, out: &'a mut OutBuffer) -> Self {
         Self { core, out }
     }
 
@@ -277,7 +277,7 @@ impl<'a, W> Context<'a, W> {
     }
 
     /// Starts a call to another node, or to one of Maelstrom's services: add fields, then say how to go on.
-    pub fn call<'m>(&'m mut self, peer: &str, kind: &str) -> Call<'m, W> {
+    pub fn call<'m>(&'m mut self, peer: &str, kind: &str) -> Call<'m, H> {
         Call::new(self, peer, kind)
     }
 
@@ -594,9 +594,9 @@ impl Cluster {
     }
 }
 
-/// The state of a node that is not its workload's.
+/// The state of a node that is not its handler's.
 #[derive(Debug)]
-pub(super) struct Core<W> {
+pub(super) struct Core<H> {
     pub(super) config: Config,
     pub(super) now: Instant,
     pub(super) rng: Rng,
@@ -611,11 +611,11 @@ pub(super) struct Core<W> {
     pub(super) peers: Vec<Peer>,
     /// The names come with `init`, so nobody can choose them to collide later.
     peer_ids: HashMap<Box<str>, PeerId, FixedState>,
-    pub(super) pending: Pending<Completion<W>>,
+    pub(super) pending: Pending<Completion<H>>,
     pub(super) wheel: Wheel<Alarm>,
-    pub(super) timers: Slab<HandlerTimer<W>>,
+    pub(super) timers: Slab<HandlerTimer<H>>,
     pub(super) timers_started: u64,
-    pub(super) tasks: Tasks<W>,
+    pub(super) tasks: Tasks<H>,
     pub(super) abandoned: Abandoned,
     /// Memory that was used and will be again.
     buffers: Vec<Vec<u8>>,
@@ -637,7 +637,7 @@ pub(super) struct Peer {
     pub(super) breaker: Option<Breaker>,
 }
 
-impl<W> Core<W> {
+impl<H> Core<H> {
     pub(super) fn new(config: Config) -> Self {
         Self {
             now: Instant::START,

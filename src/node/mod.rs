@@ -20,10 +20,10 @@ pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
-use crate::fault::chaos::ChaosStats;
+use crate::boundary::chaos::ChaosStats;
 use crate::json::index::Parser;
 use crate::json::text::excerpt;
-use crate::observe::metrics::Counters;
+use crate::telemetry::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::envelope::{Envelope, SchemaError, UncheckedEnvelope};
 use crate::wire::error::{ErrorCode, RpcError};
@@ -33,7 +33,7 @@ use crate::wire::out::{HIGH_WATER, OutBuffer};
 use crate::wire::template::Templates;
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
-pub trait Workload: Sized + 'static {
+pub trait Handler: Sized + 'static {
     /// Called once, when the node has learned who it is and has said so with `init_ok`.
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         let _ = cx;
@@ -47,23 +47,23 @@ pub trait Workload: Sized + 'static {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError>;
 }
 
-/// A node of the cluster, running workload `W`.
+/// A node of the cluster, running handler `H`.
 #[derive(Debug)]
-pub struct Node<W> {
+pub struct Node<H> {
     parser: Parser,
     templates: Templates,
-    core: Core<W>,
-    workload: W,
+    core: Core<H>,
+    handler: H,
     /// What is said before chaos has its way with it.
     before_chaos: OutBuffer,
 }
 
-impl<W: Workload> Node<W> {
+impl<H: Handler> Node<H> {
     /// A node that waits for its `init`.
-    pub fn new(workload: W, config: Config) -> Self {
+    pub fn new(handler: H, config: Config) -> Self {
         let core = Core::new(config);
         let (parser, templates, before_chaos) = (Parser::new(), Templates::new(), OutBuffer::new());
-        Self { parser, templates, core, workload, before_chaos }
+        Self { parser, templates, core, handler, before_chaos }
     }
 
     /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
@@ -77,9 +77,9 @@ impl<W: Workload> Node<W> {
     pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
         self.core.start_turn(now);
         while out.len() < HIGH_WATER {
-            let Self { templates, core, workload, before_chaos, .. } = self;
+            let Self { templates, core, handler, before_chaos, .. } = self;
             if let Some(envelope) = templates.read_next(lines) {
-                handle_templated(core, workload, before_chaos, &envelope, out);
+                handle_templated(core, handler, before_chaos, &envelope, out);
                 continue;
             }
             let is_text = lines.is_text();
@@ -104,9 +104,9 @@ impl<W: Workload> Node<W> {
     /// Handles a line that nobody has tried the templates on.
     #[inline]
     fn handle_one(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { templates, core, workload, before_chaos, .. } = self;
+        let Self { templates, core, handler, before_chaos, .. } = self;
         match templates.read(line) {
-            Some(envelope) => handle_templated(core, workload, before_chaos, &envelope, out),
+            Some(envelope) => handle_templated(core, handler, before_chaos, &envelope, out),
             None => self.handle_parsed(line, out),
         }
     }
@@ -114,8 +114,8 @@ impl<W: Workload> Node<W> {
     /// Handles a line of no known shape.
     #[inline(never)]
     fn handle_parsed(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { parser, templates, core, workload, before_chaos } = self;
-        through_chaos(core, workload, before_chaos, out, |core, workload, out| {
+        let Self { parser, templates, core, handler, before_chaos } = self;
+        through_chaos(core, handler, before_chaos, out, |core, handler, out| {
             core.sender.counters.lines += 1;
             let number = core.sender.counters.lines;
             let mut unchecked = UncheckedEnvelope::default();
@@ -127,7 +127,7 @@ impl<W: Workload> Node<W> {
             match &unchecked.check() {
                 Ok(envelope) => {
                     templates.learn(line);
-                    handle_message(core, workload, envelope, out);
+                    handle_message(core, handler, envelope, out);
                 }
                 Err(error) => refuse(core, &unchecked, error, out),
             }
@@ -147,26 +147,26 @@ impl<W: Workload> Node<W> {
     pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
         self.core.start_turn(now);
         self.core.chaos.release(now, out);
-        let Self { core, workload, before_chaos, .. } = self;
-        through_chaos(core, workload, before_chaos, out, |core, workload, out| {
-            settle(core, workload, out);
+        let Self { core, handler, before_chaos, .. } = self;
+        through_chaos(core, handler, before_chaos, out, |core, handler, out| {
+            settle(core, handler, out);
             while out.len() < HIGH_WATER
                 && let Some((due, alarm)) = core.wheel.pop_expired(now)
             {
                 match alarm {
                     Alarm::Attempt(key) => {
                         if let Some((completion, error)) = core.handle_attempt_over(key, out) {
-                            let _ = guard(core, out, |cx| completion.complete(workload, Err(error), cx));
+                            let _ = guard(core, out, |cx| completion.complete(handler, Err(error), cx));
                         }
                     }
                     Alarm::Handler(id) => {
                         if let Some(mut callback) = core.handle_timer_due(id, due) {
-                            let _ = guard(core, out, |cx| callback(workload, cx));
+                            let _ = guard(core, out, |cx| callback(handler, cx));
                             core.keep_callback(id, callback);
                         }
                     }
                 }
-                settle(core, workload, out);
+                settle(core, handler, out);
             }
         });
     }
@@ -182,7 +182,7 @@ impl<W: Workload> Node<W> {
         self.core.sender.metrics.handle_written(now);
     }
 
-    /// Lets go of what [`chaos`](crate::fault::chaos) holds back, early: it is the end.
+    /// Lets go of what [`chaos`](crate::boundary::chaos) holds back, early: it is the end.
     pub fn release_held(&mut self, out: &mut OutBuffer) {
         self.core.chaos.release(Instant::END, out);
     }
@@ -207,7 +207,7 @@ impl<W: Workload> Node<W> {
         &self.core.sender.counters
     }
 
-    /// What was counted and measured so far, as one JSON object: see [`observe::metrics`](crate::observe::metrics).
+    /// What was counted and measured so far, as one JSON object: see [`telemetry::metrics`](crate::telemetry::metrics).
     pub fn report(&self, now: Instant) -> String {
         let core = &self.core;
         let id = core.cluster.as_ref().map_or("", Cluster::id);
@@ -221,7 +221,7 @@ impl<W: Workload> Node<W> {
     }
 
     /// If there is a trace, lets somebody take its lines, who is told the node's id, if it has one, and says how many
-    /// lines were lost: see [`observe::trace`](crate::observe::trace).
+    /// lines were lost: see [`telemetry::trace`](crate::telemetry::trace).
     pub fn take_trace(&mut self, take: impl FnOnce(&mut Vec<u8>, Option<&str>) -> u64) {
         let Core { sender, cluster, .. } = &mut self.core;
         if let Some(lines) = sender.trace.lines_mut() {
@@ -239,26 +239,26 @@ impl<W: Workload> Node<W> {
         self.core.cluster.as_ref()
     }
 
-    /// The workload and its state.
-    pub const fn workload(&self) -> &W {
-        &self.workload
+    /// The handler and its state.
+    pub const fn handler(&self) -> &H {
+        &self.handler
     }
 }
 
 /// Lets the node act, and while chaos is on its messages go through that. The messages of the act that switches it on
 /// are not touched.
 #[inline(always)]
-fn through_chaos<W>(
-    core: &mut Core<W>,
-    workload: &mut W,
+fn through_chaos<H>(
+    core: &mut Core<H>,
+    handler: &mut H,
     before_chaos: &mut OutBuffer,
     out: &mut OutBuffer,
-    act: impl FnOnce(&mut Core<W>, &mut W, &mut OutBuffer),
+    act: impl FnOnce(&mut Core<H>, &mut H, &mut OutBuffer),
 ) {
     if !core.chaos.is_on() {
-        return act(core, workload, out);
+        return act(core, handler, out);
     }
-    act(core, workload, before_chaos);
+    act(core, handler, before_chaos);
     core.chaos.pass(core.now, before_chaos, out);
     let ChaosStats { dropped, duplicated, .. } = core.chaos.stats();
     core.sender.counters.chaos_dropped = dropped;
@@ -267,23 +267,23 @@ fn through_chaos<W>(
 
 /// Handles a message that was read by its shape.
 #[inline(always)]
-fn handle_templated<W: Workload>(
-    core: &mut Core<W>,
-    workload: &mut W,
+fn handle_templated<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
     before_chaos: &mut OutBuffer,
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
 ) {
-    through_chaos(core, workload, before_chaos, out, |core, workload, out| {
+    through_chaos(core, handler, before_chaos, out, |core, handler, out| {
         core.sender.counters.lines += 1;
-        handle_message(core, workload, envelope, out);
+        handle_message(core, handler, envelope, out);
     });
 }
 
 /// Handles a message, and what follows from it.
-fn handle_message<W: Workload>(
-    core: &mut Core<W>,
-    workload: &mut W,
+fn handle_message<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
 ) {
@@ -295,27 +295,27 @@ fn handle_message<W: Workload>(
             let (line, dest, id) = (core.sender.counters.lines, excerpt(&envelope.dest), cluster.id());
             warn!("line {line}: dest is {dest:?}, this node is {id:?}: not handled");
         }
-        _ => dispatch(core, workload, envelope, out),
+        _ => dispatch(core, handler, envelope, out),
     }
-    settle(core, workload, out);
+    settle(core, handler, out);
 }
 
 #[inline(always)]
-fn dispatch<W: Workload>(core: &mut Core<W>, workload: &mut W, envelope: &Envelope<'_>, out: &mut OutBuffer) {
+fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope<'_>, out: &mut OutBuffer) {
     let line = core.sender.counters.lines;
     if let Some(id) = envelope.body.in_reply_to {
         if let Some((completion, outcome)) = core.handle_reply(id.as_u64(), envelope) {
             let body = &envelope.body;
             let outcome = outcome.map(|(attempts, waits)| Reply { body, attempts, waits });
-            let _ = guard(core, out, |cx| completion.complete(workload, outcome, cx));
+            let _ = guard(core, out, |cx| completion.complete(handler, outcome, cx));
         }
         return;
     }
 
     let request = Request::new(envelope);
     let outcome = guard(core, out, |cx| match (request.kind(), cx.is_initialised()) {
-        ("init", _) => handle_init(workload, &request, cx),
-        (_, true) if cx.core.is_new(&request, cx.out) => workload.on_request(&request, cx),
+        ("init", _) => handle_init(handler, &request, cx),
+        (_, true) if cx.core.is_new(&request, cx.out) => handler.on_request(&request, cx),
         (_, true) => Ok(()),
         (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
     });
@@ -347,15 +347,15 @@ fn dispatch<W: Workload>(core: &mut Core<W>, workload: &mut W, envelope: &Envelo
     }
 }
 
-/// Runs code of the workload. A panic is counted, and its text comes back; to report it is for the process's
+/// Runs code of the handler. A panic is counted, and its text comes back; to report it is for the process's
 /// panic hook.
 ///
-/// It may leave the workload's own state half changed, which is for the workload to bear. The core's state is
+/// It may leave the handler's own state half changed, which is for the handler to bear. The core's state is
 /// whole whenever such code runs, and an unfinished message is never sent.
-fn guard<W, T>(
-    core: &mut Core<W>,
+fn guard<H, T>(
+    core: &mut Core<H>,
     out: &mut OutBuffer,
-    act: impl FnOnce(&mut Context<'_, W>) -> T,
+    act: impl FnOnce(&mut Context<'_, H>) -> T,
 ) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(|| act(&mut Context::new(core, out)))).map_err(|panic| {
         core.sender.counters.panics += 1;
@@ -368,14 +368,14 @@ fn guard<W, T>(
 /// A handler that always has something more to do may not keep the node from reading: after some rounds the rest
 /// is due at once, which is what [`Node::poll_timeout`] says.
 #[inline]
-fn settle<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer) {
+fn settle<H: Handler>(core: &mut Core<H>, handler: &mut H, out: &mut OutBuffer) {
     if core.tasks.is_ready() || !core.abandoned.borrow().is_empty() {
-        settle_tasks(core, workload, out);
+        settle_tasks(core, handler, out);
     }
 }
 
 #[inline(never)]
-fn settle_tasks<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut OutBuffer) {
+fn settle_tasks<H: Handler>(core: &mut Core<H>, handler: &mut H, out: &mut OutBuffer) {
     const ROUNDS_MAX: u32 = 100;
     for _ in 0..ROUNDS_MAX {
         if !core.tasks.is_ready() {
@@ -390,7 +390,7 @@ fn settle_tasks<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut Out
         }
         for command in core.tasks.take_commands() {
             // Whoever waits for a command that panicked is told when it is dropped.
-            let _ = guard(core, out, |cx| command(workload, cx));
+            let _ = guard(core, out, |cx| command(handler, cx));
         }
     }
     while let Some(deferred) = core.next_abandoned() {
@@ -399,10 +399,10 @@ fn settle_tasks<W: Workload>(core: &mut Core<W>, workload: &mut W, out: &mut Out
     }
 }
 
-fn handle_init<W: Workload>(
-    workload: &mut W,
+fn handle_init<H: Handler>(
+    handler: &mut H,
     request: &Request<'_>,
-    cx: &mut Context<'_, W>,
+    cx: &mut Context<'_, H>,
 ) -> Result<(), RpcError> {
     let id = request.typed("node_id", "a non-empty string", |id| id.as_str().filter(|id| !id.is_empty()))?;
     let nodes = request.typed("node_ids", "an array of strings", |value| {
@@ -414,14 +414,14 @@ fn handle_init<W: Workload>(
     if is_new {
         let now = cx.now();
         cx.core.sender.metrics.restart(now);
-        workload.on_init(cx);
+        handler.on_init(cx);
     }
     Ok(())
 }
 
 /// A line that is JSON and no message is reported, and answered if it says whom to answer.
-fn refuse<W>(
-    core: &mut Core<W>,
+fn refuse<H>(
+    core: &mut Core<H>,
     unchecked: &UncheckedEnvelope<'_>,
     error: &SchemaError,
     out: &mut OutBuffer,

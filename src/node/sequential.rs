@@ -1,7 +1,7 @@
 //! Handlers written as straight code that waits.
 //!
 //! Such a handler is a future that belongs to the node and is polled by it, on its one thread. It holds no
-//! reference to the workload or the node while it waits: whatever it wants of them goes into a list of
+//! reference to the handler or the node while it waits: whatever it wants of them goes into a list of
 //! commands, which the node runs as soon as nobody is being polled.
 
 use std::cell::RefCell;
@@ -29,9 +29,9 @@ use crate::wire::envelope::{Body, OwnedBody};
 use crate::wire::error::{ErrorCode, RpcError};
 
 /// The waiting handlers of a node.
-pub(super) struct Tasks<W> {
+pub(super) struct Tasks<H> {
     running: FuturesUnordered<Task>,
-    commands: Commands<W>,
+    commands: Commands<H>,
     woken: Arc<Woken>,
 }
 
@@ -40,9 +40,9 @@ type Task = Pin<Box<dyn Future<Output = TaskEnd>>>;
 /// The request of a handler that came to its end, and what it says to it.
 pub(super) type TaskEnd = (Deferred, Result<Answer, RpcError>);
 
-type Commands<W> = Rc<RefCell<Vec<Command<W>>>>;
+type Commands<H> = Rc<RefCell<Vec<Command<H>>>>;
 
-pub(super) type Command<W> = Box<dyn FnOnce(&mut W, &mut Context<'_, W>)>;
+pub(super) type Command<H> = Box<dyn FnOnce(&mut H, &mut Context<'_, H>)>;
 
 /// Whether some task can go on. Wakers have to be shareable between threads; this one never is.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Wake for Woken {
     }
 }
 
-impl<W> Tasks<W> {
+impl<H> Tasks<H> {
     pub(super) fn new() -> Self {
         Self { running: FuturesUnordered::new(), commands: Commands::default(), woken: Arc::default() }
     }
@@ -81,18 +81,18 @@ impl<W> Tasks<W> {
         }
     }
 
-    pub(super) fn take_commands(&mut self) -> Vec<Command<W>> {
+    pub(super) fn take_commands(&mut self) -> Vec<Command<H>> {
         mem::take(&mut *self.commands.borrow_mut())
     }
 }
 
-impl<W> fmt::Debug for Tasks<W> {
+impl<H> fmt::Debug for Tasks<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tasks").field("running", &self.running.len()).finish_non_exhaustive()
     }
 }
 
-impl<W: 'static> Context<'_, W> {
+impl<H: 'static> Context<'_, H> {
     /// Handles a request with straight code that may wait. What the code comes to is the answer.
     ///
     /// It may await what its [`Handle`] offers, and combinations of that. Nobody wakes the node for anything else,
@@ -101,7 +101,7 @@ impl<W: 'static> Context<'_, W> {
     /// ```
     /// # use messenger::{Answer, Context, Request, RpcError};
     /// # struct Relay;
-    /// # impl messenger::Workload for Relay {
+    /// # impl messenger::Handler for Relay {
     /// # fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
     /// cx.wait(request, async |node| {
     ///     let reply = node.call("n2", "read").await?;
@@ -115,7 +115,7 @@ impl<W: 'static> Context<'_, W> {
     pub fn wait<F>(
         &mut self,
         request: &Request<'_>,
-        handler: impl FnOnce(Handle<W>) -> F,
+        handler: impl FnOnce(Handle<H>) -> F,
     ) -> Result<(), RpcError>
     where
         F: Future<Output = Result<Answer, RpcError>> + 'static,
@@ -137,38 +137,38 @@ impl<W: 'static> Context<'_, W> {
 }
 
 /// How a waiting handler reaches its node.
-pub struct Handle<W> {
-    commands: Commands<W>,
+pub struct Handle<H> {
+    commands: Commands<H>,
 }
 
-impl<W> fmt::Debug for Handle<W> {
+impl<H> fmt::Debug for Handle<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 
-impl<W> Clone for Handle<W> {
+impl<H> Clone for Handle<H> {
     fn clone(&self) -> Self {
         Self { commands: Rc::clone(&self.commands) }
     }
 }
 
-impl<W: 'static> Handle<W> {
+impl<H: 'static> Handle<H> {
     /// Calls another node, or one of Maelstrom's services: add fields, then `.await` the answer.
-    pub fn call(&self, peer: &str, kind: &str) -> WaitingCall<W> {
+    pub fn call(&self, peer: &str, kind: &str) -> WaitingCall<H> {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
         self.call_with(peer, Ok((kind.to_owned(), members)))
     }
 
     /// Calls another node with a body that is forwarded: see [`Context::forward`].
-    pub fn forward(&self, peer: &str, body: Value<'_>) -> WaitingCall<W> {
+    pub fn forward(&self, peer: &str, body: Value<'_>) -> WaitingCall<H> {
         let mut members = Vec::new();
         let kind = write_forwarded(body, &mut members);
         self.call_with(peer, kind.map(|kind| (kind.into_owned(), members)))
     }
 
-    fn call_with(&self, peer: &str, body: Result<(String, Vec<u8>), RpcError>) -> WaitingCall<W> {
+    fn call_with(&self, peer: &str, body: Result<(String, Vec<u8>), RpcError>) -> WaitingCall<H> {
         WaitingCall { node: self.clone(), peer: peer.to_owned(), body, policy: Policy::default() }
     }
 
@@ -179,14 +179,14 @@ impl<W: 'static> Handle<W> {
         slot.await;
     }
 
-    /// Has the workload and the node to itself for a moment.
-    pub fn with<T, F>(&self, act: F) -> impl Future<Output = T> + use<W, T, F>
+    /// Has the handler and the node to itself for a moment.
+    pub fn with<T, F>(&self, act: F) -> impl Future<Output = T> + use<H, T, F>
     where
         T: 'static,
-        F: FnOnce(&mut W, &mut Context<'_, W>) -> T + 'static,
+        F: FnOnce(&mut H, &mut Context<'_, H>) -> T + 'static,
     {
         let (filler, slot) = slot();
-        self.commands.borrow_mut().push(Box::new(move |workload, cx| filler.fill(act(workload, cx))));
+        self.commands.borrow_mut().push(Box::new(move |handler, cx| filler.fill(act(handler, cx))));
         slot
     }
 }
@@ -194,15 +194,15 @@ impl<W: 'static> Handle<W> {
 /// A call that a waiting handler puts together. It is made when it is awaited.
 #[derive(Debug)]
 #[must_use = "a call is made by `.await`"]
-pub struct WaitingCall<W> {
-    node: Handle<W>,
+pub struct WaitingCall<H> {
+    node: Handle<H>,
     peer: String,
     /// Its type, and its members.
     body: Result<(String, Vec<u8>), RpcError>,
     policy: Policy,
 }
 
-impl<W: 'static> WaitingCall<W> {
+impl<H: 'static> WaitingCall<H> {
     /// Adds a field to the body. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
         if self.body.as_mut().is_ok_and(|(_, members)| !write_field(members, name, value)) {
@@ -218,7 +218,7 @@ impl<W: 'static> WaitingCall<W> {
     }
 }
 
-impl<W: 'static> IntoFuture for WaitingCall<W> {
+impl<H: 'static> IntoFuture for WaitingCall<H> {
     type Output = Result<OwnedReply, CallError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output>>>;
 

@@ -31,17 +31,17 @@ pub struct TimerId {
 }
 
 /// A timer that a handler started.
-pub(super) struct HandlerTimer<W> {
+pub(super) struct HandlerTimer<H> {
     id: TimerId,
     alarm: TimerKey,
     /// The time between two firings; `None` for a timer that fires once.
     period: Option<Duration>,
-    callback: Option<TimerCallback<W>>,
+    callback: Option<TimerCallback<H>>,
 }
 
-type TimerCallback<W> = Box<dyn FnMut(&mut W, &mut Context<'_, W>)>;
+type TimerCallback<H> = Box<dyn FnMut(&mut H, &mut Context<'_, H>)>;
 
-impl<W> fmt::Debug for HandlerTimer<W> {
+impl<H> fmt::Debug for HandlerTimer<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandlerTimer")
             .field("id", &self.id)
@@ -50,17 +50,17 @@ impl<W> fmt::Debug for HandlerTimer<W> {
     }
 }
 
-impl<W> Context<'_, W> {
+impl<H> Context<'_, H> {
     /// Calls `callback` once, after this time. Never early, and never in the same turn.
     pub fn after(
         &mut self,
         delay: Duration,
-        callback: impl FnOnce(&mut W, &mut Context<'_, W>) + 'static,
+        callback: impl FnOnce(&mut H, &mut Context<'_, H>) + 'static,
     ) -> TimerId {
         let mut callback = Some(callback);
-        let once = move |workload: &mut W, cx: &mut Context<'_, W>| {
+        let once = move |handler: &mut H, cx: &mut Context<'_, H>| {
             if let Some(callback) = callback.take() {
-                callback(workload, cx);
+                callback(handler, cx);
             }
         };
         self.core.start_timer(delay, None, Box::new(once))
@@ -71,7 +71,7 @@ impl<W> Context<'_, W> {
     pub fn every(
         &mut self,
         period: Duration,
-        callback: impl FnMut(&mut W, &mut Context<'_, W>) + 'static,
+        callback: impl FnMut(&mut H, &mut Context<'_, H>) + 'static,
     ) -> TimerId {
         let period = period.max(Duration::from_millis(1));
         self.core.start_timer(period, Some(period), Box::new(callback))
@@ -88,12 +88,12 @@ impl<W> Context<'_, W> {
     }
 }
 
-impl<W> Core<W> {
+impl<H> Core<H> {
     fn start_timer(
         &mut self,
         delay: Duration,
         period: Option<Duration>,
-        callback: TimerCallback<W>,
+        callback: TimerCallback<H>,
     ) -> TimerId {
         let id = TimerId { index: self.timers.vacant_key(), started: self.timers_started };
         self.timers_started += 1;
@@ -103,7 +103,7 @@ impl<W> Core<W> {
     }
 
     /// A timer is due: its callback, to be given back after it has run.
-    pub(super) fn handle_timer_due(&mut self, id: TimerId, due: Instant) -> Option<TimerCallback<W>> {
+    pub(super) fn handle_timer_due(&mut self, id: TimerId, due: Instant) -> Option<TimerCallback<H>> {
         let timer = self.timers.get_mut(id.index).filter(|timer| timer.id == id)?;
         let Some(period) = timer.period else {
             return self.timers.remove(id.index).callback;
@@ -120,7 +120,7 @@ impl<W> Core<W> {
     }
 
     /// Gives a callback back to its timer, if that goes on.
-    pub(super) fn keep_callback(&mut self, id: TimerId, callback: TimerCallback<W>) {
+    pub(super) fn keep_callback(&mut self, id: TimerId, callback: TimerCallback<H>) {
         if let Some(timer) = self.timers.get_mut(id.index).filter(|timer| timer.id == id) {
             timer.callback = Some(callback);
         }

@@ -4,25 +4,25 @@
 //! as the output stays below its mark; write once. A turn is bounded by the size of one read and by the
 //! mark, so signals, timers and a slow reader of stdout are all seen in time.
 
-mod descriptor;
-mod logging;
+mod fd;
+mod log;
 mod trace_file;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Instant as Clock, SystemTime, UNIX_EPOCH};
 
-use log::{debug, info};
+use ::log::{debug, info};
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
-use self::descriptor::Descriptor;
-pub use self::logging::log_to_stderr;
-use self::logging::report;
+use self::fd::Descriptor;
+pub use self::log::log_to_stderr;
+use self::log::report;
 use self::trace_file::TraceFile;
-use crate::node::{Node, Workload};
+use crate::node::{Handler, Node};
 use crate::time::{Duration, Instant};
 use crate::wire::lines::{LineBuffer, NextLine};
 use crate::wire::out::{LOW_WATER, OutBuffer};
@@ -70,7 +70,7 @@ impl Default for Options {
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written, or the operating system refuses what a
 /// reactor needs. A closed stdout is no error.
-pub fn run<W: Workload>(node: &mut Node<W>, options: &Options) -> io::Result<()> {
+pub fn run<H: Handler>(node: &mut Node<H>, options: &Options) -> io::Result<()> {
     let mut reactor = Reactor::open(options)?;
     if io::stdin().is_terminal() {
         info!("reads messages from the terminal, one JSON object a line; Ctrl-D ends");
@@ -182,7 +182,7 @@ impl Reactor {
         })
     }
 
-    fn run<W: Workload>(&mut self, node: &mut Node<W>) -> io::Result<()> {
+    fn run<H: Handler>(&mut self, node: &mut Node<H>) -> io::Result<()> {
         let started = self.started;
         let unix_us = self.started_unix.duration_since(UNIX_EPOCH).unwrap_or_default();
         node.set_clock(Duration::from(unix_us).as_micros(), move || now(started));
@@ -223,7 +223,7 @@ impl Reactor {
     }
 
     /// Reports if it is time to, and lets the trace be written.
-    fn observe<W: Workload>(&mut self, node: &mut Node<W>) {
+    fn observe<H: Handler>(&mut self, node: &mut Node<H>) {
         let lines = node.counters().lines;
         if self.report_at == Instant::END && lines > self.lines_reported {
             self.report_at = self.now + self.stats_interval;
@@ -237,7 +237,7 @@ impl Reactor {
     }
 
     /// Gives the descriptors back, and ends the trace.
-    fn close<W: Workload>(self, node: &mut Node<W>) {
+    fn close<H: Handler>(self, node: &mut Node<H>) {
         node.take_trace(|lines, _| self.trace.close(lines));
     }
 
@@ -317,7 +317,7 @@ impl Reactor {
     }
 
     /// Handles the lines that are whole, until the output is past its mark.
-    fn handle_lines<W: Workload>(&mut self, node: &mut Node<W>, now: Instant) {
+    fn handle_lines<H: Handler>(&mut self, node: &mut Node<H>, now: Instant) {
         self.lines_left = !node.handle_lines(now, &mut self.lines.lines(), &mut self.out);
         if self.input == Input::Ended && !self.lines_left {
             match self.lines.last_line() {
@@ -383,7 +383,7 @@ impl Reactor {
         !self.choked && !self.is_stopping && now < self.give_up_at
     }
 
-    fn is_done<W: Workload>(&self, node: &Node<W>, now: Instant) -> bool {
+    fn is_done<H: Handler>(&self, node: &Node<H>, now: Instant) -> bool {
         let is_late = self.give_up_at <= now;
         if self.is_stopping {
             return self.out.is_empty() || is_late;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use log::error;
+use ::log::error;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// So many bytes of trace wait for the file. A line that does not fit is dropped and counted.

@@ -61,18 +61,18 @@ pub struct Policy {
     /// The end of it all, counted from the first attempt.
     pub deadline: Duration,
     /// What is worth another attempt.
-    pub retry: Retry,
+    pub retry: RetryOn,
 }
 
 /// What is worth another attempt. Errors that are definite never are, but for code 11, which says that the
 /// request took no effect and may work later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Retry {
+pub enum RetryOn {
     /// Code 11 alone: right for every request.
-    Refused,
+    Unavailable,
     /// Also no answer in time. The peer may then handle the request twice, so this is for requests that are
     /// idempotent.
-    Unanswered,
+    Timeout,
     /// Also answers with a code that leaves open what happened (0, 13 and unknown ones): for requests that are
     /// idempotent, too.
     Indefinite,
@@ -81,13 +81,13 @@ pub enum Retry {
 impl Policy {
     /// One attempt that waits this long.
     pub const fn once(wait: Duration) -> Self {
-        Self { attempts: 1, wait: Backoff::constant(wait), deadline: wait, retry: Retry::Refused }
+        Self { attempts: 1, wait: Backoff::constant(wait), deadline: wait, retry: RetryOn::Unavailable }
     }
 
     /// Several attempts of the same length, for a request that is idempotent.
     pub const fn repeat(attempts: u32, wait: Duration) -> Self {
         let deadline = Duration::from_micros(wait.as_micros().saturating_mul(attempts as u64));
-        Self { attempts, wait: Backoff::constant(wait), deadline, retry: Retry::Indefinite }
+        Self { attempts, wait: Backoff::constant(wait), deadline, retry: RetryOn::Indefinite }
     }
 
     /// Several attempts, each of which waits twice as long as the one before, up to `cap`, for a request that is
@@ -98,13 +98,13 @@ impl Policy {
 
     /// Whether no answer is worth another attempt.
     pub fn may_retry_silence(&self) -> bool {
-        self.retry >= Retry::Unanswered
+        self.retry >= RetryOn::Timeout
     }
 
     /// Whether an answer with this error code is worth another attempt.
     pub const fn may_retry(&self, code: ErrorCode) -> bool {
         matches!(code, ErrorCode::TEMPORARILY_UNAVAILABLE)
-            || (matches!(self.retry, Retry::Indefinite) && !code.is_definite())
+            || (matches!(self.retry, RetryOn::Indefinite) && !code.is_definite())
     }
 }
 

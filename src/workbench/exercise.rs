@@ -202,7 +202,7 @@ impl Operation {
     }
 
     /// Reads the answer to it. Nothing may be in it that the workload does not name.
-    pub fn read_answer(self, exercise: Exercise, body: &Body<'_>) -> Result<Outcome, StrangeAnswer> {
+    pub fn read_answer(self, exercise: Exercise, body: &Body<'_>) -> Result<Outcome, MalformedReply> {
         if body.kind == "error" {
             return self.read_error(body);
         }
@@ -232,7 +232,7 @@ impl Operation {
             Self::Read | Self::ReadKey(_) => body.integer(field).map(Answer::Integer),
             _ => body.required(field).map(|value| Answer::Raw(value.raw().into())),
         };
-        answer.map(Outcome::Ok).map_err(|error| StrangeAnswer(error.to_string()))
+        answer.map(Outcome::Ok).map_err(|error| MalformedReply(error.to_string()))
     }
 
     fn echo_answer(self, value: Value<'_>) -> Answer {
@@ -242,9 +242,9 @@ impl Operation {
     }
 
     /// Whether the operation failed, or may yet happen.
-    fn read_error(self, body: &Body<'_>) -> Result<Outcome, StrangeAnswer> {
+    fn read_error(self, body: &Body<'_>) -> Result<Outcome, MalformedReply> {
         closed(body, "error", &["code", "text"])?;
-        let code = body.integer("code").map_err(|error| StrangeAnswer(error.to_string()))?;
+        let code = body.integer("code").map_err(|error| MalformedReply(error.to_string()))?;
         if matches!(self, Self::ReadKey(_)) && ErrorCode(code) == ErrorCode::KEY_DOES_NOT_EXIST {
             return Ok(Outcome::Ok(Answer::Missing));
         }
@@ -271,19 +271,19 @@ impl fmt::Display for Operation {
 
 /// An answer that is not what its operation may be answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StrangeAnswer(pub String);
+pub struct MalformedReply(pub String);
 
 /// Checks that a body has this type and no fields but these.
-pub(super) fn closed(body: &Body<'_>, kind: &str, fields: &[&str]) -> Result<(), StrangeAnswer> {
+pub(super) fn closed(body: &Body<'_>, kind: &str, fields: &[&str]) -> Result<(), MalformedReply> {
     if body.kind != kind {
-        return Err(StrangeAnswer(format!("type: expected {kind:?}, found {:?}", excerpt(&body.kind))));
+        return Err(MalformedReply(format!("type: expected {kind:?}, found {:?}", excerpt(&body.kind))));
     }
     for (key, _) in body.value().as_object().into_iter().flatten() {
         let name = key.as_str().unwrap_or_default();
         if !matches!(&*name, "type" | "msg_id" | "in_reply_to") && !fields.contains(&&*name) {
             let known = ["type", "in_reply_to", "msg_id"].iter().chain(fields).copied().collect::<Vec<_>>();
             let name = excerpt(&name);
-            return Err(StrangeAnswer(format!(
+            return Err(MalformedReply(format!(
                 "expected no fields but {}, found {name:?}",
                 known.join(", ")
             )));

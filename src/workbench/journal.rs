@@ -11,7 +11,7 @@ use crate::json::index::Parser;
 use crate::json::text::beginning;
 use crate::json::value::Integer;
 use crate::json::write::{Raw, WriteJson as _};
-use crate::observe::sequence::{Transfer, mark_unanswered};
+use crate::telemetry::sequence::{Transfer, mark_unanswered};
 use crate::time::Instant;
 use crate::wire::envelope::UncheckedEnvelope;
 use crate::wire::lines::Line;

@@ -13,11 +13,11 @@
 //! use messenger::workbench::simulation;
 //! use messenger::workbench::verdict::Results;
 //! use messenger::workbench::world::{Settings, World};
-//! use messenger::{Context, Request, RpcError, Workload};
+//! use messenger::{Context, Handler, Request, RpcError};
 //!
 //! struct Echo;
 //!
-//! impl Workload for Echo {
+//! impl Handler for Echo {
 //!     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
 //!         cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
 //!     }

@@ -53,7 +53,7 @@ pub struct Window {
 
 /// What a fault wants done to processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum ProcessCommand {
     /// Kill the node.
     Kill(usize),
     /// Start it again.
@@ -107,7 +107,7 @@ impl Nemesis {
         network: &mut Network,
         free: impl Fn(usize) -> bool,
         rng: &mut Rng,
-    ) -> Vec<Order> {
+    ) -> Vec<ProcessCommand> {
         let (fault, open) = self.faults[place];
         if open.is_some() {
             return self.end(place, now, network);
@@ -136,7 +136,7 @@ impl Nemesis {
                 names(&nodes)
             }
         };
-        let order = if fault == Fault::Kill { Order::Kill } else { Order::Pause };
+        let order = if fault == Fault::Kill { ProcessCommand::Kill } else { ProcessCommand::Pause };
         let orders = nodes.iter().copied().map(order).collect();
         self.faults[place].1 = Some(self.windows.len());
         self.windows.push(Window { fault, target, nodes, from: now, to: None });
@@ -144,11 +144,11 @@ impl Nemesis {
     }
 
     /// Ends every fault.
-    pub fn heal(&mut self, now: Instant, network: &mut Network) -> Vec<Order> {
+    pub fn heal(&mut self, now: Instant, network: &mut Network) -> Vec<ProcessCommand> {
         self.faults().flat_map(|place| self.end(place, now, network)).collect()
     }
 
-    fn end(&mut self, place: usize, now: Instant, network: &mut Network) -> Vec<Order> {
+    fn end(&mut self, place: usize, now: Instant, network: &mut Network) -> Vec<ProcessCommand> {
         let (fault, open) = &mut self.faults[place];
         let Some(window) = open.take() else { return Vec::new() };
         let window = &mut self.windows[window];
@@ -159,7 +159,7 @@ impl Nemesis {
             Fault::Duplicate => network.duplicate = 0.0,
             Fault::Kill | Fault::Pause => {}
         }
-        let order = if *fault == Fault::Kill { Order::Start } else { Order::Resume };
+        let order = if *fault == Fault::Kill { ProcessCommand::Start } else { ProcessCommand::Resume };
         window.nodes.iter().copied().map(order).collect()
     }
 }

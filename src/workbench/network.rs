@@ -11,12 +11,12 @@ pub struct Latency {
     /// The mean.
     pub mean: Duration,
     /// How it is spread.
-    pub spread: Spread,
+    pub spread: Distribution,
 }
 
 /// How latencies are spread around their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spread {
+pub enum Distribution {
     /// All the same.
     #[default]
     Constant,
@@ -26,7 +26,7 @@ pub enum Spread {
     Exponential,
 }
 
-impl Spread {
+impl Distribution {
     /// Its name on the command line and in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,10 +48,10 @@ impl Latency {
     fn draw(&self, rng: &mut Rng) -> Duration {
         let mean = self.mean.as_micros();
         let latency = Duration::from_micros(match self.spread {
-            Spread::Constant => mean,
-            Spread::Uniform => rng.u64(0..=2 * mean),
+            Distribution::Constant => mean,
+            Distribution::Uniform => rng.u64(0..=2 * mean),
             // The draw is below 1, so the logarithm is of more than 0.
-            Spread::Exponential => (-(1.0 - rng.f64()).ln() * mean as f64) as u64,
+            Distribution::Exponential => (-(1.0 - rng.f64()).ln() * mean as f64) as u64,
         });
         latency.max(Duration::from_micros(1))
     }

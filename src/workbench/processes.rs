@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::nemesis::Order;
+use super::nemesis::ProcessCommand;
 use super::world::World;
 use crate::time::Instant;
 use crate::wire::lines::{LineBuffer, NextLine};
@@ -119,14 +119,14 @@ pub fn run(
     let now = || Instant::START + started.elapsed().into();
     let mut looked = Instant::START;
     while !world.is_over() {
-        for order in world.take_orders() {
+        for order in world.take_commands() {
             match order {
-                Order::Kill(node) => processes[node] = None,
-                Order::Start(node) => processes[node] = Some(Process::start(program, node, &poll)?),
-                Order::Pause(node) => {
+                ProcessCommand::Kill(node) => processes[node] = None,
+                ProcessCommand::Start(node) => processes[node] = Some(Process::start(program, node, &poll)?),
+                ProcessCommand::Pause(node) => {
                     processes[node].iter().for_each(|process| process.child.signal(Signal::STOP));
                 }
-                Order::Resume(node) => {
+                ProcessCommand::Resume(node) => {
                     processes[node].iter().for_each(|process| process.child.signal(Signal::CONT));
                 }
             }

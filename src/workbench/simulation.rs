@@ -1,18 +1,18 @@
 //! Nodes of this crate in one process and in virtual time: the same seed makes the same test, to the byte.
 
 use super::exercise::Exercise;
-use super::nemesis::Order;
+use super::nemesis::ProcessCommand;
 use super::world::World;
-use crate::node::{Config, Node, Workload};
+use crate::node::{Config, Handler, Node};
+use crate::nodes::broadcast::Broadcast;
+use crate::nodes::counter::Counter;
+use crate::nodes::g_set::GSet;
+use crate::nodes::lin_kv::LinKv;
+use crate::nodes::messenger::Messenger;
+use crate::nodes::unique_ids::UniqueIds;
 use crate::time::Instant;
 use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
-use crate::workload::broadcast::Broadcast;
-use crate::workload::counter::Counter;
-use crate::workload::g_set::GSet;
-use crate::workload::lin_kv::LinKv;
-use crate::workload::messenger::Messenger;
-use crate::workload::unique_ids::UniqueIds;
 
 /// A node of any workload.
 pub trait SimulatedNode {
@@ -24,7 +24,7 @@ pub trait SimulatedNode {
     fn poll_timeout(&mut self) -> Option<Instant>;
 }
 
-impl<W: Workload> SimulatedNode for Node<W> {
+impl<W: Handler> SimulatedNode for Node<W> {
     fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         Self::handle_line(self, now, line, out);
     }
@@ -90,14 +90,14 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
     let mut input = Vec::new();
     while !world.is_over() {
         settle(world, &mut hosts, now, &mut input);
-        for order in world.take_orders() {
+        for order in world.take_commands() {
             match order {
-                Order::Kill(node) => hosts[node].node = None,
-                Order::Start(node) => {
+                ProcessCommand::Kill(node) => hosts[node].node = None,
+                ProcessCommand::Start(node) => {
                     hosts[node] = Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() };
                 }
-                Order::Pause(node) => hosts[node].is_paused = true,
-                Order::Resume(node) => hosts[node].is_paused = false,
+                ProcessCommand::Pause(node) => hosts[node].is_paused = true,
+                ProcessCommand::Resume(node) => hosts[node].is_paused = false,
             }
         }
         let due = hosts.iter_mut().filter_map(Host::poll_timeout).chain(world.poll_timeout()).min();

@@ -7,7 +7,7 @@ use super::checker::{Interval, Verdict, counter, echo, linearizable, set_full, u
 use super::exercise::{Answer, Exercise, Operation, Outcome};
 use super::journal::Traffic;
 use super::nemesis::{Fault, Window};
-use super::world::{Failure, Invocation, OddAnswers, World};
+use super::world::{Failure, Invocation, UnexpectedReplies, World};
 use crate::time::Instant;
 
 /// How much work it may be to find an order for the operations of one key: some seconds.
@@ -39,9 +39,9 @@ pub struct Results {
     /// Nodes that no client asked.
     pub unasked: Vec<usize>,
     /// Answers for clients that had given up.
-    pub late_answers: OddAnswers,
+    pub late_answers: UnexpectedReplies,
     /// Answers to requests that were not open.
-    pub stray_answers: OddAnswers,
+    pub stray_answers: UnexpectedReplies,
 }
 
 /// A node that was asked, while nothing was wrong, and answered nothing from then on.
@@ -169,13 +169,13 @@ impl Results {
         }
         sentences.extend(self.finding.explain());
         sentences.extend(self.stats.explain());
-        if let OddAnswers { count, first: Some(first) } = &self.late_answers {
+        if let UnexpectedReplies { count, first: Some(first) } = &self.late_answers {
             sentences.push(format!(
                 "{count} answers came for clients that had given up; Maelstrom stops listening to a node that does \
                  this. The first: {first}"
             ));
         }
-        if let OddAnswers { count, first: Some(first) } = &self.stray_answers {
+        if let UnexpectedReplies { count, first: Some(first) } = &self.stray_answers {
             sentences.push(format!(
                 "{count} answers came that nobody waited for: their in_reply_to names no request of that client, or one \
                  that has its answer. The first: {first}"

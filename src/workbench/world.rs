@@ -12,10 +12,10 @@ use slab::Slab;
 
 use super::checker::stats::Availability;
 use super::checker::{Completion, Interval};
-use super::exercise::{Answer, Exercise, Generator, Operation, Outcome, StrangeAnswer, closed};
+use super::exercise::{Answer, Exercise, Generator, MalformedReply, Operation, Outcome, closed};
 use super::journal::{Address, Journal, Logging};
-use super::nemesis::{Fault, Nemesis, Order, Window};
-use super::network::{Latency, Network, Spread};
+use super::nemesis::{Fault, Nemesis, ProcessCommand, Window};
+use super::network::{Distribution, Latency, Network};
 use super::service::Services;
 use crate::json::index::Parser;
 use crate::json::text::{beginning, excerpt};
@@ -109,7 +109,7 @@ impl Settings {
             workers: 5,
             rate: Some(5.0),
             time_limit: Duration::from_secs(10),
-            latency: Latency { mean: Duration::ZERO, spread: Spread::Constant },
+            latency: Latency { mean: Duration::ZERO, spread: Distribution::Constant },
             faults: Vec::new(),
             fault_interval: Duration::from_secs(10),
             topology: Topology::Grid,
@@ -193,14 +193,14 @@ pub struct Failure {
 
 /// Answers of one sort that nobody waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OddAnswers {
+pub struct UnexpectedReplies {
     /// How many there were.
     pub count: u64,
     /// The first one.
     pub first: Option<String>,
 }
 
-impl OddAnswers {
+impl UnexpectedReplies {
     fn note(&mut self, line: &[u8]) {
         self.count += 1;
         self.first.get_or_insert_with(|| shown(line));
@@ -237,13 +237,13 @@ pub struct World {
     /// Whom each client number stands for.
     clients: Vec<Client>,
     /// What there is to do for the driver.
-    orders: Vec<Order>,
+    orders: Vec<ProcessCommand>,
     /// Away while a line is read.
     parser: Option<Parser>,
     history: Vec<Invocation>,
     journal: Journal,
-    late_answers: OddAnswers,
-    stray_answers: OddAnswers,
+    late_answers: UnexpectedReplies,
+    stray_answers: UnexpectedReplies,
     failure: Option<Failure>,
     started: Instant,
     /// When the last operations were invoked, but for the final ones.
@@ -358,8 +358,8 @@ impl World {
             parser: None,
             history: Vec::new(),
             journal: Journal::new(settings.journal_size, settings.logging),
-            late_answers: OddAnswers::default(),
-            stray_answers: OddAnswers::default(),
+            late_answers: UnexpectedReplies::default(),
+            stray_answers: UnexpectedReplies::default(),
             failure: None,
             started: Instant::START,
             ended: Instant::END,
@@ -376,7 +376,7 @@ impl World {
     }
 
     /// What is to be done to nodes.
-    pub fn take_orders(&mut self) -> Vec<Order> {
+    pub fn take_commands(&mut self) -> Vec<ProcessCommand> {
         mem::take(&mut self.orders)
     }
 
@@ -417,12 +417,12 @@ impl World {
     }
 
     /// Answers for clients that had given up.
-    pub const fn late_answers(&self) -> &OddAnswers {
+    pub const fn late_answers(&self) -> &UnexpectedReplies {
         &self.late_answers
     }
 
     /// Answers to what a client had not asked, or had an answer to.
-    pub const fn stray_answers(&self) -> &OddAnswers {
+    pub const fn stray_answers(&self) -> &UnexpectedReplies {
         &self.stray_answers
     }
 
@@ -462,7 +462,7 @@ impl World {
                     let nodes = &self.nodes;
                     let free = |node: usize| !nodes[node].is_dead && nodes[node].init.is_none();
                     let orders = self.nemesis.turn(place, now, &mut self.network, free, &mut self.rng);
-                    self.carry_out(orders);
+                    self.apply(orders);
                     let pause = self.nemesis.pause(&mut self.rng);
                     self.events.insert(now + pause, Event::Fault(place));
                 }
@@ -470,7 +470,7 @@ impl World {
                     self.phase = Phase::Ending;
                     self.ended = now;
                     let orders = self.nemesis.heal(now, &mut self.network);
-                    self.carry_out(orders);
+                    self.apply(orders);
                     self.end_if_quiet();
                 }
                 Event::Recovered => self.start_final(),
@@ -660,7 +660,7 @@ impl World {
                     return Err("expected in_reply_to 1 in the answer to `init`".to_owned());
                 }
                 closed(body, "init_ok", &[])
-                    .map_err(|StrangeAnswer(text)| format!("its answer to `init`: {text}"))?;
+                    .map_err(|MalformedReply(text)| format!("its answer to `init`: {text}"))?;
                 self.clients[client] = Client::Closed;
                 if let Some((_, timeout)) = self.nodes[node].init.take() {
                     self.events.cancel(timeout);
@@ -818,7 +818,7 @@ impl World {
         self.events.cancel(timeout);
         let Some(invocation) = invocation else {
             closed(body, "topology_ok", &[])
-                .map_err(|StrangeAnswer(text)| format!("its answer to `topology`: {text}"))?;
+                .map_err(|MalformedReply(text)| format!("its answer to `topology`: {text}"))?;
             self.workers[place].is_prepared = true;
             self.start_if_prepared();
             return Ok(());
@@ -826,7 +826,7 @@ impl World {
         let operation = self.history[invocation].operation;
         let outcome = operation
             .read_answer(self.settings.exercise, body)
-            .map_err(|StrangeAnswer(text)| format!("its answer to `{}`: {text}", operation.kind()))?;
+            .map_err(|MalformedReply(text)| format!("its answer to `{}`: {text}", operation.kind()))?;
         self.complete(place, invocation, outcome);
         Ok(())
     }
@@ -897,11 +897,11 @@ impl World {
     }
 
     /// Notes what is done to nodes, and lets the driver do it.
-    fn carry_out(&mut self, orders: Vec<Order>) {
+    fn apply(&mut self, orders: Vec<ProcessCommand>) {
         self.orders.extend(&orders);
         for order in orders {
             match order {
-                Order::Kill(node) => {
+                ProcessCommand::Kill(node) => {
                     let inbox = &mut self.nodes[node].inbox;
                     inbox.consume(inbox.len());
                     self.nodes[node].is_dead = true;
@@ -909,11 +909,11 @@ impl World {
                         self.events.cancel(timeout);
                     }
                 }
-                Order::Start(node) => {
+                ProcessCommand::Start(node) => {
                     self.nodes[node].is_dead = false;
                     self.init(node);
                 }
-                Order::Pause(_) | Order::Resume(_) => {}
+                ProcessCommand::Pause(_) | ProcessCommand::Resume(_) => {}
             }
         }
     }
@@ -926,7 +926,7 @@ fn frame(id: u64, src: Address, dest: Address, body: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::Spread;
+    use super::super::network::Distribution;
     use super::super::simulation;
     use super::*;
 
@@ -938,7 +938,7 @@ mod tests {
             workers: 3,
             rate: Some(10.0),
             time_limit: Duration::from_secs(5),
-            latency: Latency { mean: Duration::ZERO, spread: Spread::Constant },
+            latency: Latency { mean: Duration::ZERO, spread: Distribution::Constant },
             faults: vec![Fault::Pause, Fault::Partition, Fault::Loss],
             fault_interval: Duration::from_millis(700),
             topology: Topology::Grid,

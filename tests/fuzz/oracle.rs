@@ -12,13 +12,13 @@ use messenger::json::index::Parser;
 use messenger::json::text::MAX_DEPTH;
 use messenger::json::value::{Integer, Value};
 use messenger::node::{Config, Node};
+use messenger::nodes::messenger::Messenger;
 use messenger::time::Instant;
 use messenger::wire::envelope::{Envelope, UncheckedEnvelope};
 use messenger::wire::lines::Line;
 use messenger::wire::lines::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
 use messenger::wire::template::Templates;
-use messenger::workload::messenger::Messenger;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

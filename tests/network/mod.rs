@@ -9,7 +9,7 @@ use fastrand::Rng;
 use messenger::node::{Config, Node};
 use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
-use messenger::{Duration, Instant, Workload};
+use messenger::{Duration, Handler, Instant};
 use serde_json::{Value, json};
 
 /// What happens to a message of one node or service to another.
@@ -47,7 +47,7 @@ pub struct Network<W> {
     requests: u64,
 }
 
-impl<W: Workload> Network<W> {
+impl<W: Handler> Network<W> {
     /// Nodes n0 and on, all with the same seed, after their `init`.
     pub fn new(count: usize, seed: u64, conditions: Conditions, workload: impl Fn() -> W) -> Self {
         let config = Config { seed, ..Config::default() };

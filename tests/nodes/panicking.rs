@@ -1,10 +1,10 @@
 //! A node whose handler panics at every request.
 
-use messenger::{Context, Request, RpcError, Workload};
+use messenger::{Context, Handler, Request, RpcError};
 
 struct Panicking;
 
-impl Workload for Panicking {
+impl Handler for Panicking {
     fn on_request(&mut self, request: &Request<'_>, _: &mut Context<'_, Self>) -> Result<(), RpcError> {
         panic!("no {:?} today", request.kind());
     }

@@ -1,13 +1,13 @@
 //! The three ways to call another node.
 
-use messenger::{Answer, Context, Duration, Policy, Request, RpcError, Workload};
+use messenger::{Answer, Context, Duration, Handler, Policy, Request, RpcError};
 
 #[derive(Default)]
 struct ThreeWays {
     answered: u64,
 }
 
-impl Workload for ThreeWays {
+impl Handler for ThreeWays {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             // Straight code that waits. The node goes on meanwhile; what the code comes to is the answer.

@@ -1,14 +1,14 @@
 //! A node for Maelstrom's `unique-ids` workload: `generate` is answered with an id that no other node
 //! ever gives.
 
-use messenger::{Context, Request, RpcError, Workload};
+use messenger::{Context, Handler, Request, RpcError};
 
 #[derive(Default)]
 struct UniqueIds {
     generated: u64,
 }
 
-impl Workload for UniqueIds {
+impl Handler for UniqueIds {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             "generate" => {

@@ -5,7 +5,7 @@
 use messenger::node::{Config, Node};
 use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
-use messenger::{Duration, Instant, Workload};
+use messenger::{Duration, Handler, Instant};
 use serde_json::{Value, json};
 
 pub struct Bench<W> {
@@ -16,7 +16,7 @@ pub struct Bench<W> {
     pub sent: Vec<(f64, Value)>,
 }
 
-impl<W: Workload> Bench<W> {
+impl<W: Handler> Bench<W> {
     /// Node n1 of n1, n2 and n3, after its `init`.
     pub fn new(workload: W, config: Config) -> Self {
         let node = Node::new(workload, config);

@@ -15,7 +15,7 @@ use std::path::Path;
 use super::journal::Entry;
 use super::verdict::Results;
 use super::world::World;
-use crate::observe::diagram::{counted, diagram, thousands};
+use crate::telemetry::diagram::{counted, diagram, thousands};
 use crate::time::Instant;
 
 /// So many operations are written down.

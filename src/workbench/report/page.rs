@@ -9,7 +9,7 @@ use super::super::exercise::Exercise;
 use super::super::verdict::{Finding, Results};
 use super::super::world::Failure;
 use super::{Picture, Report};
-use crate::observe::diagram::{Escaped, thousands};
+use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
 
 /// So many faults are listed, and so many ranges of a counter.

@@ -17,7 +17,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::super::checker::{Completion, Quantiles};
 use super::super::nemesis::Fault;
 use super::super::world::{Invocation, World};
-use crate::observe::diagram::thousands;
+use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
 
 /// So many points are drawn at most: a megabyte of them, whatever the test.

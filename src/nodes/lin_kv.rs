@@ -2,8 +2,8 @@
 
 use crate::json::text::excerpt;
 use crate::json::value::{OwnedValue, Value};
-use crate::node::{Answer, Context, Handle, Request, Workload};
-use crate::service::{Cas, Kv, Lin};
+use crate::kv::{Cas, Kv, Lin};
+use crate::node::{Answer, Context, Handle, Handler, Request};
 use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
 
@@ -41,7 +41,7 @@ impl Default for LinKv {
     }
 }
 
-impl Workload for LinKv {
+impl Handler for LinKv {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let wait = self.wait;
         let service = move |node: Handle<Self>| Kv::<Lin, _>::new(&node).within(wait);

@@ -3,10 +3,10 @@
 pub mod broadcast;
 pub mod counter;
 pub mod g_set;
+mod gossip;
 pub mod lin_kv;
 pub mod messenger;
 mod replica;
-mod spread;
 pub mod unique_ids;
 
 use crate::node::Context;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::incarnation;
 use crate::json::value::Value;
 use crate::json::write::WriteJson;
-use crate::node::{Context, Request, Workload};
+use crate::node::{Context, Handler, Request};
 use crate::time::Duration;
 use crate::wire::error::RpcError;
 
@@ -73,7 +73,7 @@ impl Counter {
     }
 }
 
-impl Workload for Counter {
+impl Handler for Counter {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         self.own = incarnation(cx).into();
         self.peers = cx.cluster().peers().map(str::to_owned).collect();

@@ -2,13 +2,13 @@
 
 use slab::Slab;
 
-use crate::fault::chaos::ChaosConfig;
-use crate::fault::dedup::{Dedup, DedupConfig, Seen};
+use crate::boundary::chaos::ChaosConfig;
+use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
 use crate::json::index::Parser;
 use crate::json::value::{Kind, Value};
 use crate::json::write::Raw;
-use crate::node::{CallError, Context, Deferred, Outcome, Reply, Request, Workload};
-use crate::rpc::retry::{Backoff, Policy, Retry};
+use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};
+use crate::rpc::retry::{Backoff, Policy, RetryOn};
 use crate::time::Duration;
 use crate::wire::envelope::UncheckedEnvelope;
 use crate::wire::error::{ErrorCode, RpcError};
@@ -23,14 +23,14 @@ const RELAY_DEADLINE: Duration = Duration::from_millis(4400);
 
 /// `relay` tries three times, half a second each.
 const RELAY: Policy = Policy {
-    retry: Retry::Unanswered,
+    retry: RetryOn::Timeout,
     deadline: RELAY_DEADLINE,
     ..Policy::repeat(3, Duration::from_millis(500))
 };
 
 /// `backoff_relay` tries five times, and waits twice as long each time.
 const BACKOFF_RELAY: Policy = Policy {
-    retry: Retry::Unanswered,
+    retry: RetryOn::Timeout,
     deadline: RELAY_DEADLINE,
     ..Policy::backoff(5, Duration::from_millis(100), Duration::from_secs(2))
 };
@@ -66,7 +66,7 @@ impl Default for Messenger {
     }
 }
 
-impl Workload for Messenger {
+impl Handler for Messenger {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         match request.kind() {
             "echo" => cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send(),

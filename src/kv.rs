@@ -2,9 +2,9 @@
 //!
 //! ```no_run
 //! # use messenger::{Answer, Context, Request, RpcError};
-//! # use messenger::service::{Kv, Lin};
+//! # use messenger::kv::{Kv, Lin};
 //! # struct Counter;
-//! # impl messenger::Workload for Counter {
+//! # impl messenger::Handler for Counter {
 //! # fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
 //! cx.wait(request, async |node| {
 //!     let value: i64 = Kv::<Lin, _>::new(&node).read_or("counter", 0).await?;

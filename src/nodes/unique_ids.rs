@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::incarnation;
-use crate::node::{Context, Request, Workload};
+use crate::node::{Context, Handler, Request};
 use crate::wire::error::RpcError;
 
 /// Gives ids without asking anybody, so it can during any partition.
@@ -18,7 +18,7 @@ pub struct UniqueIds {
     generated: u64,
 }
 
-impl Workload for UniqueIds {
+impl Handler for UniqueIds {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         self.id = incarnation(cx) + "-";
         self.prefix = self.id.len();

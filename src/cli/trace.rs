@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use log::warn;
-use messenger::observe::diagram::diagram;
-use messenger::observe::recording::Recording;
-use messenger::observe::sequence::{Filter, Log, start};
+use messenger::telemetry::diagram::diagram;
+use messenger::telemetry::recording::Recording;
+use messenger::telemetry::sequence::{Filter, Log, start};
 use messenger::wire::lines::{LineBuffer, NextLine};
 
 /// More than a node reads by default, with what a record adds to it.

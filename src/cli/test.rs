@@ -17,7 +17,7 @@ use messenger::workbench::checker::{Quantiles, Verdict};
 use messenger::workbench::exercise::Exercise;
 use messenger::workbench::journal::Logging;
 use messenger::workbench::nemesis::Fault;
-use messenger::workbench::network::{Latency, Spread};
+use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::processes::{self, Program};
 use messenger::workbench::report::Report;
 use messenger::workbench::simulation;
@@ -240,9 +240,9 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
         Rate::Max => None,
     };
     let spread = match args.latency_dist {
-        LatencyDist::Constant => Spread::Constant,
-        LatencyDist::Uniform => Spread::Uniform,
-        LatencyDist::Exponential => Spread::Exponential,
+        LatencyDist::Constant => Distribution::Constant,
+        LatencyDist::Uniform => Distribution::Uniform,
+        LatencyDist::Exponential => Distribution::Exponential,
     };
     let fault = |nemesis: &Nemesis| match nemesis {
         Nemesis::Partition => Fault::Partition,

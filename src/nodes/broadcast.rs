@@ -1,7 +1,7 @@
 //! `broadcast`: what is told to one node is known to all.
 
-use super::spread::{Spread, Spreads};
-use crate::node::{Context, Request, Workload};
+use super::gossip::{Gossip, Spreads};
+use crate::node::{Context, Handler, Request};
 use crate::wire::error::RpcError;
 
 /// A node that is told values and tells the others.
@@ -15,7 +15,7 @@ use crate::wire::error::RpcError;
 /// A value may be any JSON value, and is another one if its text is. One that is told twice is read once.
 #[derive(Debug, Default)]
 pub struct Broadcast {
-    spread: Spread,
+    spread: Gossip,
 }
 
 impl Broadcast {
@@ -25,7 +25,7 @@ impl Broadcast {
     }
 }
 
-impl Workload for Broadcast {
+impl Handler for Broadcast {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         self.spread.start(cx);
     }
@@ -44,7 +44,7 @@ impl Workload for Broadcast {
 }
 
 impl Spreads for Broadcast {
-    fn spread(&mut self) -> &mut Spread {
+    fn spread(&mut self) -> &mut Gossip {
         &mut self.spread
     }
 }

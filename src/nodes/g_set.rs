@@ -1,7 +1,7 @@
 //! `g-set`: a set that only grows.
 
-use super::spread::{Spread, Spreads};
-use crate::node::{Context, Request, Workload};
+use super::gossip::{Gossip, Spreads};
+use crate::node::{Context, Handler, Request};
 use crate::wire::error::RpcError;
 
 /// A node with a copy of the set: it takes elements at once, and the others get them soon.
@@ -10,10 +10,10 @@ use crate::wire::error::RpcError;
 /// [`Broadcast`](super::broadcast::Broadcast) under another name, with all that is said there.
 #[derive(Debug, Default)]
 pub struct GSet {
-    spread: Spread,
+    spread: Gossip,
 }
 
-impl Workload for GSet {
+impl Handler for GSet {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
         self.spread.start(cx);
     }
@@ -31,7 +31,7 @@ impl Workload for GSet {
 }
 
 impl Spreads for GSet {
-    fn spread(&mut self) -> &mut Spread {
+    fn spread(&mut self) -> &mut Gossip {
         &mut self.spread
     }
 }

@@ -28,7 +28,7 @@ use super::incarnation;
 use super::replica::{Replica, Runs, Version, covers, raise};
 use crate::json::value::Value;
 use crate::json::write::{WriteJson, write_in_one_line};
-use crate::node::{Context, Message, Request, Workload};
+use crate::node::{Context, Handler, Message, Request};
 use crate::time::{Duration, Instant};
 use crate::wire::error::RpcError;
 
@@ -59,13 +59,13 @@ const MISSING_MAX: usize = 64;
 const PEER: &str = "it goes to a peer";
 
 /// A workload that spreads values.
-pub(super) trait Spreads: Workload {
-    fn spread(&mut self) -> &mut Spread;
+pub(super) trait Spreads: Handler {
+    fn spread(&mut self) -> &mut Gossip;
 }
 
 /// One node's part in it.
 #[derive(Debug, Default)]
-pub(super) struct Spread {
+pub(super) struct Gossip {
     replica: Replica,
     /// The name of this node's own log.
     own: Box<str>,
@@ -115,7 +115,7 @@ impl Default for Role {
     }
 }
 
-impl Spread {
+impl Gossip {
     /// Takes part, from `on_init` on. The hub is the node whose name comes first, which all nodes agree on.
     pub(super) fn start<W: Spreads>(&mut self, cx: &mut Context<'_, W>) {
         self.own = incarnation(cx).into();
@@ -379,7 +379,7 @@ fn version(request: &Request<'_>, field: &str) -> Result<Version, RpcError> {
 
 /// The values, as an array.
 #[derive(Debug)]
-pub(super) struct Values<'a>(&'a Spread);
+pub(super) struct Values<'a>(&'a Gossip);
 
 impl WriteJson for Values<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {

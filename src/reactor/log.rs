@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::panic;
 
-use log::{LevelFilter, error, info};
+use ::log::{LevelFilter, error, info};
 use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::Errno;
 
-use super::descriptor::open_again;
+use super::fd::open_again;
 
 /// The target of records that are lines of JSON, which stand for themselves.
 const REPORT: &str = "messenger::report";
