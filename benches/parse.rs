@@ -45,8 +45,8 @@ fn read_a_line(criterion: &mut Criterion) {
         padded.resize(size + INPUT_PADDING, 0);
         group.throughput(Throughput::Bytes(size as u64));
 
-        let look = |envelope: &message::Envelope<'_>| {
-            let message::Envelope { src, body, .. } = envelope;
+        let look = |message: &envelope::Envelope<'_>| {
+            let envelope::Envelope { src, body, .. } = message;
             black_box((src, &body.kind, body.msg_id, body.get("echo")));
         };
         // A node reads lines among others.

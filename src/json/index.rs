@@ -253,7 +253,7 @@ fn are_escapes_valid(mut inner: &[u8]) -> bool {
 
 /// The text of the string in a span; `None` for what is none: see [`Value::as_str`](super::value::Value::as_str).
 #[inline(always)]
-pub(crate) fn string_at<'a>(text: Text<'a>, span: Span) -> Option<Cow<'a, str>> {
+pub(crate) fn string_at(text: Text<'_>, span: Span) -> Option<Cow<'_, str>> {
     if text.first(span) != b'"' {
         return None;
     }
@@ -274,7 +274,7 @@ pub(crate) fn is_named(text: Text<'_>, key: Span, name: &str) -> bool {
 
 /// The name that a key spells. One with half of a surrogate pair keeps its escapes: it is no text, and
 /// no name that anybody asks for.
-pub(crate) fn name_at<'a>(text: Text<'a>, key: Span) -> Cow<'a, str> {
+pub(crate) fn name_at(text: Text<'_>, key: Span) -> Cow<'_, str> {
     string_at(text, key).unwrap_or(Cow::Borrowed(&text.line[key.range()]))
 }
 
