@@ -179,7 +179,9 @@ impl Cut {
             Self::Between(groups) => {
                 let mut group_of = vec![None; nodes];
                 for (number, group) in groups.iter().enumerate() {
-                    group.iter().for_each(|&node| group_of[node] = Some(number));
+                    for &node in group {
+                        group_of[node] = Some(number);
+                    }
                 }
                 let members = || (0..nodes).filter_map(|node| Some((node, group_of[node]?)));
                 for (sender, senders) in members() {
@@ -190,7 +192,9 @@ impl Cut {
             }
             Self::OneWay(senders, receivers) => {
                 for &sender in senders {
-                    receivers.iter().for_each(|&receiver| each(sender, receiver));
+                    for &receiver in receivers {
+                        each(sender, receiver);
+                    }
                 }
             }
         }
@@ -243,16 +247,15 @@ impl FromStr for PlannedFault {
     type Err = FaultError;
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
-        let mut words = Words { text, words: text.split_whitespace().collect(), place: 0 };
+        let mut words = Words { text, list: text.split_whitespace().collect(), place: 0 };
         let action = words.action()?;
         words.keyword("at")?;
         let at = words.time()?;
-        let lasts = match words.peek() {
-            None => None,
-            Some(_) => {
-                words.keyword("for")?;
-                Some(words.time()?)
-            }
+        let lasts = if words.peek().is_some() {
+            words.keyword("for")?;
+            Some(words.time()?)
+        } else {
+            None
         };
         match words.peek() {
             None => Ok(Self { action, at, lasts }),
@@ -264,13 +267,13 @@ impl FromStr for PlannedFault {
 /// The words of a fault, and how far they are read.
 struct Words<'a> {
     text: &'a str,
-    words: Vec<&'a str>,
+    list: Vec<&'a str>,
     place: usize,
 }
 
 impl<'a> Words<'a> {
     fn peek(&self) -> Option<&'a str> {
-        self.words.get(self.place).copied()
+        self.list.get(self.place).copied()
     }
 
     fn expected(&self, what: &str) -> FaultError {
@@ -318,7 +321,7 @@ impl<'a> Words<'a> {
         Ok(match kind {
             Fault::Partition => match self.links()? {
                 Links::All => return Err(self.expected("links such as n0|n1,n2 or n0->n1")),
-                links => Action::Partition(links),
+                links @ Links::Some(_) => Action::Partition(links),
             },
             Fault::Kill => Action::Kill(self.nodes()?),
             Fault::Pause => Action::Pause(self.nodes()?),

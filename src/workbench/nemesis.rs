@@ -320,6 +320,7 @@ fn names(nodes: &[usize]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::journal::Address;
     use super::super::network::{Distribution, Latency};
     use super::*;
 
@@ -489,18 +490,18 @@ mod tests {
 
     #[test]
     fn what_was_killed_is_started_and_what_was_stopped_goes_on() {
-        let mut network = network(3);
+        use ProcessCommand::{Kill, Pause, Resume, Start};
+        let (mut network, mut healed) = (network(3), network(3));
         let planned = ["kill n0,n2 at 1s for 2s", "pause n2,n1 at 1s"].map(|text| text.parse().unwrap());
         let limit = Duration::from_secs(10);
         let mut nemesis = Nemesis::new(0, &[], limit, &planned, limit, 3);
         let at = Instant::from_micros;
         let mut toggle =
             |nemesis: &mut Nemesis, place, now| nemesis.toggle(place, at(now), &mut network, |_| true);
-        use ProcessCommand::{Kill, Pause, Resume, Start};
         assert_eq!(toggle(&mut nemesis, 0, 5), [Kill(0), Kill(2)]);
         assert_eq!(toggle(&mut nemesis, 1, 6), [Pause(1)], "n2 is dead");
         assert_eq!(toggle(&mut nemesis, 0, 7), [Start(0), Start(2)]);
-        assert_eq!(nemesis.heal(at(8), &mut super::tests::network(3)), [Resume(1)]);
+        assert_eq!(nemesis.heal(at(8), &mut healed), [Resume(1)]);
         let windows: Vec<_> = nemesis
             .windows
             .iter()
@@ -527,10 +528,7 @@ mod tests {
         let planned = ["partition n0|n1 at 0s", "loss 1 n0->n2 at 0s"].map(|text| text.parse().unwrap());
         let (limit, mut network) = (Duration::from_secs(10), network(3));
         let mut nemesis = Nemesis::new(0, &[], limit, &planned, limit, 3);
-        let lost = |network: &mut Network| {
-            use super::super::journal::Address::Node;
-            network.send(Node(0), Node(2)).copies.is_empty()
-        };
+        let lost = |network: &mut Network| network.send(Address::Node(0), Address::Node(2)).copies.is_empty();
         nemesis.toggle(0, Instant::START, &mut network, |_| true);
         nemesis.toggle(1, Instant::START, &mut network, |_| true);
         assert!(network.is_blocked(0, 1) && !network.is_blocked(0, 2) && lost(&mut network));

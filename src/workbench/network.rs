@@ -111,7 +111,7 @@ impl Fate {
     }
 }
 
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): neighbouring numbers come out unlike each other.
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood, 2014): neighbouring numbers come out unlike each other.
 pub(super) const fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -341,8 +341,8 @@ mod tests {
     #[test]
     fn a_loss_loses_its_share_on_its_links_until_it_ends() {
         let mut network = network(Distribution::Constant);
-        let loss = action("loss 0.2 n0->n1");
-        network.begin(&loss);
+        let fifth = action("loss 0.2 n0->n1");
+        network.begin(&fifth);
         let mut lost = |src, dest| {
             send(&mut network, src, dest, 10_000).iter().filter(|copies| copies.is_empty()).count()
         };
@@ -352,7 +352,7 @@ mod tests {
             [lost(N1, N0), lost(N0, N2), lost(N0, N0), lost(N0, Address::Service(Service::SeqKv))],
             [0; 4]
         );
-        network.end(&loss);
+        network.end(&fifth);
         assert!(send(&mut network, N0, N1, 1_000).iter().all(|copies| copies.len() == 1));
     }
 
@@ -360,7 +360,9 @@ mod tests {
     fn losses_add_up_and_end_one_by_one() {
         let mut network = network(Distribution::Constant);
         let losses = ["loss 0.5", "loss 0.5 n0->n1", "loss 0"].map(action);
-        losses.iter().for_each(|loss| network.begin(loss));
+        for loss in &losses {
+            network.begin(loss);
+        }
         let lost = |network: &mut Network| {
             send(network, N0, N1, 10_000).iter().filter(|copies| copies.is_empty()).count()
         };

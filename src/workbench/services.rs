@@ -278,7 +278,8 @@ impl LastWriteWins {
             // On a tie the one that is merged from wins.
             let takes = since(to) <= since(from);
             if takes {
-                replicas[to] = replicas[from].clone();
+                let theirs = replicas[from].clone();
+                replicas[to] = theirs;
             }
             !takes
         });
