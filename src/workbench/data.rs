@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::checker::canonical::canonical;
-use crate::wire::encode::WriteJson;
-use crate::wire::value::{Kind, Value};
+use crate::json::value::{Kind, Value};
+use crate::json::write::WriteJson;
 
 /// A value of an operation: what was asked for, or what came back. Jepsen calls it `:value`.
 ///
@@ -190,7 +190,7 @@ impl fmt::Display for Data {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::Parser;
+    use crate::json::index::Parser;
 
     fn read(text: &str) -> Data {
         let line = format!("[{text}]");

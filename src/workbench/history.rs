@@ -32,8 +32,8 @@ use std::io::{self, Write};
 
 use super::checker::{Completion, Interval, Place};
 use super::data::Data;
+use crate::json::write::WriteJson;
 use crate::time::Instant;
-use crate::wire::encode::WriteJson;
 
 /// The `error` of an operation without an answer in time.
 pub const NO_ANSWER: &str = "no answer in time";

@@ -4,7 +4,7 @@ use super::nemesis::ProcessCommand;
 use super::world::World;
 use crate::node::{Handler, Node};
 use crate::time::Instant;
-use crate::wire::json::Line;
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 
 /// A node of any workload.

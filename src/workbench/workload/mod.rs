@@ -35,8 +35,8 @@ use super::checker::Verdict;
 pub use super::data::Data;
 pub use super::history::{Invocation, Operation, Outcome};
 use super::settings::Settings;
+use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
-use crate::wire::value::excerpt;
 
 /// Every workload of this crate, as Maelstrom lists them.
 pub static ALL: [&dyn Workload; 7] = [
@@ -284,7 +284,7 @@ const ONCE_EACH: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::Parser;
+    use crate::json::index::Parser;
 
     #[test]
     fn every_workload_has_a_name_of_its_own() {

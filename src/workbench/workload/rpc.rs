@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::super::data::Data;
-use crate::wire::encode::{ToJson, WriteJson as _};
+use crate::json::text::excerpt;
+use crate::json::value::{Kind, Value};
+use crate::json::write::{ToJson, WriteJson as _};
+use crate::wire::envelope::{Body, SchemaError};
 use crate::wire::error::ErrorCode;
-use crate::wire::message::{Body, SchemaError};
-use crate::wire::value::{Kind, Value, excerpt};
 
 /// A request of clients, and its reply.
 #[derive(Debug)]
@@ -272,7 +273,7 @@ impl RequestBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::Parser;
+    use crate::json::index::Parser;
 
     #[track_caller]
     fn assert_matches(shape: Shape, matching: &[&str], others: &[&str]) {
