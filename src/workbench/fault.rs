@@ -221,19 +221,10 @@ pub struct PlannedFault {
 }
 
 impl PlannedFault {
-    /// Whether so many nodes are enough for it.
-    ///
-    /// # Errors
-    /// The first node that does not exist.
-    pub fn check(&self, nodes: usize) -> Result<(), FaultError> {
+    /// A node that it names and that is not among so many, if there is one.
+    pub fn unknown_node(&self, nodes: usize) -> Option<usize> {
         let linked = self.action.links().into_iter().flat_map(Links::nodes);
-        match self.action.nodes().iter().copied().chain(linked).find(|node| *node >= nodes) {
-            None => Ok(()),
-            Some(node) => Err(FaultError(format!(
-                "{self}: n{node} does not exist: the nodes are n0 to n{}",
-                nodes.saturating_sub(1)
-            ))),
-        }
+        self.action.nodes().iter().copied().chain(linked).find(|node| *node >= nodes)
     }
 }
 
@@ -519,14 +510,19 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_a_node_that_does_not_exist_is_refused() {
-        let check = |text: &str| parse(text).unwrap().check(3).map_err(|error| error.to_string());
-        assert_eq!(check("kill n0,n2 at 1s"), Ok(()));
-        assert_eq!(check("loss 0.1 at 1s"), Ok(()));
-        let text = "kill n3 at 1s: n3 does not exist: the nodes are n0 to n2";
-        assert_eq!(check("kill n3 at 1s"), Err(text.to_owned()));
-        for text in ["partition n0|n1|n4 at 1s", "slow n4->n1 1s at 1s", "slow n1->n4 1s at 1s"] {
-            assert!(check(text).unwrap_err().contains("n4 does not exist"));
+    fn a_node_that_does_not_exist_is_found_wherever_it_is_named() {
+        let unknown = |text: &str| parse(text).unwrap().unknown_node(3);
+        for text in ["kill n0,n2 at 1s", "pause n1 at 1s", "loss 0.1 at 1s", "partition n0|n1,n2 at 1s"] {
+            assert_eq!(unknown(text), None);
+        }
+        for text in [
+            "kill n2,n3 at 1s",
+            "pause n3 at 1s",
+            "partition n0|n1|n3 at 1s",
+            "slow n3->n1 1s at 1s",
+            "loss 1 n1->n3 at 1s",
+        ] {
+            assert_eq!(unknown(text), Some(3));
         }
     }
 

@@ -11,8 +11,8 @@ pub struct Limits {
     pub under_way_bytes: usize,
     /// Maximum operations recorded; reaching it ends the test early.
     pub operations: usize,
-    /// Maximum elements in the answers to reads, all together; reaching it ends the test early.
-    pub elements: usize,
+    /// Maximum values in recorded answers, such as the elements of sets; reaching it ends the test early.
+    pub values: usize,
     /// Maximum bytes of the bodies in the journal; messages that come later are counted alone.
     pub journal_bytes: usize,
     /// Turns of a node at one instant of virtual time before the time goes on without it.
@@ -25,7 +25,7 @@ impl Limits {
         inbox_bytes: 256 * 1024 * 1024,
         under_way_bytes: 256 * 1024 * 1024,
         operations: 5_000_000,
-        elements: 50_000_000,
+        values: 50_000_000,
         journal_bytes: 128 * 1024 * 1024,
         turns_per_instant: 1_000,
     };
