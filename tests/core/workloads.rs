@@ -2,10 +2,9 @@
 
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
-mod network;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::network::{Conditions, Network, Service};
 use fastrand::Rng;
 use messenger::node::Config;
 use messenger::nodes::broadcast::Broadcast;
@@ -14,7 +13,6 @@ use messenger::nodes::g_set::GSet;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::unique_ids::UniqueIds;
 use messenger::{Duration, Handler, Instant};
-use network::{Conditions, Network};
 use serde_json::{Value, json};
 
 const SEEDS: u64 = 20;
@@ -417,7 +415,7 @@ fn nonsense_from_peers_is_refused() {
 }
 
 /// Maelstrom's `lin-kv`.
-fn lin_kv() -> network::Service {
+fn lin_kv() -> Service {
     let mut values = BTreeMap::<String, Value>::new();
     Box::new(move |request| {
         let key = request["key"].to_string();
