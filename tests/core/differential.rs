@@ -1,7 +1,7 @@
 //! The line path against `serde_json`, over random, mutated and remembered lines.
 
 use crate::oracle::check_stream;
-use messenger::wire::json::MAX_DEPTH;
+use messenger::json::text::MAX_DEPTH;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -5,9 +5,7 @@ use std::ops::Range;
 use memchr::memrchr;
 use simdutf8::basic::from_utf8;
 
-use super::json::Line;
-use super::scan::find_newline;
-use super::shape::PIECE_MAX;
+use crate::json::scan::find_newline;
 
 /// Room that is offered to a single read, and the buffer's size at rest.
 pub const READ_SIZE: usize = 64 * 1024;
@@ -16,7 +14,7 @@ pub const READ_SIZE: usize = 64 * 1024;
 const CAPACITY_KEPT: usize = 1024 * 1024;
 
 /// Whoever reads a line by blocks of bytes may look so far beyond its end.
-const MARGIN: usize = PIECE_MAX;
+pub(crate) const MARGIN: usize = 32;
 
 /// Cuts a stream into lines at `\n`, in place, and reuses its memory.
 ///
@@ -28,8 +26,8 @@ const MARGIN: usize = PIECE_MAX;
 ///               ^ the beginning of a line whose newline has not come
 /// ```
 ///
-/// A line longer than the limit is skipped to its newline: what it holds is thrown away as it comes,
-/// and only its length is counted.
+/// A line longer than the limit, or than there is memory for, is skipped to its newline: what it holds is thrown away
+/// as it comes, and only its length is counted.
 #[derive(Clone, Debug)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
@@ -41,12 +39,62 @@ pub struct LineBuffer {
     skipped: Option<u64>,
 }
 
+/// A line of input, without its newline.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The line, and whatever comes after it.
+    bytes: &'a [u8],
+    length: usize,
+    /// The line, if it is known to be UTF-8.
+    text: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    /// The line of these bytes.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, length: bytes.len(), text: None }
+    }
+
+    /// The line of the first `length` bytes. Those after it, such as other lines, let it be read faster.
+    ///
+    /// # Panics
+    /// If there are fewer bytes.
+    pub fn first_of(bytes: &'a [u8], length: usize) -> Self {
+        assert!(length <= bytes.len(), "{length} bytes of {}", bytes.len());
+        Self { bytes, length, text: None }
+    }
+
+    /// The same line, which is this text.
+    #[inline]
+    pub(super) const fn known(self, text: Option<&'a str>) -> Self {
+        Self { text, ..self }
+    }
+
+    /// The line's bytes.
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The line and what comes after it, which may be looked at but is none of its business.
+    #[inline]
+    pub(super) const fn bytes_and_more(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The line, if it is UTF-8.
+    #[inline]
+    pub(super) fn text(self) -> Option<&'a str> {
+        self.text.or_else(|| simdutf8::basic::from_utf8(self.bytes()).ok())
+    }
+}
+
 /// A line of a stream.
 #[derive(Clone, Copy, Debug)]
 pub enum NextLine<'a> {
     /// A line, without its newline.
     Line(Line<'a>),
-    /// A line that was longer than the limit; its length in bytes, without the newline.
+    /// A line that was longer than the limit, or than there was memory for; its length in bytes, without the newline.
     TooLong(u64),
 }
 
@@ -74,8 +122,12 @@ impl LineBuffer {
         if self.end == room {
             // A long line: double, up to what the longest one needs with its newline.
             let grown = (room * 2).min(self.limit.saturating_add(1)).max(self.end + 1) + MARGIN;
-            self.bytes.reserve_exact(grown - self.bytes.len());
-            self.bytes.resize(grown, 0);
+            if may_grow(&mut self.bytes, grown) {
+                self.bytes.resize(grown, 0);
+            } else {
+                self.skipped = Some(self.end as u64);
+                self.clear();
+            }
         } else if room > CAPACITY_KEPT && self.end <= READ_SIZE / 2 {
             self.bytes.truncate(READ_SIZE + MARGIN);
             self.bytes.shrink_to_fit();
@@ -119,6 +171,17 @@ impl LineBuffer {
     fn clear(&mut self) {
         (self.start, self.whole, self.end) = (0, 0, 0);
     }
+}
+
+/// Makes room for so many bytes of a line, and sees to it that what its handling takes in the worst case could be had
+/// as well: its index, and a copy of it in the output. `false` if there is not so much memory; whoever asked for it
+/// without asking first would be aborted.
+fn may_grow(bytes: &mut Vec<u8>, size: usize) -> bool {
+    /// What a line of short values takes beside itself.
+    const HANDLING: usize = 10;
+    bytes.try_reserve_exact(size - bytes.len()).is_ok()
+        && (size <= CAPACITY_KEPT
+            || Vec::<u8>::new().try_reserve_exact(size.saturating_mul(HANDLING)).is_ok())
 }
 
 /// The whole lines of a [`LineBuffer`].
