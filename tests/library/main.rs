@@ -1,4 +1,4 @@
-//! The library: a node in one process, its calls and timers, in virtual time. `cargo test --test core rpc::` runs one file.
+//! The library: a node in one process, its calls and timers, in virtual time. `cargo test --test library rpc::` runs one file.
 //!
 //! One program for all these files: each would link the whole crate once more.
 
