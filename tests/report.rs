@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use messenger::time::{Duration, Instant};
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::workbench::exercise::Exercise;
 use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Distribution, Latency};

@@ -11,11 +11,12 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use self::chaos::{Chaos, ChaosConfig};
 use self::dedup::{Dedup, DedupConfig, Seen};
+use crate::json::index::Parser;
 use crate::telemetry::trace::{Line as SentLine, Sent};
 use crate::time::Instant;
+use crate::wire::envelope::{Envelope, UncheckedEnvelope};
 use crate::wire::error::ErrorCode;
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::{Envelope, Outline};
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 
 /// What a node's messages pass on their way in and out.
@@ -126,8 +127,8 @@ impl Boundary {
 
 /// Whether an error says that its request took no effect and may be tried again.
 fn is_refusal(parser: &mut Parser, line: &[u8]) -> bool {
-    let outline = Outline::parse(parser, Line::new(line)).unwrap_or_default();
-    let code = outline.check().ok().and_then(|reply| reply.body.integer("code").ok());
+    let unchecked = UncheckedEnvelope::parse(parser, Line::new(line)).unwrap_or_default();
+    let code = unchecked.check().ok().and_then(|reply| reply.body.integer("code").ok());
     code == Some(ErrorCode::TEMPORARILY_UNAVAILABLE.0)
 }
 

@@ -5,10 +5,11 @@ use std::fmt;
 use fastrand::Rng;
 
 use super::checker::Completion;
-use crate::wire::encode::WriteJson;
+use crate::json::text::excerpt;
+use crate::json::value::{Kind, Value};
+use crate::json::write::WriteJson;
+use crate::wire::envelope::Body;
 use crate::wire::error::ErrorCode;
-use crate::wire::message::Body;
-use crate::wire::value::{Kind, Value, excerpt};
 
 /// What is tested. Maelstrom calls it the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,14 @@ use log::info;
 use smallvec::SmallVec;
 
 use super::service::Service;
+use crate::json::index::Parser;
+use crate::json::text::beginning;
+use crate::json::value::Integer;
+use crate::json::write::{Raw, WriteJson as _};
 use crate::telemetry::sequence::{Transfer, mark_unanswered};
 use crate::time::Instant;
-use crate::wire::encode::{Raw, WriteJson as _};
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::Outline;
-use crate::wire::value::{Integer, beginning};
+use crate::wire::envelope::UncheckedEnvelope;
+use crate::wire::lines::Line;
 
 /// Somebody who sends and receives messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,14 +184,14 @@ impl Journal {
             line.extend_from_slice(b"{\"body\":");
             line.extend_from_slice(entry.body.as_bytes());
             line.push(b'}');
-            let outline = Outline::parse(&mut parser, Line::new(&line)).unwrap_or_default();
+            let unchecked = UncheckedEnvelope::parse(&mut parser, Line::new(&line)).unwrap_or_default();
             let number = |id: Option<Integer<'_>>| id.and_then(Integer::as_i64);
             Transfer {
                 src: entry.src.to_string(),
                 dest: entry.dest.to_string(),
-                kind: outline.kind().unwrap_or_default().into_owned(),
-                msg_id: number(outline.msg_id().unwrap_or_default()),
-                in_reply_to: number(outline.in_reply_to().unwrap_or_default()),
+                kind: unchecked.kind().unwrap_or_default().into_owned(),
+                msg_id: number(unchecked.msg_id().unwrap_or_default()),
+                in_reply_to: number(unchecked.in_reply_to().unwrap_or_default()),
                 body: beginning(&entry.body, BODY_SHOWN).into_owned(),
                 sent_at: Some(entry.sent),
                 received_at: entry.received.to_vec(),

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use fastrand::Rng;
 
 use super::checker::canonical::canonical;
-use crate::wire::encode::{Raw, WriteJson as _};
+use crate::json::value::Value;
+use crate::json::write::{Raw, WriteJson as _};
+use crate::wire::envelope::Body;
 use crate::wire::error::ErrorCode;
-use crate::wire::message::Body;
-use crate::wire::value::Value;
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -255,8 +255,9 @@ impl LastWriteWins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::{Line, Parser};
-    use crate::wire::message::Outline;
+    use crate::json::index::Parser;
+    use crate::wire::envelope::UncheckedEnvelope;
+    use crate::wire::lines::Line;
 
     /// What a service answers to `src`.
     fn ask(
@@ -268,8 +269,8 @@ mod tests {
     ) -> Option<String> {
         let (mut parser, mut out) = (Parser::new(), Vec::new());
         let line = format!(r#"{{"src":"{src}","dest":"lin-kv","body":{{{body}}}}}"#);
-        let outline = Outline::parse(&mut parser, Line::new(line.as_bytes())).unwrap();
-        let is_answered = services.answer(service, src, &outline.check().unwrap().body, rng, &mut out);
+        let unchecked = UncheckedEnvelope::parse(&mut parser, Line::new(line.as_bytes())).unwrap();
+        let is_answered = services.answer(service, src, &unchecked.check().unwrap().body, rng, &mut out);
         is_answered.then(|| String::from_utf8(out).unwrap())
     }
 

@@ -11,7 +11,7 @@ use crate::nodes::lin_kv::LinKv;
 use crate::nodes::messenger::Messenger;
 use crate::nodes::unique_ids::UniqueIds;
 use crate::time::Instant;
-use crate::wire::json::Line;
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 
 /// A node of any workload.

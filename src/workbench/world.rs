@@ -17,13 +17,15 @@ use super::journal::{Address, Journal, Logging};
 use super::nemesis::{Fault, Nemesis, ProcessCommand, Window};
 use super::network::{Distribution, Latency, Network};
 use super::service::Services;
+use crate::json::index::Parser;
+use crate::json::text::{beginning, excerpt};
+use crate::json::value::Integer;
+use crate::json::write::WriteJson as _;
 use crate::time::{Duration, Instant};
 use crate::timer::{TimerKey, Wheel};
-use crate::wire::encode::WriteJson as _;
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::{Body, Outline};
+use crate::wire::envelope::{Body, UncheckedEnvelope};
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
-use crate::wire::value::{Integer, beginning, excerpt};
 
 /// How long a node may take for its `init`.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -499,10 +501,10 @@ impl World {
         }
         let bytes = line.bytes().to_vec();
         let fail = |reason: String| (reason, bytes.clone());
-        let outline =
-            Outline::parse(parser, line).map_err(|error| fail(format!("{EXPECTED}; not JSON: {error}")))?;
-        let message = outline.check().map_err(|error| fail(format!("{EXPECTED}; {error}")))?;
-        if let Some(key) = outline.unknown_key() {
+        let unchecked = UncheckedEnvelope::parse(parser, line)
+            .map_err(|error| fail(format!("{EXPECTED}; not JSON: {error}")))?;
+        let message = unchecked.check().map_err(|error| fail(format!("{EXPECTED}; {error}")))?;
+        if let Some(key) = unchecked.unknown_key() {
             return Err(fail(format!(
                 "expected no keys but src, dest, body and id in a message; found {:?}",
                 excerpt(&key)
@@ -572,8 +574,8 @@ impl World {
             Address::Node(node) => self.deliver(node, &text),
             Address::Service(service) => {
                 let parser = self.parser.get_or_insert_default();
-                let Ok(outline) = Outline::parse(parser, Line::new(&text)) else { return };
-                let Ok(request) = outline.check() else { return };
+                let Ok(unchecked) = UncheckedEnvelope::parse(parser, Line::new(&text)) else { return };
+                let Ok(request) = unchecked.check() else { return };
                 let mut members = Vec::new();
                 if !self.services.answer(service, &request.src, &request.body, &mut self.rng, &mut members) {
                     return;

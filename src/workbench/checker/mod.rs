@@ -10,6 +10,7 @@
 pub(super) mod canonical;
 pub mod counter;
 pub mod echo;
+pub mod kafka;
 pub mod linearizable;
 pub mod set_full;
 pub mod stats;
