@@ -198,7 +198,7 @@ impl<A> Dedup<A> {
             }
             match self.seen.pop_lru() {
                 Some((key, entry)) if matches!(entry.answer, Answer::Open) => {
-                    drop(self.seen.push(key, entry))
+                    drop(self.seen.push(key, entry));
                 }
                 Some((key, entry)) => self.bytes -= size(&key, &entry),
                 None => return,

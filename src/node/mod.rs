@@ -127,7 +127,7 @@ impl<H: Handler> Node<H> {
                 handle_envelope(core, handler, envelope, out);
             }
             Err(error) => {
-                through_boundary(core, false, out, |core, out| refuse(core, &unchecked, error, out))
+                through_boundary(core, false, out, |core, out| refuse(core, &unchecked, error, out));
             }
         }
     }
