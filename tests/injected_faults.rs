@@ -185,11 +185,10 @@ fn a_node_that_is_paused_says_nothing_and_then_goes_on() {
                 let is_struck = |other: &Window| {
                     other.nodes.contains(&node) && other.from < to && other.to.unwrap() > window.from
                 };
-                match world.faults().iter().any(is_struck) {
-                    true => assert_eq!(inside, 0, "n{node} in {window:?}"),
-                    false => {
-                        assert!(inside > 0 || to - window.from < Duration::from_millis(20), "{window:?}")
-                    }
+                if world.faults().iter().any(is_struck) {
+                    assert_eq!(inside, 0, "n{node} in {window:?}");
+                } else {
+                    assert!(inside > 0 || to - window.from < Duration::from_millis(20), "{window:?}");
                 }
             }
             everybody += usize::from(window.nodes.len() == 5);
