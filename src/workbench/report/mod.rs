@@ -14,6 +14,7 @@ use std::path::Path;
 
 use super::history::write_jsonl;
 use super::journal::Entry;
+use super::plan::Plan;
 use super::verdict::Results;
 use super::workload::Picture;
 use super::world::World;
@@ -47,11 +48,15 @@ pub struct Report<'a> {
 
 impl Report<'_> {
     /// Writes the files into a folder that exists: `index.html`, `results.json`, `history.jsonl`,
-    /// `journal.jsonl`, and the pictures for which there is something to draw: `latency.svg`,
+    /// `journal.jsonl`, `plan.json` unless there were more operations than the history has, and the pictures for which there is something to draw: `latency.svg`,
     /// `latency-quantiles.svg`, `rate.svg` and `messages.svg`. The page also leads to the logs of the nodes if they
     /// are in `node-logs`.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         fs::write(folder.join("results.json"), format!("{:#}\n", json::results(self)))?;
+        // One without all of the operations would be another test.
+        if self.world.history().len() <= HISTORY_WRITTEN {
+            fs::write(folder.join("plan.json"), Plan::of(self.world).to_json())?;
+        }
         let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
         let written = self.world.history().len().min(HISTORY_WRITTEN);
         write_jsonl(&self.world.history()[..written], &mut history)?;

@@ -68,6 +68,11 @@ pub trait Workload: fmt::Debug + Send + Sync {
     /// Its requests and replies.
     fn rpcs(&self) -> Vec<&'static Rpc>;
 
+    /// The kinds of its operations: `f` of an [`Operation`]. Where they are not those of its requests, it says so here.
+    fn operation_kinds(&self) -> Vec<&'static str> {
+        self.rpcs().iter().map(|rpc| rpc.request).collect()
+    }
+
     /// Thinks up the operations of one test.
     fn generator(&self, settings: &Settings) -> Box<dyn Generator>;
 
