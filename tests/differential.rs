@@ -3,7 +3,7 @@
 #[path = "fuzz/oracle.rs"]
 mod oracle;
 
-use messenger::wire::json::MAX_DEPTH;
+use messenger::json::text::MAX_DEPTH;
 use oracle::check_stream;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -12,7 +12,7 @@ use messenger::boundary::chaos::{ChaosConfig, ChaosError};
 use messenger::boundary::dedup::DedupConfig;
 use messenger::node::{Config, Node};
 use messenger::nodes::messenger::Messenger;
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::{Context, Duration, Handler, Instant, Request, RpcError};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use messenger::node::{Config, Context, Handler, Node, Request};
 use messenger::nodes::messenger::Messenger;
 use messenger::time::Instant;
 use messenger::wire::error::{ErrorCode, RpcError};
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use serde_json::{Value, json};
 

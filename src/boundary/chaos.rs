@@ -8,9 +8,10 @@ use fastrand::Rng;
 use log::debug;
 use thiserror::Error;
 
+use crate::json::index::Parser;
 use crate::time::{Duration, Instant};
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::Outline;
+use crate::wire::envelope::UncheckedEnvelope;
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 
 /// What chaos never touches, so that whoever switches it on can switch it off.
@@ -209,9 +210,9 @@ impl Chaos {
     }
 
     fn pass_line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
-        let outline = Outline::parse(&mut self.parser, Line::new(line)).unwrap_or_default();
-        let (dest, kind) = (outline.dest().unwrap_or_default(), outline.kind().unwrap_or_default());
-        let is_spared = SPARED.contains(&&*kind) && outline.claims_to_be_a_reply();
+        let unchecked = UncheckedEnvelope::parse(&mut self.parser, Line::new(line)).unwrap_or_default();
+        let (dest, kind) = (unchecked.dest().unwrap_or_default(), unchecked.kind().unwrap_or_default());
+        let is_spared = SPARED.contains(&&*kind) && unchecked.claims_to_be_a_reply();
         if !self.is_on || is_spared {
             return send(line, out);
         }

@@ -16,6 +16,10 @@ use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
 use crate::boundary::chaos::{Chaos, ChaosConfig};
 use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
+use crate::json::scan::find_special;
+use crate::json::text::excerpt;
+use crate::json::value::Integer;
+use crate::json::write::{ToJson, WriteJson as _};
 use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
 use crate::telemetry::label::Label;
@@ -23,12 +27,9 @@ use crate::telemetry::metrics::{Counters, KindId, Metrics, Summary};
 use crate::telemetry::trace::{Entry, Trace};
 use crate::time::{Duration, Instant};
 use crate::timer::Wheel;
-use crate::wire::encode::{ToJson, WriteJson as _};
+use crate::wire::envelope::{Body, Envelope};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
-use crate::wire::scan::find_special;
-use crate::wire::value::{Integer, excerpt};
 
 /// Maelstrom's services, which every node can call.
 const SERVICES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];

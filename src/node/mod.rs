@@ -21,15 +21,16 @@ pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
 use crate::boundary::chaos::ChaosStats;
+use crate::json::index::Parser;
+use crate::json::text::excerpt;
 use crate::telemetry::metrics::Counters;
 use crate::time::Instant;
+use crate::wire::envelope::{Envelope, SchemaError, UncheckedEnvelope};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::json::{Line, Parser};
-use crate::wire::line::{Lines, NextLine};
-use crate::wire::message::{Envelope, Outline, SchemaError};
+use crate::wire::lines::Line;
+use crate::wire::lines::{Lines, NextLine};
 use crate::wire::out::{HIGH_WATER, OutBuffer};
-use crate::wire::shape::Shapes;
-use crate::wire::value::excerpt;
+use crate::wire::template::Templates;
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
 pub trait Handler: Sized + 'static {
@@ -50,7 +51,7 @@ pub trait Handler: Sized + 'static {
 #[derive(Debug)]
 pub struct Node<H> {
     parser: Parser,
-    shapes: Shapes,
+    templates: Templates,
     core: Core<H>,
     handler: H,
     /// What is said before chaos has its way with it.
@@ -61,8 +62,8 @@ impl<H: Handler> Node<H> {
     /// A node that waits for its `init`.
     pub fn new(handler: H, config: Config) -> Self {
         let core = Core::new(config);
-        let (parser, shapes, before_chaos) = (Parser::new(), Shapes::new(), OutBuffer::new());
-        Self { parser, shapes, core, handler, before_chaos }
+        let (parser, templates, before_chaos) = (Parser::new(), Templates::new(), OutBuffer::new());
+        Self { parser, templates, core, handler, before_chaos }
     }
 
     /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
@@ -76,15 +77,15 @@ impl<H: Handler> Node<H> {
     pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
         self.core.start_turn(now);
         while out.len() < HIGH_WATER {
-            let Self { shapes, core, handler, before_chaos, .. } = self;
-            if let Some(envelope) = shapes.read_next(lines) {
-                handle_alike(core, handler, before_chaos, &envelope, out);
+            let Self { templates, core, handler, before_chaos, .. } = self;
+            if let Some(envelope) = templates.read_next(lines) {
+                handle_templated(core, handler, before_chaos, &envelope, out);
                 continue;
             }
             let is_text = lines.is_text();
             match lines.next() {
-                Some(NextLine::Line(line)) if is_text => self.handle_unlike(line, out),
-                Some(NextLine::Line(line)) => self.handle_alone(line, out),
+                Some(NextLine::Line(line)) if is_text => self.handle_parsed(line, out),
+                Some(NextLine::Line(line)) => self.handle_one(line, out),
                 Some(NextLine::TooLong(length)) => self.handle_too_long(length),
                 None => return true,
             }
@@ -97,38 +98,38 @@ impl<H: Handler> Node<H> {
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         self.core.start_turn(now);
-        self.handle_alone(line, out);
+        self.handle_one(line, out);
     }
 
-    /// Handles a line that nobody has tried the shapes on.
+    /// Handles a line that nobody has tried the templates on.
     #[inline]
-    fn handle_alone(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { shapes, core, handler, before_chaos, .. } = self;
-        match shapes.read(line) {
-            Some(envelope) => handle_alike(core, handler, before_chaos, &envelope, out),
-            None => self.handle_unlike(line, out),
+    fn handle_one(&mut self, line: Line<'_>, out: &mut OutBuffer) {
+        let Self { templates, core, handler, before_chaos, .. } = self;
+        match templates.read(line) {
+            Some(envelope) => handle_templated(core, handler, before_chaos, &envelope, out),
+            None => self.handle_parsed(line, out),
         }
     }
 
     /// Handles a line of no known shape.
     #[inline(never)]
-    fn handle_unlike(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { parser, shapes, core, handler, before_chaos } = self;
+    fn handle_parsed(&mut self, line: Line<'_>, out: &mut OutBuffer) {
+        let Self { parser, templates, core, handler, before_chaos } = self;
         through_chaos(core, handler, before_chaos, out, |core, handler, out| {
             core.sender.counters.lines += 1;
             let number = core.sender.counters.lines;
-            let mut outline = Outline::default();
-            if let Err(error) = outline.read(parser, line) {
+            let mut unchecked = UncheckedEnvelope::default();
+            if let Err(error) = unchecked.read(parser, line) {
                 core.sender.counters.not_json += 1;
                 return warn!("line {number}: not JSON: {error}");
             }
             // By reference: an envelope that was just written is not moved.
-            match &outline.check() {
+            match &unchecked.check() {
                 Ok(envelope) => {
-                    shapes.learn(line);
+                    templates.learn(line);
                     handle_message(core, handler, envelope, out);
                 }
-                Err(error) => refuse(core, &outline, error, out),
+                Err(error) => refuse(core, &unchecked, error, out),
             }
         });
     }
@@ -269,7 +270,7 @@ fn through_chaos<H>(
 
 /// Handles a message that was read by its shape.
 #[inline(always)]
-fn handle_alike<H: Handler>(
+fn handle_templated<H: Handler>(
     core: &mut Core<H>,
     handler: &mut H,
     before_chaos: &mut OutBuffer,
@@ -422,18 +423,23 @@ fn handle_init<H: Handler>(
 }
 
 /// A line that is JSON and no message is reported, and answered if it says whom to answer.
-fn refuse<H>(core: &mut Core<H>, outline: &Outline<'_>, error: &SchemaError, out: &mut OutBuffer) {
+fn refuse<H>(
+    core: &mut Core<H>,
+    unchecked: &UncheckedEnvelope<'_>,
+    error: &SchemaError,
+    out: &mut OutBuffer,
+) {
     core.sender.counters.malformed += 1;
     warn!("line {}: not a message: {error}", core.sender.counters.lines);
-    let dest = outline.dest();
+    let dest = unchecked.dest();
     let may_answer = match (&core.cluster, &dest) {
-        _ if outline.claims_to_be_a_reply() => false,
+        _ if unchecked.claims_to_be_a_reply() => false,
         (Some(cluster), Ok(dest)) => cluster.id() == dest,
         (Some(_), Err(_)) | (None, Ok(_)) => true,
         // Nobody has told this node what to call itself.
         (None, Err(_)) => false,
     };
-    if let (true, Ok(src), Ok(Some(msg_id))) = (may_answer, outline.src(), outline.msg_id()) {
+    if let (true, Ok(src), Ok(Some(msg_id))) = (may_answer, unchecked.src(), unchecked.msg_id()) {
         let origin = Origin { src: &src, dest: dest.as_deref().unwrap_or_default(), msg_id };
         core.send_error(&origin, &RpcError::malformed(error.to_string()), false, out);
     }

@@ -4,14 +4,15 @@ use slab::Slab;
 
 use crate::boundary::chaos::ChaosConfig;
 use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
+use crate::json::index::Parser;
+use crate::json::value::{Kind, Value};
+use crate::json::write::Raw;
 use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};
 use crate::rpc::retry::{Backoff, Policy, RetryOn};
 use crate::time::Duration;
-use crate::wire::encode::Raw;
+use crate::wire::envelope::UncheckedEnvelope;
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::Outline;
-use crate::wire::value::{Kind, Value};
+use crate::wire::lines::Line;
 
 /// How long `proxy` waits for its answer.
 const PROXY_WAIT: Duration = Duration::from_secs(1);
@@ -361,17 +362,17 @@ impl Messenger {
     fn validate(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let payload = request.string("payload")?;
         let line = Line::new(payload.as_bytes());
-        let outline = Outline::parse(&mut self.parser, line).unwrap_or_default();
+        let unchecked = UncheckedEnvelope::parse(&mut self.parser, line).unwrap_or_default();
         let fields = [
-            ("src", outline.src().is_ok()),
-            ("dest", outline.dest().is_ok()),
-            ("body.type", outline.kind().is_ok()),
-            ("body.msg_id", outline.msg_id().is_ok_and(|id| id.is_some())),
-            ("body.in_reply_to", outline.in_reply_to().is_ok_and(|id| id.is_some())),
+            ("src", unchecked.src().is_ok()),
+            ("dest", unchecked.dest().is_ok()),
+            ("body.type", unchecked.kind().is_ok()),
+            ("body.msg_id", unchecked.msg_id().is_ok_and(|id| id.is_some())),
+            ("body.in_reply_to", unchecked.in_reply_to().is_ok_and(|id| id.is_some())),
         ];
         let present: Vec<&str> = fields.iter().filter(|(_, ok)| *ok).map(|(name, _)| *name).collect();
         cx.reply(request, "validate_ok")
-            .field("valid", outline.check().is_ok())
+            .field("valid", unchecked.check().is_ok())
             .field("fields", present)
             .send()
     }

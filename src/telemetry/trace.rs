@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::ON;
 use super::label::Label;
+use crate::json::write::WriteJson;
 use crate::time::Instant;
-use crate::wire::encode::WriteJson;
 
 /// So many bytes of trace wait for their file; a line that does not fit is dropped and counted.
 const FILE_BUFFER_MAX: usize = 4 * 1024 * 1024;

@@ -1,9 +1,10 @@
 //! JSON's grammar, walked token by token, however the tokens are found.
 
-use super::json::{MAX_DEPTH, Span, Text};
+use super::index::name_at;
+use super::text::{MAX_DEPTH, Span, Text};
 
 /// A walk over the tokens of one text, which checks the grammar as it goes.
-pub(super) trait Walk<'a>: Sized {
+pub(crate) trait Walk<'a>: Sized {
     /// Why a text is not what was expected.
     type Error;
 
@@ -66,7 +67,7 @@ pub(super) trait Walk<'a>: Sized {
     #[inline(always)]
     fn named_key(&mut self) -> Result<(Span, Name), Self::Error> {
         let key = self.key()?;
-        Ok((key, Name::of(self.text().name(key).as_bytes())))
+        Ok((key, Name::of(name_at(self.text(), key).as_bytes())))
     }
 
     /// Walks the value that comes next, whatever it is, at the given depth of nesting.
@@ -179,7 +180,7 @@ pub(super) trait Walk<'a>: Sized {
 }
 
 /// What comes next in an object.
-pub(super) enum Member {
+pub(crate) enum Member {
     /// A value, after its key.
     Value(Span, Name),
     /// Nothing.
@@ -188,7 +189,7 @@ pub(super) enum Member {
 
 /// The names that the schema knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Src,
     Dest,
     Body,
@@ -200,11 +201,11 @@ pub(super) enum Name {
 }
 
 impl Name {
-    pub(super) const COUNT: usize = Self::Other as usize + 1;
+    pub(crate) const COUNT: usize = Self::Other as usize + 1;
 
     /// This name, if it means something next to `body`.
     #[inline(always)]
-    pub(super) const fn of_envelope(self) -> Self {
+    pub(crate) const fn of_envelope(self) -> Self {
         match self {
             Self::Src | Self::Dest | Self::Body | Self::Id => self,
             _ => Self::Other,
@@ -213,14 +214,14 @@ impl Name {
 
     /// This name, if it means something in a body.
     #[inline(always)]
-    pub(super) const fn of_body(self) -> Self {
+    pub(crate) const fn of_body(self) -> Self {
         match self {
             Self::Type | Self::MsgId | Self::InReplyTo => self,
             _ => Self::Other,
         }
     }
 
-    pub(super) fn of(name: &[u8]) -> Self {
+    pub(crate) fn of(name: &[u8]) -> Self {
         match name {
             b"src" => Self::Src,
             b"dest" => Self::Dest,
@@ -235,7 +236,7 @@ impl Name {
 }
 
 /// Which of the open brackets are objects: one bit a level.
-pub(super) struct Nesting {
+pub(crate) struct Nesting {
     objects: [u64; MAX_DEPTH / 64],
     outside: usize,
     depth: usize,
@@ -272,7 +273,7 @@ impl Nesting {
 /// How long the escape is that `text` begins with, if RFC 8259 knows it. A `\u` that names half of a surrogate
 /// pair is one: it is handed on as it is, and refused where it is decoded.
 #[inline]
-pub(super) fn escape_len(text: &[u8]) -> Option<usize> {
+pub(crate) fn escape_len(text: &[u8]) -> Option<usize> {
     match text {
         [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
         [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => Some(6),
@@ -280,7 +281,7 @@ pub(super) fn escape_len(text: &[u8]) -> Option<usize> {
     }
 }
 
-pub(super) fn is_number(text: &[u8]) -> bool {
+pub(crate) fn is_number(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let (whole, rest) = split_digits(text);
     if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {

@@ -1,12 +1,4 @@
-//! JSON read where it lies.
-//!
-//! A node hands values on exactly as they came, whatever their escapes or digits. So nothing is decoded: a walk checks
-//! the grammar and cuts a text into [`Value`]s, borrowed and unchanged, looked into only when somebody asks.
-//!
-//! There is one grammar and two ways to find its tokens. The fast lane goes along the bytes, which takes the least
-//! for the lines that nodes get. What it refuses is read again by an index of simd-json's, which has the last word
-//! and says what is wrong. A message that differs from an earlier one in its values alone needs neither: see
-//! [`shape`](super::shape).
+//! Tokens found by simd-json, and strings unescaped by it.
 //!
 //! simd-json works in two stages. The first finds every structural character of a text with SIMD
 //! instructions and checks its UTF-8; the second builds a tape, and on the way unescapes strings in
@@ -22,122 +14,28 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::num::NonZeroU32;
-use std::ops::Range;
 
 use memchr::memchr;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, Tape};
-use thiserror::Error;
 
-use super::grammar::{Walk, escape_len, is_number};
+use super::cursor::{Walk, escape_len, is_number};
+use super::error::SyntaxError;
 use super::lane::Lane;
-use super::value::{Value, excerpt};
-
-/// How deep arrays and objects may be nested, the envelope and its body included. Maelstrom itself
-/// stops at 1,000 levels.
-pub const MAX_DEPTH: usize = 1024;
+use super::text::{Span, Text, excerpt, has_spans};
+use super::value::Value;
 
 /// Index memory for texts beyond this many bytes is not kept.
 const TEXT_KEPT: usize = 1024 * 1024;
 
-/// A line of input, without its newline.
-#[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
-    /// The line, and whatever comes after it.
-    bytes: &'a [u8],
-    length: usize,
-    /// The line, if it is known to be UTF-8.
-    text: Option<&'a str>,
-}
-
-impl<'a> Line<'a> {
-    /// The line of these bytes.
-    pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, length: bytes.len(), text: None }
-    }
-
-    /// The line of the first `length` bytes. Those after it, such as other lines, let it be read faster.
-    ///
-    /// # Panics
-    /// If there are fewer bytes.
-    pub fn first_of(bytes: &'a [u8], length: usize) -> Self {
-        assert!(length <= bytes.len(), "{length} bytes of {}", bytes.len());
-        Self { bytes, length, text: None }
-    }
-
-    /// The same line, which is this text.
-    #[inline]
-    pub(super) const fn known(self, text: Option<&'a str>) -> Self {
-        Self { text, ..self }
-    }
-
-    /// The line's bytes.
-    #[inline]
-    pub fn bytes(self) -> &'a [u8] {
-        &self.bytes[..self.length]
-    }
-
-    /// The line and what comes after it, which may be looked at but is none of its business.
-    #[inline]
-    pub(super) const fn bytes_and_more(self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// The line, if it is UTF-8.
-    #[inline]
-    pub(super) fn text(self) -> Option<&'a str> {
-        self.text.or_else(|| simdutf8::basic::from_utf8(self.bytes()).ok())
-    }
-}
-
-/// Why a text is not the JSON that was expected. Bytes count from 1.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum SyntaxError {
-    /// Nothing but white space.
-    #[error("expected an object, found nothing")]
-    Empty,
-    /// Invalid UTF-8.
-    #[error("expected UTF-8, found an invalid sequence at byte {at}")]
-    NotUtf8 {
-        /// Where it begins.
-        at: usize,
-    },
-    /// A string runs to the end of the text, or has a control character that is not escaped.
-    #[error("expected a string's closing quote, found a control character or the end of the line")]
-    BrokenString,
-    /// Something else than the grammar asks for.
-    #[error("expected {expected} at byte {at}, found {found}")]
-    Unexpected {
-        /// What the grammar asks for.
-        expected: &'static str,
-        /// Where.
-        at: usize,
-        /// What stands there.
-        found: String,
-    },
-    /// Offsets within it would not fit.
-    #[error("expected less than 2 GiB, found {length} bytes")]
-    TooLong {
-        /// How many bytes it has.
-        length: usize,
-    },
-    /// Nested beyond [`MAX_DEPTH`].
-    #[error("expected at most {MAX_DEPTH} levels of nesting, found one more at byte {at}")]
-    TooDeep {
-        /// Where the level too many begins.
-        at: usize,
-    },
-}
-
 /// Reads one text at a time and reuses its memory.
 pub struct Parser {
-    pub(super) index: Index,
+    pub(crate) index: Index,
     /// Room for what a walk wants to remember.
-    pub(super) members: Members,
+    pub(crate) members: Members,
 }
 
 /// Keys and values of an object.
-pub(super) type Members = Vec<(Span, Span)>;
+pub(crate) type Members = Vec<(Span, Span)>;
 
 impl Parser {
     /// A parser that has read nothing yet.
@@ -147,14 +45,14 @@ impl Parser {
 
     /// Reads a line that is an object or array.
     pub(crate) fn value<'a>(&mut self, line: &'a [u8]) -> Walked<Value<'a>> {
-        if let Some(mut lane) = Line::new(line).text().and_then(Lane::of_line)
+        if let Some(mut lane) = simdutf8::basic::from_utf8(line).ok().and_then(Lane::of_line)
             && let Ok(span) = lane.whole()
         {
-            return Ok(lane.text().value(span));
+            return Ok(Value::at(lane.text(), span));
         }
         let value = self.index.walk(line).and_then(|mut walk| {
             let span = walk.whole()?;
-            Ok(walk.text().value(span))
+            Ok(Value::at(walk.text(), span))
         });
         self.index.give_back();
         value
@@ -162,7 +60,7 @@ impl Parser {
 }
 
 /// simd-json's index of the structural characters of a text, and the memory that it takes.
-pub(super) struct Index {
+pub(crate) struct Index {
     buffers: Buffers,
     /// Storage that simd-json wants for its second stage; `None` only while it has it.
     tape: Option<Tape<'static>>,
@@ -176,14 +74,14 @@ impl Index {
     }
 
     /// Gives the memory back that a long text took.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         if self.copy.len() > TEXT_KEPT {
             *self = Self::new();
         }
     }
 
     /// Indexes the line and starts a walk. After it, [`give_back`](Self::give_back).
-    pub(super) fn walk<'a>(&mut self, line: &'a [u8]) -> Walked<Indexed<'a, '_>> {
+    pub(crate) fn walk<'a>(&mut self, line: &'a [u8]) -> Walked<Indexed<'a, '_>> {
         if !has_spans(line) {
             return Err(Box::new(SyntaxError::TooLong { length: line.len() }));
         }
@@ -244,140 +142,13 @@ fn unexpected(text: &str, at: usize, expected: &'static str) -> SyntaxError {
     SyntaxError::Unexpected { expected, at: at + 1, found }
 }
 
-/// A text whose values were found.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Text<'a> {
-    pub(super) line: &'a str,
-    /// Whether there may be a backslash in the text.
-    pub(super) escapes: bool,
-}
-
-/// Where a value lies in its text.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    start: u32,
-    /// The end, and in the highest bit whether the value is [plain](Self::plain).
-    end: NonZeroU32,
-}
-
-/// Texts are shorter than this, so offsets leave a bit.
-const PLAIN: u32 = 1 << 31;
-
-impl Span {
-    #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "offsets fit")]
-    pub(super) fn new(start: usize, end: usize) -> Self {
-        let end = NonZeroU32::new(end as u32).expect("a value has at least one byte");
-        Self { start: start as u32, end }
-    }
-
-    /// That of a string without escapes, or of an integer without a sign.
-    #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "offsets fit")]
-    pub(super) fn plain(start: usize, end: usize) -> Self {
-        const NONE: NonZeroU32 = NonZeroU32::new(PLAIN).unwrap();
-        Self { start: start as u32, end: NONE | end as u32 }
-    }
-
-    #[inline(always)]
-    const fn is_plain(self) -> bool {
-        self.end.get() & PLAIN != 0
-    }
-
-    #[inline(always)]
-    pub(super) const fn start(self) -> usize {
-        self.start as usize
-    }
-
-    /// Where it ends.
-    #[inline(always)]
-    pub(super) const fn end(self) -> usize {
-        (self.end.get() & !PLAIN) as usize
-    }
-
-    #[inline(always)]
-    pub(super) const fn range(self) -> Range<usize> {
-        self.start()..self.end()
-    }
-}
-
-/// Whether a text is short enough for spans.
-pub(super) const fn has_spans(text: &[u8]) -> bool {
-    text.len() < PLAIN as usize
-}
-
-impl<'a> Text<'a> {
-    pub(crate) const fn as_str(self) -> &'a str {
-        self.line
-    }
-
-    /// The value in a span of this text.
-    #[inline]
-    pub(crate) fn value(self, span: Span) -> Value<'a> {
-        Value::new(&self.line[span.range()], self.escapes, span.is_plain())
-    }
-
-    pub(crate) fn detach(self) -> OwnedText {
-        OwnedText { line: self.line.into(), escapes: self.escapes }
-    }
-
-    /// The first byte of a value.
-    #[inline]
-    pub(crate) fn first(self, span: Span) -> u8 {
-        self.line.as_bytes()[span.start()]
-    }
-
-    /// The text of a string; `None` for what is none: see [`Value::as_str`].
-    #[inline(always)]
-    pub(crate) fn string(self, span: Span) -> Option<Cow<'a, str>> {
-        if (span.is_plain() || !self.escapes) && self.first(span) == b'"' {
-            return self.line.get(span.start() + 1..span.end() - 1).map(Cow::Borrowed);
-        }
-        self.value(span).as_str()
-    }
-
-    /// What stands between the quotes of a key.
-    #[inline(always)]
-    pub(super) fn inner(self, key: Span) -> &'a [u8] {
-        &self.line.as_bytes()[key.start() + 1..key.end() - 1]
-    }
-
-    /// Whether a key spells this name.
-    #[inline(always)]
-    pub(crate) fn is_named(self, key: Span, name: &str) -> bool {
-        if self.escapes {
-            return self.name(key) == name;
-        }
-        key.range().len() == name.len() + 2 && self.inner(key) == name.as_bytes()
-    }
-
-    /// The name that a key spells. One with half of a surrogate pair keeps its escapes: it is no text, and
-    /// no name that anybody asks for.
-    pub(crate) fn name(self, key: Span) -> Cow<'a, str> {
-        self.string(key).unwrap_or(Cow::Borrowed(self.value(key).raw()))
-    }
-}
-
-/// A copy of a text.
-#[derive(Clone, Debug)]
-pub(crate) struct OwnedText {
-    line: Box<str>,
-    escapes: bool,
-}
-
-impl OwnedText {
-    pub(crate) fn text(&self) -> Text<'_> {
-        Text { line: &self.line, escapes: self.escapes }
-    }
-}
-
 /// A walk over the index of one text.
 ///
 /// A token is the byte offset of a bracket, colon, comma, opening quote, or the first byte of
 /// anything else that is not white space. So the bytes between a string or a number and the next
 /// token are white space, or the token is not what it seemed and is refused.
 #[derive(Debug)]
-pub(super) struct Indexed<'a, 'i> {
+pub(crate) struct Indexed<'a, 'i> {
     text: Text<'a>,
     tokens: &'i [u32],
     next: usize,
@@ -480,9 +251,36 @@ fn are_escapes_valid(mut inner: &[u8]) -> bool {
     true
 }
 
+/// The text of the string in a span; `None` for what is none: see [`Value::as_str`](super::value::Value::as_str).
+#[inline(always)]
+pub(crate) fn string_at(text: Text<'_>, span: Span) -> Option<Cow<'_, str>> {
+    if text.first(span) != b'"' {
+        return None;
+    }
+    if !span.is_plain() && text.escapes && memchr(b'\\', text.inner(span)).is_some() {
+        return unescape(&text.line[span.range()]).map(Cow::Owned);
+    }
+    text.line.get(span.start() + 1..span.end() - 1).map(Cow::Borrowed)
+}
+
+/// Whether a key spells this name.
+#[inline(always)]
+pub(crate) fn is_named(text: Text<'_>, key: Span, name: &str) -> bool {
+    if text.escapes {
+        return name_at(text, key) == name;
+    }
+    key.range().len() == name.len() + 2 && text.inner(key) == name.as_bytes()
+}
+
+/// The name that a key spells. One with half of a surrogate pair keeps its escapes: it is no text, and
+/// no name that anybody asks for.
+pub(crate) fn name_at(text: Text<'_>, key: Span) -> Cow<'_, str> {
+    string_at(text, key).unwrap_or(Cow::Borrowed(&text.line[key.range()]))
+}
+
 /// The text of a string with escapes; `raw` has its quotes. `None` for half of a surrogate pair, which is
 /// no text.
-pub(super) fn decode_string(raw: &str) -> Option<String> {
+pub(crate) fn unescape(raw: &str) -> Option<String> {
     let mut copy = raw.as_bytes().to_vec();
     match simd_json::to_tape(&mut copy).ok()?.0.first() {
         Some(Node::String(text)) => Some((*text).to_owned()),
@@ -492,7 +290,8 @@ pub(super) fn decode_string(raw: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grammar::Member;
+    use super::super::cursor::Member;
+    use super::super::text::MAX_DEPTH;
     use super::*;
 
     /// The value as both walks cut it.
@@ -504,7 +303,7 @@ mod tests {
                 raw = Some(walk.value(1)?);
             }
             walk.end()?;
-            Ok(walk.text().value(raw.unwrap()).raw().to_owned())
+            Ok(Value::at(walk.text(), raw.unwrap()).raw().to_owned())
         }
         let line = format!("{{ \"v\" : {text} }}");
         let in_lane = walk(&mut Lane::of_value(&line)).ok();

@@ -4,11 +4,14 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::grammar::{Member, Name, Walk};
-use super::json::{Line, Members, OwnedText, Parser, Span, SyntaxError, Text};
-use super::lane::Lane;
-use super::shape::Shaped;
-use super::value::{Integer, Kind, Value, excerpt};
+use super::lines::Line;
+use super::members::Members;
+use crate::json::cursor::{Member, Name, Walk};
+use crate::json::error::SyntaxError;
+use crate::json::index::{self, Parser, name_at, string_at};
+use crate::json::lane::Lane;
+use crate::json::text::{OwnedText, Span, Text, excerpt};
+use crate::json::value::{Integer, Kind, Value};
 
 /// Memory for more members than this is not kept.
 const MEMBERS_KEPT: usize = 64 * 1024;
@@ -36,14 +39,7 @@ pub struct Body<'a> {
     /// `in_reply_to`: the `msg_id` of the request that this answers.
     pub in_reply_to: Option<Integer<'a>>,
     text: Text<'a>,
-    inside: Inside<'a>,
-}
-
-/// Where the whole body is and each of its members, or how to find out.
-#[derive(Clone, Copy, Debug)]
-enum Inside<'a> {
-    Found(Span, &'a [(Span, Span)]),
-    Shaped(Shaped<'a>),
+    members: Members<'a>,
 }
 
 /// A field that is not what the schema wants.
@@ -83,45 +79,31 @@ impl<'a> Envelope<'a> {
 
 impl<'a> Body<'a> {
     #[inline(always)]
-    pub(super) const fn shaped(
+    pub(super) const fn new(
         kind: Cow<'a, str>,
         msg_id: Option<Integer<'a>>,
         in_reply_to: Option<Integer<'a>>,
         text: Text<'a>,
-        shaped: Shaped<'a>,
+        members: Members<'a>,
     ) -> Self {
-        Self { kind, msg_id, in_reply_to, text, inside: Inside::Shaped(shaped) }
+        Self { kind, msg_id, in_reply_to, text, members }
     }
 
     /// The whole body, an object.
     pub fn value(&self) -> Value<'a> {
-        self.text.value(self.span())
-    }
-
-    fn span(&self) -> Span {
-        match self.inside {
-            Inside::Found(body, _) => body,
-            Inside::Shaped(shaped) => shaped.body(self.text),
-        }
+        Value::at(self.text, self.members.body(self.text))
     }
 
     /// A copy that outlives the line.
     pub fn detach(&self) -> OwnedBody {
-        let members = match self.inside {
-            Inside::Found(_, members) => members.into(),
-            Inside::Shaped(shaped) => shaped.members(self.text).collect(),
-        };
-        OwnedBody { text: self.text.detach(), value: self.span(), members }
+        let Self { text, members, .. } = self;
+        OwnedBody { text: text.detach(), value: members.body(*text), members: members.collect(*text) }
     }
 
     /// The field of that name, if there is one.
     #[inline(always)]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        let value = match self.inside {
-            Inside::Shaped(shaped) => shaped.find(self.text, name)?,
-            Inside::Found(_, members) => find_member(self.text, members, name)?,
-        };
-        Some(self.text.value(value))
+        Some(Value::at(self.text, self.members.find(self.text, name)?))
     }
 
     /// The field of that name, whatever its type.
@@ -168,11 +150,6 @@ impl<'a> Body<'a> {
     }
 }
 
-#[inline(never)]
-fn find_member(text: Text<'_>, members: &[(Span, Span)], name: &str) -> Option<Span> {
-    members.iter().rev().find(|&&(key, _)| text.is_named(key, name)).map(|&(_, value)| value)
-}
-
 /// A body that outlives its line.
 #[derive(Clone, Debug)]
 pub struct OwnedBody {
@@ -184,8 +161,8 @@ pub struct OwnedBody {
 impl OwnedBody {
     /// The body.
     pub fn body(&self) -> Body<'_> {
-        let (text, inside) = (self.text.text(), Inside::Found(self.value, &self.members));
-        let mut body = Body { kind: Cow::Borrowed(""), msg_id: None, in_reply_to: None, text, inside };
+        let (text, members) = (self.text.text(), Members::Found(self.value, &self.members));
+        let mut body = Body { kind: Cow::Borrowed(""), msg_id: None, in_reply_to: None, text, members };
         body.kind = body.get("type").and_then(Value::as_str).unwrap_or_default();
         body.msg_id = body.get("msg_id").and_then(Value::as_integer);
         body.in_reply_to = body.get("in_reply_to").and_then(Value::as_integer);
@@ -198,7 +175,7 @@ impl OwnedBody {
 /// It is what is left to work with where a line is JSON but no message: an error reply needs `src` and
 /// `msg_id`, `validate` tells of each field, and `messenger parse` does without a type.
 #[derive(Debug, Default)]
-pub struct Outline<'a> {
+pub struct UncheckedEnvelope<'a> {
     text: Text<'a>,
     /// What stands under the names that the schema knows.
     parts: Parts,
@@ -211,12 +188,12 @@ pub struct Outline<'a> {
 /// Values, each in the place of its [`Name`].
 type Parts = [Option<Span>; Name::COUNT];
 
-impl<'a> Outline<'a> {
+impl<'a> UncheckedEnvelope<'a> {
     /// Reads one line, which has to be an object.
     pub fn parse(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
-        let mut outline = Self::default();
-        match outline.read(parser, line) {
-            Ok(()) => Ok(outline),
+        let mut unchecked = Self::default();
+        match unchecked.read(parser, line) {
+            Ok(()) => Ok(unchecked),
             Err(error) => Err(*error),
         }
     }
@@ -225,14 +202,14 @@ impl<'a> Outline<'a> {
     /// line it comes to the same, which tests show.
     #[doc(hidden)]
     pub fn parse_indexed(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
-        let mut outline = Self::default();
-        match outline.read_indexed(parser, line.bytes()) {
-            Ok(()) => Ok(outline),
+        let mut unchecked = Self::default();
+        match unchecked.read_indexed(parser, line.bytes()) {
+            Ok(()) => Ok(unchecked),
             Err(error) => Err(*error),
         }
     }
 
-    /// Reads one line into an empty outline, where it stays: to move what was just written takes longer than to
+    /// Reads one line into an empty unchecked, where it stays: to move what was just written takes longer than to
     /// write it.
     #[inline(always)]
     pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
@@ -256,7 +233,7 @@ impl<'a> Outline<'a> {
     }
 
     #[inline(always)]
-    fn walk<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut Members) -> Result<(), W::Error> {
+    fn walk<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut index::Members) -> Result<(), W::Error> {
         walk.open_object()?;
         let mut is_first = true;
         while let Member::Value(key, name) = walk.member(is_first)? {
@@ -277,7 +254,7 @@ impl<'a> Outline<'a> {
     }
 
     #[inline(always)]
-    fn walk_body<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut Members) -> Result<(), W::Error> {
+    fn walk_body<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut index::Members) -> Result<(), W::Error> {
         for name in [Name::Type, Name::MsgId, Name::InReplyTo] {
             self.parts[name as usize] = None;
         }
@@ -315,7 +292,7 @@ impl<'a> Outline<'a> {
 
     /// `body`, an object.
     pub fn body(&self) -> Result<Value<'a>, SchemaError> {
-        let body = self.part(Name::Body).map(|body| self.text.value(body));
+        let body = self.part(Name::Body).map(|body| Value::at(self.text, body));
         let object = body.filter(|body| body.kind() == Kind::Object);
         object.ok_or_else(|| self.error("body", "an object", self.part(Name::Body)))
     }
@@ -338,12 +315,12 @@ impl<'a> Outline<'a> {
     /// Whether the line says that it answers something, rightly typed or not. Such a line is never
     /// answered itself.
     pub fn claims_to_be_a_reply(&self) -> bool {
-        self.part(Name::InReplyTo).is_some_and(|id| self.text.value(id).kind() != Kind::Null)
+        self.part(Name::InReplyTo).is_some_and(|id| Value::at(self.text, id).kind() != Kind::Null)
     }
 
     /// A key at the top level that no message has: something else than `src`, `dest`, `body` and `id`.
     pub fn unknown_key(&self) -> Option<Cow<'a, str>> {
-        self.unknown.map(|key| self.text.name(key))
+        self.unknown.map(|key| name_at(self.text, key))
     }
 
     /// Whether the body has a `type`, rightly typed or not.
@@ -361,11 +338,11 @@ impl<'a> Outline<'a> {
     #[inline(always)]
     fn envelope(&self) -> Option<Envelope<'a>> {
         let Self { text, members, .. } = *self;
-        let src = text.string(self.part(Name::Src)?)?;
-        let dest = text.string(self.part(Name::Dest)?)?;
+        let src = string_at(text, self.part(Name::Src)?)?;
+        let dest = string_at(text, self.part(Name::Dest)?)?;
         let value = self.part(Name::Body).filter(|&body| text.first(body) == b'{')?;
-        let kind = text.string(self.part(Name::Type)?)?;
-        let integer = |id| text.value(id).as_integer();
+        let kind = string_at(text, self.part(Name::Type)?)?;
+        let integer = |id| Value::at(text, id).as_integer();
         let msg_id = match self.part(Name::MsgId) {
             Some(id) => Some(integer(id)?),
             None => None,
@@ -374,8 +351,8 @@ impl<'a> Outline<'a> {
             Some(id) => Some(integer(id)?),
             None => None,
         };
-        let inside = Inside::Found(value, members);
-        Some(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, text, inside } })
+        let members = Members::Found(value, members);
+        Some(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, text, members } })
     }
 
     /// The first part that is not as the schema wants it.
@@ -393,7 +370,7 @@ impl<'a> Outline<'a> {
     }
 
     fn string(&self, field: &'static str, span: Option<Span>) -> Result<Cow<'a, str>, SchemaError> {
-        let text = span.and_then(|span| self.text.string(span));
+        let text = span.and_then(|span| string_at(self.text, span));
         text.ok_or_else(|| self.error(field, "a string", span))
     }
 
@@ -403,7 +380,7 @@ impl<'a> Outline<'a> {
         span: Option<Span>,
     ) -> Result<Option<Integer<'a>>, SchemaError> {
         let Some(found) = span else { return Ok(None) };
-        match self.text.value(found).as_integer() {
+        match Value::at(self.text, found).as_integer() {
             None => Err(self.error(field, "an integer", span)),
             integer => Ok(integer),
         }
@@ -411,7 +388,7 @@ impl<'a> Outline<'a> {
 
     #[cold]
     fn error(&self, field: &'static str, expected: &'static str, found: Option<Span>) -> SchemaError {
-        SchemaError::new(field, expected, found.map(|span| self.text.value(span)))
+        SchemaError::new(field, expected, found.map(|span| Value::at(self.text, span)))
     }
 }
 
@@ -421,9 +398,9 @@ mod tests {
 
     fn check(line: &str) -> Result<(String, Option<String>, Option<String>), String> {
         let mut parser = Parser::new();
-        let outline =
-            Outline::parse(&mut parser, Line::new(line.as_bytes())).map_err(|error| error.to_string())?;
-        let Envelope { src, dest, body } = outline.check().map_err(|error| error.to_string())?;
+        let unchecked = UncheckedEnvelope::parse(&mut parser, Line::new(line.as_bytes()))
+            .map_err(|error| error.to_string())?;
+        let Envelope { src, dest, body } = unchecked.check().map_err(|error| error.to_string())?;
         let integer = |value: Option<Integer<'_>>| value.map(|x| x.to_string());
         Ok((format!("{src}|{dest}|{}", body.kind), integer(body.msg_id), integer(body.in_reply_to)))
     }

@@ -5,9 +5,7 @@ use std::ops::Range;
 use memchr::memrchr;
 use simdutf8::basic::from_utf8;
 
-use super::json::Line;
-use super::scan::find_newline;
-use super::shape::PIECE_MAX;
+use crate::json::scan::find_newline;
 
 /// Room that is offered to a single read, and the buffer's size at rest.
 pub const READ_SIZE: usize = 64 * 1024;
@@ -16,7 +14,7 @@ pub const READ_SIZE: usize = 64 * 1024;
 const CAPACITY_KEPT: usize = 1024 * 1024;
 
 /// Whoever reads a line by blocks of bytes may look so far beyond its end.
-const MARGIN: usize = PIECE_MAX;
+pub(crate) const MARGIN: usize = 32;
 
 /// Cuts a stream into lines at `\n`, in place, and reuses its memory.
 ///
@@ -39,6 +37,56 @@ pub struct LineBuffer {
     limit: usize,
     /// Bytes thrown away so far of a line that is too long.
     skipped: Option<u64>,
+}
+
+/// A line of input, without its newline.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The line, and whatever comes after it.
+    bytes: &'a [u8],
+    length: usize,
+    /// The line, if it is known to be UTF-8.
+    text: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    /// The line of these bytes.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, length: bytes.len(), text: None }
+    }
+
+    /// The line of the first `length` bytes. Those after it, such as other lines, let it be read faster.
+    ///
+    /// # Panics
+    /// If there are fewer bytes.
+    pub fn first_of(bytes: &'a [u8], length: usize) -> Self {
+        assert!(length <= bytes.len(), "{length} bytes of {}", bytes.len());
+        Self { bytes, length, text: None }
+    }
+
+    /// The same line, which is this text.
+    #[inline]
+    pub(super) const fn known(self, text: Option<&'a str>) -> Self {
+        Self { text, ..self }
+    }
+
+    /// The line's bytes.
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The line and what comes after it, which may be looked at but is none of its business.
+    #[inline]
+    pub(super) const fn bytes_and_more(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The line, if it is UTF-8.
+    #[inline]
+    pub(super) fn text(self) -> Option<&'a str> {
+        self.text.or_else(|| simdutf8::basic::from_utf8(self.bytes()).ok())
+    }
 }
 
 /// A line of a stream.

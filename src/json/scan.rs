@@ -4,14 +4,14 @@ use memchr::{memchr, memchr2};
 use wide::{u8x16, u8x32};
 
 /// So many bytes are looked at together.
-pub(super) const WIDTH: usize = 16;
+pub(crate) const WIDTH: usize = 16;
 
 /// One bit for each byte, the first byte's the lowest.
-pub(super) type Bits = u32;
+pub(crate) type Bits = u32;
 
 /// Which bytes cannot stand for themselves in a string: quotes, backslashes and control characters.
 #[inline(always)]
-pub(super) fn specials(bytes: [u8; WIDTH]) -> Bits {
+pub(crate) fn specials(bytes: [u8; WIDTH]) -> Bits {
     let bytes = u8x16::new(bytes);
     let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
     (control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
@@ -19,21 +19,21 @@ pub(super) fn specials(bytes: [u8; WIDTH]) -> Bits {
 
 /// Which of thirty-two bytes are the same in both.
 #[inline(always)]
-pub(super) fn equal(some: &[u8; 2 * WIDTH], others: &[u8; 2 * WIDTH]) -> Bits {
+pub(crate) fn equal(some: &[u8; 2 * WIDTH], others: &[u8; 2 * WIDTH]) -> Bits {
     u8x32::new(*some).simd_eq(u8x32::new(*others)).to_bitmask()
 }
 
 /// Sixteen bytes and digits.
-pub(super) struct Digits {
+pub(crate) struct Digits {
     /// Which bytes are none.
-    pub(super) others: Bits,
+    pub(crate) others: Bits,
     /// Which bytes are the digit zero.
-    pub(super) zeros: Bits,
+    pub(crate) zeros: Bits,
 }
 
 /// Which bytes are digits.
 #[inline(always)]
-pub(super) fn digits(bytes: &[u8; WIDTH]) -> Digits {
+pub(crate) fn digits(bytes: &[u8; WIDTH]) -> Digits {
     let numbers = u8x16::new(*bytes) - u8x16::splat(b'0');
     let others = numbers.max(u8x16::splat(10)).simd_eq(numbers).to_bitmask();
     Digits { others, zeros: numbers.simd_eq(u8x16::splat(0)).to_bitmask() }
@@ -103,7 +103,7 @@ static IS_SPECIAL: [bool; 256] = {
 
 /// Where the first newline is.
 #[inline(always)]
-pub(super) fn find_newline(text: &[u8]) -> Option<usize> {
+pub(crate) fn find_newline(text: &[u8]) -> Option<usize> {
     /// Most lines end within so many steps.
     const NEAR: usize = 10;
     let mut rest = text;

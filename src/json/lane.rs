@@ -1,39 +1,40 @@
 //! The fast lane: tokens found where they come, and the ends of strings sixteen bytes at a time.
 //!
 //! For the short lines of a node this takes a fraction of what an index takes. A text that the lane refuses
-//! is left to the [index](super::json), which has the last word, and says what is wrong with it.
+//! is left to the [index](super::index), which has the last word, and says what is wrong with it.
 
-use super::grammar::{Name, Walk, escape_len, is_number};
-use super::json::{Span, Text, has_spans};
+use super::cursor::{Name, Walk, escape_len, is_number};
+use super::index::name_at;
 use super::scan::find_special;
+use super::text::{Span, Text, has_spans};
 
 /// A walk along the bytes of a text. It stays in registers as long as nobody takes a reference to it, so whatever is
 /// not inlined gets a copy.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lane<'a> {
+pub(crate) struct Lane<'a> {
     text: Text<'a>,
     rest: &'a [u8],
 }
 
 /// The text is not for the lane.
 #[derive(Debug)]
-pub(super) struct Refused;
+pub(crate) struct Refused;
 
 impl<'a> Lane<'a> {
     /// The start of a line; `None` for one that is too long for spans.
     #[inline(always)]
-    pub(super) fn of_line(line: &'a str) -> Option<Self> {
+    pub(crate) fn of_line(line: &'a str) -> Option<Self> {
         has_spans(line.as_bytes()).then(|| Self::of_value(line))
     }
 
     /// The start of a text that fits.
     #[inline(always)]
-    pub(super) const fn of_value(text: &'a str) -> Self {
+    pub(crate) const fn of_value(text: &'a str) -> Self {
         Self { text: Text { line: text, escapes: false }, rest: text.as_bytes() }
     }
 
     /// The rest of a text, from a place where a value may begin.
-    pub(super) fn within(text: &'a str, at: usize) -> Option<Self> {
+    pub(crate) fn within(text: &'a str, at: usize) -> Option<Self> {
         Some(Self { text: Text { line: text, escapes: false }, rest: text.as_bytes().get(at..)? })
     }
 
@@ -46,7 +47,7 @@ impl<'a> Lane<'a> {
     #[inline(always)]
     fn name(&self, key: Span) -> Name {
         if self.text.escapes {
-            return Name::of(self.text.name(key).as_bytes());
+            return Name::of(name_at(self.text, key).as_bytes());
         }
         Name::of(self.text.inner(key))
     }

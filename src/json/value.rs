@@ -5,9 +5,10 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::grammar::{Member, Name, Walk as _};
-use super::json::decode_string;
+use super::cursor::{Member, Name, Walk as _};
+use super::index::unescape;
 use super::lane::Lane;
+use super::text::{Span, Text};
 
 /// A JSON value as it stands in its line: checked, unchanged, not yet looked into.
 ///
@@ -43,8 +44,14 @@ pub enum Kind {
 
 impl<'a> Value<'a> {
     #[inline(always)]
-    pub(super) const fn new(raw: &'a str, escapes: bool, is_plain: bool) -> Self {
+    pub(crate) const fn new(raw: &'a str, escapes: bool, is_plain: bool) -> Self {
         Self { raw, escapes, is_plain }
+    }
+
+    /// The value in a span of a text.
+    #[inline]
+    pub(crate) fn at(text: Text<'a>, span: Span) -> Self {
+        Self::new(&text.line[span.range()], text.escapes, span.is_plain())
     }
 
     /// The value's text, byte for byte as it came.
@@ -78,7 +85,7 @@ impl<'a> Value<'a> {
         if self.is_plain || !self.escapes || memchr(b'\\', inner.as_bytes()).is_none() {
             return Some(Cow::Borrowed(inner));
         }
-        decode_string(self.raw).map(Cow::Owned)
+        unescape(self.raw).map(Cow::Owned)
     }
 
     /// An integer that fits; `None` for other kinds.
@@ -117,15 +124,15 @@ impl<'a> Value<'a> {
 
     /// The elements of an array; `None` for other kinds.
     pub fn as_array(self) -> Option<impl Iterator<Item = Value<'a>>> {
-        let mut inside = self.inside(Kind::Array)?;
-        Some(std::iter::from_fn(move || inside.next_value()))
+        let mut elements = self.elements(Kind::Array)?;
+        Some(std::iter::from_fn(move || elements.next_value()))
     }
 
     /// The members of an object in their order, duplicates included; `None` for other kinds. A key is a
     /// string.
     pub fn as_object(self) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
-        let mut inside = self.inside(Kind::Object)?;
-        Some(std::iter::from_fn(move || Some((inside.next_value()?, inside.next_value()?))))
+        let mut elements = self.elements(Kind::Object)?;
+        Some(std::iter::from_fn(move || Some((elements.next_value()?, elements.next_value()?))))
     }
 
     /// An object's member of that name; of several the last one, as Maelstrom's own reader has it.
@@ -139,7 +146,7 @@ impl<'a> Value<'a> {
     /// What this object says as the body of a message: its `type`, and whether it has a `msg_id` or an `in_reply_to`.
     /// `None` for other kinds.
     pub(crate) fn as_body(self) -> Option<(Option<Value<'a>>, bool)> {
-        let mut walk = self.inside(Kind::Object)?.walk;
+        let mut walk = self.elements(Kind::Object)?.walk;
         let (mut kind, mut is_numbered, mut is_first) = (None, false, true);
         while let Member::Value(_, name) = walk.member(is_first).ok()? {
             is_first = false;
@@ -153,13 +160,13 @@ impl<'a> Value<'a> {
         Some((kind, is_numbered))
     }
 
-    fn inside(self, kind: Kind) -> Option<Inside<'a>> {
+    fn elements(self, kind: Kind) -> Option<Elements<'a>> {
         if self.kind() != kind {
             return None;
         }
         let mut walk = Lane::of_value(self.raw);
         walk.step();
-        Some(Inside { walk, escapes: self.escapes })
+        Some(Elements { walk, escapes: self.escapes })
     }
 }
 
@@ -190,19 +197,19 @@ impl OwnedValue {
 
 /// What is left of the values inside brackets. The text was checked, so commas and colons are merely
 /// stepped over.
-struct Inside<'a> {
+struct Elements<'a> {
     walk: Lane<'a>,
     escapes: bool,
 }
 
-impl<'a> Inside<'a> {
+impl<'a> Elements<'a> {
     fn next_value(&mut self) -> Option<Value<'a>> {
         if let b',' | b':' = self.walk.peek() {
             self.walk.step();
         }
         // At the closing bracket there is none.
         let span = self.walk.value(0).ok()?;
-        Some(Value::new(self.walk.text().value(span).raw(), self.escapes, false))
+        Some(Value::new(Value::at(self.walk.text(), span).raw, self.escapes, false))
     }
 }
 
@@ -213,7 +220,7 @@ pub struct Integer<'a>(&'a str);
 impl<'a> Integer<'a> {
     /// That of these digits.
     #[inline(always)]
-    pub(super) const fn new(digits: &'a str) -> Self {
+    pub(crate) const fn new(digits: &'a str) -> Self {
         Self(digits)
     }
 
@@ -239,23 +246,10 @@ impl fmt::Display for Integer<'_> {
     }
 }
 
-/// The beginning of a text, for an error message.
-pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
-    beginning(text, 60)
-}
-
-/// The first `count` characters of a text, and an ellipsis if there are more.
-pub(crate) fn beginning(text: &str, count: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(count) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::Parser;
+    use crate::json::index::Parser;
 
     fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
         let (mut parser, line) = (Parser::new(), format!("[ {text} ]"));
