@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::checker::{Quantiles, Verdict, set_full};
+use super::super::history::answered_at;
 use super::{
     Client, Data, Fact, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
     OnceEach, Operation, Reply, RequestBody, Rpc, Step,
@@ -107,6 +108,13 @@ impl Finding for set_full::Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let missing = self.lost.listed.iter().chain(&self.stale.listed).map(|missing| missing.from);
+        let duplicated = self.duplicated.listed.iter().map(|duplicate| duplicate.read);
+        let unexpected = self.unexpected.listed.iter().map(|unexpected| unexpected.read);
+        answered_at(history, missing.chain(duplicated).chain(unexpected))
     }
 
     fn json(&self) -> serde_json::Value {
