@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
 use super::nemesis::Window;
+use super::why::why_missing;
 use super::workload::Finding;
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
@@ -21,6 +22,8 @@ pub struct Results {
     pub failure: Option<Failure>,
     /// What the workload's own checker says.
     pub finding: Box<dyn Finding>,
+    /// Why values were missing from reads that are wrong, as far as the journal knows.
+    pub why: Vec<String>,
     /// Nodes that answered nothing more.
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
@@ -93,10 +96,14 @@ impl Results {
         };
         let journal = world.journal();
         let messages_per_operation = journal.servers.sent as f64 / history.len().max(1) as f64;
+        let is_wrong = verdict == Verdict::Invalid && failure.is_none();
+        let missing = if is_wrong { finding.missing() } else { Vec::new() };
+        let why = missing.into_iter().filter_map(|missing| why_missing(world, missing)).collect();
         Self {
             verdict,
             failure,
             finding,
+            why,
             silent,
             stats,
             operations_per_second: operations_per_second(world),
@@ -129,6 +136,7 @@ impl Results {
             sentences.push(format!("no final read of n{node} succeeded, so nobody knows what it has"));
         }
         sentences.extend(self.finding.explain());
+        sentences.extend(self.why.iter().map(|why| format!("why: {why}")));
         sentences.extend(self.stats.explain());
         if let UnexpectedReplies { count, first: Some(first) } = &self.late_answers {
             sentences.push(format!(

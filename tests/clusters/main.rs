@@ -5,3 +5,4 @@
 mod broken_nodes;
 mod report;
 mod simulation;
+mod why;

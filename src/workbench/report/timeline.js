@@ -65,7 +65,7 @@
   };
   const height = AXIS + lanes.length * LANE + GAP + 4;
 
-  const first = data.from, last = Math.max(data.to, data.from + 1000);
+  const first = data.from, last = Math.max(data.to * 1.01, data.from + 1000);
   let from = first, to = last, selected = null, page = 0, filter = "all";
   let carried = { places: new Set(), list: [] };
 
@@ -556,7 +556,8 @@
     $("timeline-filter").value = filter;
     const operation = operations[data.offending[0]];
     if (operation) {
-      history.replaceState(null, "", "#op=" + operation.index);
+      // All of the test, with what went wrong chosen in it.
+      history.replaceState(null, "", "#op=" + operation.index + "&from=" + first / 1e6 + "&to=" + last / 1e6);
     }
   }
   read();

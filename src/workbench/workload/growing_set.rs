@@ -10,6 +10,7 @@ use super::{
 };
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::MissingValue;
 
 /// How a workload says these things.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub struct Words {
     /// Reads all elements: its request, and the field of the reply that has them.
     pub read: (&'static Rpc, &'static str),
 }
+
+/// Of so many missing elements the journal is asked why.
+const MISSING: usize = 3;
 
 /// The kind of operation that reads.
 pub const READ: &str = "read";
@@ -115,6 +119,16 @@ impl Finding for set_full::Report {
         let duplicated = self.duplicated.listed.iter().map(|duplicate| duplicate.read);
         let unexpected = self.unexpected.listed.iter().map(|unexpected| unexpected.read);
         answered_at(history, missing.chain(duplicated).chain(unexpected))
+    }
+
+    fn missing(&self) -> Vec<MissingValue> {
+        let missing = self.lost.listed.iter().chain(&self.stale.listed);
+        let value = |missing: &set_full::Missing| MissingValue {
+            value: missing.element,
+            node: missing.from.node,
+            at: missing.from.at,
+        };
+        missing.take(MISSING).map(value).collect()
     }
 
     fn json(&self) -> serde_json::Value {

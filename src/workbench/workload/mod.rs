@@ -35,6 +35,7 @@ use super::checker::Verdict;
 pub use super::data::Data;
 pub use super::history::{Invocation, Operation, Outcome};
 use super::settings::Settings;
+use super::why::MissingValue;
 use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
@@ -237,6 +238,11 @@ pub trait Finding: fmt::Debug {
     /// The places in the history of the operations that are wrong, the gravest first: what the page shows first.
     fn offending(&self, history: &[Invocation]) -> Vec<usize> {
         let _ = history;
+        Vec::new()
+    }
+
+    /// Values that reads should have shown and did not, of which the journal may know why: a few, the gravest first.
+    fn missing(&self) -> Vec<MissingValue> {
         Vec::new()
     }
 
