@@ -137,7 +137,7 @@ fn a_partition_drops_what_it_should_and_nothing_else() {
         let at = entry.sent;
         assert!((0..400).any(|millis| during(at + Duration::from_millis(millis))), "{entry:?}");
     }
-    assert!(world.journal().entries().iter().any(|entry| entry.is_lost()));
+    assert!(world.journal().entries().iter().any(messenger::workbench::journal::Entry::is_lost));
 }
 
 #[test]
