@@ -3,6 +3,7 @@
 //! One program for all these files: each would link the whole crate once more.
 
 mod broken_nodes;
+mod injected_faults;
 mod report;
 mod simulation;
 mod why;
