@@ -393,7 +393,7 @@ fn summary(args: &TestArgs, report: &Report<'_>) -> String {
         lines.push(format!("{kind}: {ok} ok, {fail} failed, {info} in doubt{latencies}"));
     }
     // Of a moment there is no rate.
-    if world.run_time() >= Duration::from_secs(1) {
+    if !world.history().is_empty() && world.run_time() >= Duration::from_secs(1) {
         lines.push(format!("{:.0} operations a second", results.operations_per_second));
     }
     lines.extend(results.finding.summary());

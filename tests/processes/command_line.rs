@@ -31,7 +31,7 @@ fn what_makes_no_sense_is_refused_with_status_254() {
         (&["--drain-timeout", "-1"], "-1"),
         (&["--drain-timeout", "soon"], "number of seconds"),
         (&["--log-level", "loud"], "loud"),
-        (&["--chaos", "drop=0.1,drop=0.2"], "found drop twice"),
+        (&["--chaos", "drop=0.1,drop=0.2"], r#"once each, found "drop twice""#),
         (&["--chaos", "drop=0.1", "--chaos", "drop=0.2"], "cannot be used multiple times"),
         (&["echo"], "Did you mean `messenger test -w echo`?"),
         (&["broadcast", "--bin", "./x"], "Did you mean `messenger test -w broadcast --bin ./x`?"),
