@@ -78,7 +78,7 @@ impl Page<'_> {
                 Escaped(reason)
             );
         }
-        if let Some(Failure { node, at, reason, line }) = &results.failure {
+        if let Some(Failure { node, at, reason, line, .. }) = &results.failure {
             writeln!(
                 html,
                 r#"<section class="failure"><h2>Because of n{node} the test ended after {} s</h2>
