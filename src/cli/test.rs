@@ -314,8 +314,8 @@ fn create_folder(store: &Path, workload: &dyn Workload) -> io::Result<PathBuf> {
     let place = store.join(workload.name());
     let named = |path: &Path, error: &io::Error| io::Error::other(format!("{}: {error}", path.display()));
     fs::create_dir_all(&place).map_err(|error| named(&place, &error))?;
-    let names = iter::once(time.clone()).chain((2..).map(|number| format!("{time}-{number}")));
-    for folder in names.map(|name| place.join(name)) {
+    let numbered = iter::once(time.clone()).chain((2..).map(|number| format!("{time}-{number}")));
+    for folder in numbered.map(|name| place.join(name)) {
         // Whoever makes it has it to itself.
         match fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

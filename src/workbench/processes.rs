@@ -216,8 +216,8 @@ fn drive(
             match command {
                 ProcessCommand::Kill(node) => processes[node] = None,
                 ProcessCommand::Start(node) => processes[node] = Some(Process::start(program, node, poll)?),
-                ProcessCommand::Pause(node) => signal(&processes[node], Signal::STOP),
-                ProcessCommand::Resume(node) => signal(&processes[node], Signal::CONT),
+                ProcessCommand::Pause(node) => signal(processes[node].as_ref(), Signal::STOP),
+                ProcessCommand::Resume(node) => signal(processes[node].as_ref(), Signal::CONT),
             }
         }
         let mut is_busy = false;
@@ -279,7 +279,7 @@ fn drive(
     Ok(())
 }
 
-fn signal(process: &Option<Process>, signal: Signal) {
+fn signal(process: Option<&Process>, signal: Signal) {
     if let Some(process) = process {
         process.child.signal(signal);
     }

@@ -110,12 +110,12 @@ impl<'a> Report<'a> {
     pub fn write_judged(&self, folder: &Path) -> io::Result<()> {
         let results = write_whole(&folder.join("results.json"), |file| writeln!(file, "{:#}", self.json()));
         let pictures = self.pictures()?;
-        let drawn: io::Result<()> = pictures
+        let drawn = pictures
             .iter()
             .map(|picture| {
                 write_whole(&folder.join(&picture.file), |file| file.write_all(picture.svg.as_bytes()))
             })
-            .collect();
+            .fold(Ok(()), io::Result::and);
         let logs = (0..self.world.settings().nodes).map(|node| format!("node-logs/n{node}.log"));
         let logs: Vec<_> = logs.filter(|log| folder.join(log).exists()).collect();
         let page = page::page(self, &pictures, &logs);
@@ -130,17 +130,13 @@ impl<'a> Report<'a> {
 
     /// What a person should know, in sentences, the gravest first.
     pub fn explain(&self) -> Vec<String> {
-        match self.cut_short {
+        if let Some(reason) = self.cut_short {
             // What the checkers would say is about a test that came to its end.
-            Some(reason) => {
-                vec![format!("the test was cut short, and nothing is called right or wrong: {reason}")]
-            }
-            None => {
-                let mut sentences = self.results.explain();
-                sentences.extend_from_slice(self.hints);
-                sentences
-            }
+            return vec![format!("the test was cut short, and nothing is called right or wrong: {reason}")];
         }
+        let mut sentences = self.results.explain();
+        sentences.extend_from_slice(self.hints);
+        sentences
     }
 
     /// `valid`, `invalid`, `unknown` or `incomplete`.
