@@ -23,6 +23,7 @@
 //! An operation that is due while its worker waits for an answer is done as soon as the worker has it.
 
 use std::collections::VecDeque;
+use std::io;
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -93,8 +94,11 @@ impl Plan {
         Self { workload, operations: Some(operations.collect()), settings }
     }
 
-    /// The text of a file. It ends with a newline.
-    pub fn to_json(&self) -> String {
+    /// Writes the text of a file.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
         let Settings { nodes, workers, rate, time_limit, latency, topology, availability, seed, .. } =
             &self.settings;
         let text = |time: Duration| Time(time).to_string();
@@ -121,14 +125,16 @@ impl Plan {
             ("max_txn_length", json!(self.settings.max_txn_length)),
             ("max_writes_per_key", json!(self.settings.max_writes_per_key)),
         ];
-        let members = head.into_iter().map(|(name, value)| format!("  \"{name}\": {value}"));
-        let faults = faults.iter().map(|fault| json!(fault).to_string());
-        let operations = self
-            .operations
-            .iter()
-            .map(|operations| rows("operations", operations.iter().map(PlannedOperation::to_json)));
-        let members: Vec<String> = members.chain([rows("faults", faults)]).chain(operations).collect();
-        format!("{{\n{}\n}}\n", members.join(",\n"))
+        writeln!(out, "{{")?;
+        for (name, value) in head {
+            writeln!(out, "  \"{name}\": {value},")?;
+        }
+        write_rows("faults", faults.iter().map(|fault| json!(fault).to_string()), out)?;
+        if let Some(operations) = &self.operations {
+            writeln!(out, ",")?;
+            write_rows("operations", operations.iter().map(PlannedOperation::to_json), out)?;
+        }
+        writeln!(out, "\n}}")
     }
 
     /// Reads the text of a file.
@@ -200,12 +206,14 @@ impl Plan {
 }
 
 /// `"faults": […]`, a row a line.
-fn rows(name: &str, rows: impl Iterator<Item = String>) -> String {
-    let rows: Vec<String> = rows.map(|row| format!("    {row}")).collect();
-    if rows.is_empty() {
-        return format!("  \"{name}\": []");
+fn write_rows(name: &str, rows: impl Iterator<Item = String>, out: &mut impl io::Write) -> io::Result<()> {
+    write!(out, "  \"{name}\": [")?;
+    let mut separator = "\n    ";
+    for row in rows {
+        write!(out, "{separator}{row}")?;
+        separator = ",\n    ";
     }
-    format!("  \"{name}\": [\n{}\n  ]", rows.join(",\n"))
+    write!(out, "]")
 }
 
 fn expected(name: &str, expected: &str, found: impl std::fmt::Display) -> PlanError {

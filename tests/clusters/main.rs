@@ -3,5 +3,8 @@
 //! One program for all these files: each would link the whole crate once more.
 
 mod broken_nodes;
+mod injected_faults;
+mod plans;
 mod report;
 mod simulation;
+mod why;
