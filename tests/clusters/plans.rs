@@ -119,7 +119,7 @@ fn a_plan_by_hand_does_what_it_says_when_it_says() {
 #[test]
 fn what_is_no_plan_is_refused_with_where_and_why() {
     for (replaced, by, expected) in [
-        ("{\n", "[\n", "the plan cannot be used: invalid"),
+        ("{\n", "[\n", "the plan cannot be used: expected `,` or `]` at line 2"),
         ("\"nodes\"", "\"noods\"", "unknown field `noods`"),
         ("broadcast\",\n", "broadcasting\",\n", "workload: expected one of echo, "),
         ("\"4s\"", "\"4\"", "time_limit: expected a time such as 3s, 0.5s or 200ms; found 4"),
