@@ -2,12 +2,11 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
-mod support;
-mod virtual_time;
-
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use crate::support::{INIT, Node as Process, answers, echo, kill, messenger, run};
+use crate::virtual_time::{Bench, message};
 use messenger::boundary::chaos::{ChaosConfig, ChaosError};
 use messenger::boundary::dedup::DedupConfig;
 use messenger::node::{Config, Node};
@@ -16,8 +15,6 @@ use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::{Context, Duration, Handler, Instant, Request, RpcError};
 use serde_json::{Value, json};
-use support::{INIT, Node as Process, answers, echo, kill, messenger, run};
-use virtual_time::{Bench, message};
 
 fn bench(chaos: &str) -> Bench<Messenger> {
     let chaos = (!chaos.is_empty()).then(|| chaos.parse().unwrap());
