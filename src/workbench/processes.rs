@@ -25,8 +25,11 @@ use crate::wire::lines::{LineBuffer, NextLine};
 pub struct Program {
     /// The program.
     pub path: PathBuf,
-    /// Its arguments.
+    /// Its arguments. `{data}` in one becomes the node's data folder.
     pub args: Vec<String>,
+    /// Where the data folder of each node is made, `n0`, `n1` and so on, which it is told in `MESSENGER_DATA` too. A node
+    /// that is started again finds its own.
+    pub data: PathBuf,
     /// Where the stderr of each node goes: `n0.log`, `n1.log` and so on.
     pub logs: PathBuf,
     /// Whether it goes to our stderr as well.
@@ -196,8 +199,17 @@ pub fn run(
 
 impl Process {
     fn start(program: &Program, node: usize, poll: &Poll) -> io::Result<Self> {
+        let data = program.data.join(format!("n{node}"));
+        std::fs::create_dir_all(&data)
+            .map_err(|error| io::Error::new(error.kind(), format!("data folder {data:?}: {error}")))?;
+        // A node looks for it from wherever it goes.
+        let data = std::path::absolute(&data)?;
         let mut command = Command::new(&program.path);
-        command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for arg in &program.args {
+            command.arg(arg.replace("{data}", &data.to_string_lossy()));
+        }
+        command.env("MESSENGER_DATA", &data);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, so that whatever it starts ends with it, and a Ctrl-C is for us alone.
         command.process_group(0);
         let child = command.spawn().map_err(|error| {
