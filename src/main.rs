@@ -128,7 +128,7 @@ struct NodeArgs {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Keep what the node persists in this folder, and go on from there at the next start [default: the folder that
-    /// MESSENGER_DATA names; without one, memory]
+    /// `MESSENGER_DATA` names; without one, memory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Remember so many of the newest messages, for `get_log`

@@ -129,15 +129,21 @@ struct Reactor {
     /// The end of the last turn.
     now: Instant,
     trace: TraceFile,
-    /// Where records become durable; nowhere without a folder.
-    store: Option<Folder>,
-    /// Somebody was told that there is none.
-    has_told_of_memory: bool,
+    log: Log,
     stats_interval: Duration,
     /// When to report; never if nothing came since the last report and nobody asks.
     report_at: Instant,
     /// How many lines had come by then.
     lines_reported: u64,
+}
+
+/// Where what the handler persists goes.
+enum Log {
+    Durable(Folder),
+    /// Nowhere: it is gone with the process.
+    Memory,
+    /// The same, and it was said.
+    MemoryAsTold,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,8 +199,10 @@ impl Reactor {
             arrived: Instant::START,
             now: Instant::START,
             trace: TraceFile::new(options.trace.clone())?,
-            store: options.data.as_deref().map(Folder::open).transpose()?,
-            has_told_of_memory: false,
+            log: match &options.data {
+                Some(folder) => Log::Durable(Folder::open(folder)?),
+                None => Log::Memory,
+            },
             stats_interval: options.stats_interval,
             report_at: Instant::END,
             lines_reported: 0,
@@ -208,8 +216,8 @@ impl Reactor {
         if self.trace.is_wanted() {
             node.start_trace();
         }
-        if let Some(store) = &mut self.store {
-            store.recover(&mut |record| node.recover(record))?;
+        if let Log::Durable(folder) = &mut self.log {
+            folder.recover(&mut |record| node.recover(record))?;
         }
         let mut events = Events::with_capacity(8);
         loop {
@@ -248,15 +256,15 @@ impl Reactor {
     /// Writes down what was persisted in this turn, all of it at once, and lets what was said with it leave.
     fn make_durable<H: Handler>(&mut self, node: &mut Node<H>) -> io::Result<()> {
         while let Some(records) = node.poll_persist() {
-            match &mut self.store {
-                Some(store) => store.commit(records)?,
-                None if !self.has_told_of_memory => {
+            match &mut self.log {
+                Log::Durable(folder) => folder.commit(records)?,
+                Log::Memory => {
                     warn!(
                         "what this node persists is in memory alone: --data or MESSENGER_DATA gives it a folder"
                     );
-                    self.has_told_of_memory = true;
+                    self.log = Log::MemoryAsTold;
                 }
-                None => {}
+                Log::MemoryAsTold => {}
             }
             node.handle_durable(&mut self.out);
         }

@@ -139,7 +139,9 @@ mod tests {
 
     pub(super) fn records(texts: &[&str]) -> Records {
         let mut records = Records::default();
-        texts.iter().for_each(|text| records.push(text.as_bytes()));
+        for text in texts {
+            records.push(text.as_bytes());
+        }
         records
     }
 

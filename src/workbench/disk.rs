@@ -105,7 +105,9 @@ mod tests {
 
     fn batch(texts: &[&str]) -> Records {
         let mut records = Records::default();
-        texts.iter().for_each(|text| records.push(text.as_bytes()));
+        for text in texts {
+            records.push(text.as_bytes());
+        }
         records
     }
 

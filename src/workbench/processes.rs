@@ -200,8 +200,9 @@ pub fn run(
 impl Process {
     fn start(program: &Program, node: usize, poll: &Poll) -> io::Result<Self> {
         let data = program.data.join(format!("n{node}"));
-        std::fs::create_dir_all(&data)
-            .map_err(|error| io::Error::new(error.kind(), format!("data folder {data:?}: {error}")))?;
+        std::fs::create_dir_all(&data).map_err(|error| {
+            io::Error::new(error.kind(), format!("data folder {}: {error}", data.display()))
+        })?;
         // A node looks for it from wherever it goes.
         let data = std::path::absolute(&data)?;
         let mut command = Command::new(&program.path);
