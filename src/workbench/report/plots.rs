@@ -15,8 +15,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::super::checker::{Completion, Quantiles};
+use super::super::history::Invocation;
 use super::super::nemesis::Fault;
-use super::super::world::{Invocation, World};
+use super::super::world::World;
 use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
 
@@ -101,7 +102,7 @@ impl<'a> Timeline<'a> {
         }
         let mut kinds = BTreeMap::<_, Vec<_>>::new();
         for invocation in world.history() {
-            kinds.entry(invocation.operation.kind()).or_default().push(invocation);
+            kinds.entry(invocation.operation.f).or_default().push(invocation);
         }
         let invoked = world.history().iter().map(|invocation| invocation.interval.invoked);
         let completed = world.history().iter().filter_map(completed);
