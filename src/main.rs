@@ -69,6 +69,8 @@ enum Command {
     },
     /// Test a node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
     Test(cli::test::TestArgs),
+    /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
+    Check(cli::check::CheckArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace {
         #[command(flatten)]
@@ -152,6 +154,7 @@ fn main() -> ExitCode {
         None => run_node(Workload::default(), &cli.node).map(done),
         Some(Command::Node { workload, args }) => run_node(workload, &args).map(done),
         Some(Command::Test(args)) => Ok(cli::test::run(&args)),
+        Some(Command::Check(args)) => Ok(cli::check::run(&args)),
         Some(Command::Parse { log, max_line }) => {
             reactor::log_to_stderr(log.log_level);
             parse(LineBuffer::new(max_line)).map(done)

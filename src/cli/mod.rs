@@ -1,5 +1,6 @@
 //! The subcommands that do more than call the library.
 
+pub mod check;
 pub mod test;
 pub mod trace;
 

@@ -207,7 +207,7 @@ fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
 }
 
 /// The workload of a name that is one of the list.
-fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
+pub(super) fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
     let names = workload::ALL.map(Workload::name);
     PossibleValuesParser::new(names).map(|name| workload::by_name(&name).expect("it is one of the list"))
 }

@@ -35,6 +35,7 @@
 pub mod checker;
 pub mod data;
 pub mod history;
+pub mod history_file;
 pub mod journal;
 pub mod nemesis;
 pub mod network;

@@ -291,6 +291,11 @@ impl History {
         &self.keys[key.0 as usize]
     }
 
+    /// The key of a message.
+    pub fn key_of(&self, message: Message) -> Key {
+        Key(self.messages[message.0 as usize].0)
+    }
+
     /// The value of a message, as JSON.
     pub fn value(&self, message: Message) -> Cow<'_, str> {
         match &self.messages[message.0 as usize].1 {
@@ -660,9 +665,7 @@ impl<'a> Found<'a> {
                     Completion::Info => {}
                 }
             }
-            Action::Assign { keys, start, committed }
-                if operation.completion != Completion::Fail =>
-            {
+            Action::Assign { keys, start, committed } if operation.completion != Completion::Fail => {
                 process.assign(keys, *start, committed);
             }
             _ => {}

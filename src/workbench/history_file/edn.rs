@@ -6,29 +6,34 @@ use clojure_reader::edn::{self, Edn};
 
 use super::{Members, ReadError};
 use crate::json::write::WriteJson as _;
+use crate::workbench::checker::UNKNOWN_NODE;
 use crate::workbench::data::Data;
-use crate::workbench::history::{self, Invocation, Mark};
+use crate::workbench::history::{self, Event, Invocation};
 use crate::workbench::workload::Workload;
 
 /// The members of an operation.
 pub(super) fn members(line: u64, text: &[u8]) -> Result<Members, ReadError> {
     let expected = "an operation in EDN";
     let text = std::str::from_utf8(text).map_err(|error| {
-        ReadError::malformed(line, expected, format!("invalid UTF-8 {} bytes after its beginning", error.valid_up_to()))
+        ReadError::malformed(
+            line,
+            expected,
+            format!("invalid UTF-8 {} bytes after its beginning", error.valid_up_to()),
+        )
     })?;
     let edn = edn::read_string(text).map_err(|error| {
         let later = error.line.map_or(0, |of| of as u64 - 1);
         let column = error.column.map_or_else(String::new, |column| format!(" at column {column}"));
         ReadError::malformed(line + later, expected, format!("{:?}{column}", error.code))
     })?;
-    let Edn::Map(members) = edn else {
+    let Edn::Map(members) = &edn else {
         return Err(ReadError::malformed(line, expected, "something else"));
     };
-    Ok(members.into_iter().map(|(key, value)| (name(key).into(), data(value))).collect())
+    Ok(members.iter().map(|(key, value)| (name(key).into(), data(value))).collect())
 }
 
 /// A key without the colon of a keyword.
-fn name(key: Edn<'_>) -> String {
+fn name(key: &Edn<'_>) -> String {
     match data(key) {
         Data::Text(text) => text.into(),
         other => other.to_string(),
@@ -36,17 +41,17 @@ fn name(key: Edn<'_>) -> String {
 }
 
 /// Keywords and symbols become strings, and whatever is in a row a list.
-fn data(edn: Edn<'_>) -> Data {
+fn data(edn: &Edn<'_>) -> Data {
     match edn {
         Edn::Nil => Data::Null,
-        Edn::Bool(boolean) => Data::Bool(boolean),
-        Edn::Int(integer) => Data::Int(integer),
-        Edn::Key(text) | Edn::Symbol(text) | Edn::Str(text) => Data::Text(text.into()),
+        Edn::Bool(boolean) => Data::Bool(*boolean),
+        Edn::Int(integer) => Data::Int(*integer),
+        Edn::Key(text) | Edn::Symbol(text) | Edn::Str(text) => Data::Text((**text).into()),
         Edn::Char(c) => Data::Text(c.to_string().into()),
-        Edn::Vector(items) | Edn::List(items) => Data::list(items.into_iter().map(data)),
-        Edn::Set(items) => Data::list(items.into_iter().map(data)),
-        Edn::Map(members) => Data::Map(members.into_iter().map(|(key, value)| (data(key), data(value))).collect()),
-        Edn::Tagged(_, value) => data(*value),
+        Edn::Vector(items) | Edn::List(items) => Data::list(items.iter().map(data)),
+        Edn::Set(items) => Data::list(items.iter().map(data)),
+        Edn::Map(members) => Data::Map(members.iter().map(|(key, value)| (data(key), data(value))).collect()),
+        Edn::Tagged(_, value) => data(value),
         Edn::Double(float) if float.is_finite() => Data::Raw(format!("{float:?}").into()),
         other => Data::Text(other.to_string().into()),
     }
@@ -55,8 +60,8 @@ fn data(edn: Edn<'_>) -> Data {
 /// See [`write_edn`](super::write_edn).
 pub(super) fn write(history: &[Invocation], workload: &dyn Workload, out: &mut impl Write) -> io::Result<()> {
     let mut line = Vec::new();
-    for (index, mark) in history::marks(history).into_iter().enumerate() {
-        let Mark { at, kind, invocation, value, error } = mark;
+    for (index, event) in history::events(history).into_iter().enumerate() {
+        let Event { at, kind, invocation, value, error } = event;
         let (value, more) = workload.export(invocation.operation.f, value);
         line.clear();
         write!(
@@ -79,7 +84,9 @@ pub(super) fn write(history: &[Invocation], workload: &dyn Workload, out: &mut i
                 write_text(error, &mut line);
             }
         }
-        write!(line, ", :node \"n{}\"", invocation.node)?;
+        if invocation.node != UNKNOWN_NODE {
+            write!(line, ", :node \"n{}\"", invocation.node)?;
+        }
         for (is_so, name) in [(invocation.is_final, "final?"), (invocation.is_probe, "probe?")] {
             if is_so {
                 write!(line, ", :{name} true")?;

@@ -29,8 +29,8 @@ use self::records::{Record, Records};
 use super::checker::Completion;
 use super::data::Data;
 use super::history::{Invocation, NO_ANSWER};
-use crate::json::index::Parser;
 use super::workload::Workload;
+use crate::json::index::Parser;
 
 /// How much of a file is kept. Beyond it the file is refused.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,11 @@ struct Event {
 ///
 /// # Errors
 /// The first thing that is not as it should be, with its line.
-pub fn read(file: impl BufRead, workload: &dyn Workload, limits: Limits) -> Result<Vec<Invocation>, ReadError> {
+pub fn read(
+    file: impl BufRead,
+    workload: &dyn Workload,
+    limits: Limits,
+) -> Result<Vec<Invocation>, ReadError> {
     let mut parser = Parser::new();
     let mut records = Records::new(file, limits.record_bytes);
     let mut pairing = Pairing::new(workload, limits.memory_bytes);
@@ -175,7 +179,9 @@ impl Event {
                 ("f", value) => event.f = word(value),
                 ("value", value) => event.value = value,
                 ("time", value) => event.time = value.as_int(),
-                ("node", Data::Text(name)) => event.node = name.strip_prefix('n').and_then(|of| of.parse().ok()),
+                ("node", Data::Text(name)) => {
+                    event.node = name.strip_prefix('n').and_then(|of| of.parse().ok())
+                }
                 ("error", value) => event.error = Some(reason(value)),
                 ("final" | "final?", value) => event.is_final = value == Data::Bool(true),
                 ("probe" | "probe?", value) => event.is_probe = value == Data::Bool(true),

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::{Event, ReadError};
 use crate::time::Instant;
-use crate::workbench::checker::{Completion, Interval};
+use crate::workbench::checker::{Completion, Interval, UNKNOWN_NODE};
 use crate::workbench::data::Data;
 use crate::workbench::history::{Invocation, NO_ANSWER, Operation, Outcome};
 use crate::workbench::workload::Workload;
@@ -58,7 +58,7 @@ impl<'a> Pairing<'a> {
     pub fn add(&mut self, mut event: Event) -> Result<(), ReadError> {
         let Some(process) = event.process else { return Ok(()) };
         let line = event.line;
-        let Some(&f) = self.names.iter().find(|name| **name == *event.f) else {
+        let Some(&f) = self.names.iter().find(|name| **name == &*event.f) else {
             let expected = format!("f to be {}", self.names.join(" or "));
             return Err(ReadError::malformed(line, expected, format!("{:?}", event.f)));
         };
@@ -76,7 +76,13 @@ impl<'a> Pairing<'a> {
         Ok(())
     }
 
-    fn begin(&mut self, process: usize, f: &'static str, value: Data, event: &Event) -> Result<(), ReadError> {
+    fn begin(
+        &mut self,
+        process: usize,
+        f: &'static str,
+        value: Data,
+        event: &Event,
+    ) -> Result<(), ReadError> {
         let line = event.line;
         let invocation = self.history.len();
         let found = format!("the beginning of another {f}");
@@ -106,7 +112,7 @@ impl<'a> Pairing<'a> {
         self.places.push((self.events, u64::MAX));
         self.history.push(Invocation {
             process,
-            node: event.node.unwrap_or_default(),
+            node: event.node.unwrap_or(UNKNOWN_NODE),
             operation: Operation { f, value },
             interval: Interval { invoked, completed: Instant::END },
             outcome: Outcome::Info("it was still open at the end of the file".into()),
@@ -132,7 +138,8 @@ impl<'a> Pairing<'a> {
             Some(Process::Busy { invocation, line: began }) => {
                 let begun = self.history[invocation].operation.f;
                 if begun != f {
-                    let expected = format!("the end of {begun}, which process {process} began on line {began}");
+                    let expected =
+                        format!("the end of {begun}, which process {process} began on line {began}");
                     return Err(ReadError::malformed(line, expected, format!("that of {f}")));
                 }
                 invocation
@@ -145,8 +152,9 @@ impl<'a> Pairing<'a> {
                 self.history.len() - 1
             }
             Some(Process::Free { line: ended } | Process::Gone { line: ended }) => {
-                let expected =
-                    format!("a beginning, since the last operation of process {process} ended on line {ended}");
+                let expected = format!(
+                    "a beginning, since the last operation of process {process} ended on line {ended}"
+                );
                 return Err(ReadError::malformed(line, expected, format!("the end of {f}")));
             }
         };

@@ -111,7 +111,9 @@ impl<R: BufRead> Records<R> {
             Map,
             Text,
             /// After a backslash: in a text, or else a character of EDN's.
-            Escape { is_text: bool },
+            Escape {
+                is_text: bool,
+            },
             Comment,
         }
         self.text.clear();

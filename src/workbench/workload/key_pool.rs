@@ -67,7 +67,10 @@ mod tests {
         for _ in 0..100_000 {
             *counts.entry(pool.key(&mut rng)).or_default() += 1;
         }
-        assert!((48_000..52_000).contains(&counts[&9]) && (23_000..27_000).contains(&counts[&8]), "{counts:?}");
+        assert!(
+            (48_000..52_000).contains(&counts[&9]) && (23_000..27_000).contains(&counts[&8]),
+            "{counts:?}"
+        );
 
         pool = KeyPool::new(1, 2);
         let written: Vec<_> = (0..7).map(|_| pool.try_write(&mut rng)).collect();

@@ -250,6 +250,10 @@ impl Finding for linearizable::Report {
         self.explain()
     }
 
+    fn anomalies(&self) -> Vec<String> {
+        if self.anomalies.is_empty() { Vec::new() } else { vec!["nonlinearizable".to_owned()] }
+    }
+
     fn json(&self) -> serde_json::Value {
         json!({
             "keys": self.keys,

@@ -23,7 +23,9 @@ impl Client for Consumer {
                 request.call(&SEND).field("key", &*key).field("msg", &message);
             }
             "poll" => {
-                request.call(&POLL).object("offsets", self.offsets.iter().map(|(key, offset)| (key, *offset)));
+                request
+                    .call(&POLL)
+                    .object("offsets", self.offsets.iter().map(|(key, offset)| (key, *offset)));
             }
             "assign" => {
                 let (keys, start) = assigned(&operation.value);
@@ -47,7 +49,9 @@ impl Client for Consumer {
     ) -> Result<Step, MalformedReply> {
         Ok(match (operation.f, self.polled.take()) {
             ("send", _) => {
-                let Some((key, _, message)) = sent(&operation.value, false) else { return Ok(no_operation()) };
+                let Some((key, _, message)) = sent(&operation.value, false) else {
+                    return Ok(no_operation());
+                };
                 let place = Data::list([reply.data("offset"), message]);
                 Step::ok(Data::List(vec![Data::List(vec!["send".into(), Data::Text(key), place])]))
             }

@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn no_message_is_sent_twice() {
         let (_, operations) = operations(5_000);
-        let mut sends: Vec<_> = operations.iter().filter(|of| of.f == "send").map(ToString::to_string).collect();
+        let mut sends: Vec<_> =
+            operations.iter().filter(|of| of.f == "send").map(ToString::to_string).collect();
         let count = sends.len();
         sends.sort();
         sends.dedup();

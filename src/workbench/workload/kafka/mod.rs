@@ -23,12 +23,10 @@ use serde_json::json;
 use self::client::Consumer;
 use self::generator::Logs;
 use self::pictures::draw;
-use super::super::checker::Verdict;
 use super::super::checker::canonical::canonical;
 use super::super::checker::kafka::{self, Action, Commit, History, Key, Message, Payload, Start};
-use super::{
-    Client, Data, Fact, Field, Finding, Generator, Invocation, Picture, Rpc, Shape, Workload,
-};
+use super::super::checker::{UNKNOWN_NODE, Verdict};
+use super::{Client, Data, Fact, Field, Finding, Generator, Invocation, Picture, Rpc, Shape, Workload};
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
@@ -258,7 +256,7 @@ fn compact(history: &[Invocation]) -> History {
         let Some(action) = action else { continue };
         compact.push(kafka::Operation {
             process: invocation.process as u64,
-            node: invocation.node_if_known(),
+            node: Some(invocation.node).filter(|node| *node != UNKNOWN_NODE),
             interval: invocation.interval,
             completion: invocation.outcome.completion(),
             action,
