@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::checker::stats;
 use super::checker::{Interval, Verdict};
+use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
-use super::nemesis::{Fault, Window};
+use super::nemesis::Window;
 use super::settings::Settings;
 use super::workload::{Finding, Workload};
 use super::world::{Failure, UnexpectedReplies, World};
@@ -218,7 +219,7 @@ fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
             overlaps
                 && match window.fault {
                     Fault::Kill | Fault::Pause => window.nodes.contains(&node),
-                    Fault::Partition | Fault::Loss => true,
+                    Fault::Partition | Fault::Loss | Fault::Slow | Fault::Reorder => true,
                     Fault::Duplicate => false,
                 }
         })
