@@ -3,5 +3,7 @@
 //! One program for all these files: each would link the whole crate once more.
 
 mod broken_nodes;
+mod histories;
+mod kafka;
 mod report;
 mod simulation;
