@@ -12,6 +12,7 @@ use messenger::workbench::settings::Settings;
 use messenger::workbench::verdict::Judgement;
 use messenger::workbench::workload::Workload;
 
+use super::args::{NOT_ENDED, complain, status};
 use super::test::workload_parser;
 
 #[derive(Args)]
@@ -41,20 +42,15 @@ Of a history at most 4 GiB are kept in memory, some four million transactions; a
 
 Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 anything that kept it from being judged.";
 
-/// The exit status of what could not be judged.
-const UNJUDGED: u8 = 255;
-
 /// Reads and judges the file.
 pub fn run(args: &CheckArgs) -> ExitCode {
     match check(args) {
-        Ok(Verdict::Valid) => ExitCode::SUCCESS,
-        Ok(Verdict::Invalid) => ExitCode::from(1),
-        Ok(Verdict::Unknown) => ExitCode::from(2),
+        Ok(verdict) => ExitCode::from(status(verdict)),
         // Whoever read the output has enough of it.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("messenger: {}: {error}", args.file.display());
-            ExitCode::from(UNJUDGED)
+            complain(&format_args!("{}: {error}", args.file.display()));
+            ExitCode::from(NOT_ENDED)
         }
     }
 }
@@ -95,11 +91,11 @@ fn summary(judgement: &Judgement, operations: usize) -> String {
     for (name, found) in [("anomalies", judgement.finding.anomalies()), ("not", judgement.finding.refuted())]
     {
         if !found.is_empty() {
-            text += &format!("  {name}: {}\n", found.join(", "));
+            text += &["  ", name, ": ", &found.join(", "), "\n"].concat();
         }
     }
     for sentence in judgement.explain() {
-        text += &format!("  {sentence}\n");
+        text += &["  ", &sentence, "\n"].concat();
     }
     text
 }

@@ -9,6 +9,7 @@ use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
 use super::nemesis::Window;
 use super::settings::Settings;
+use super::why::why_missing;
 use super::workload::{Finding, Workload};
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
@@ -22,6 +23,8 @@ pub struct Results {
     pub failure: Option<Failure>,
     /// What the workload's own checker says.
     pub finding: Box<dyn Finding>,
+    /// Why values were missing from reads that are wrong, as far as the journal knows.
+    pub why: Vec<String>,
     /// Nodes that answered nothing more.
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
@@ -38,6 +41,8 @@ pub struct Results {
     pub unread: Vec<usize>,
     /// Nodes that no client asked.
     pub unasked: Vec<usize>,
+    /// Nodes that should agree in the end never sent each other anything.
+    pub is_isolated: bool,
     /// Answers for clients that had given up.
     pub late_answers: UnexpectedReplies,
     /// Answers to requests that were not open.
@@ -142,10 +147,14 @@ impl Results {
         };
         let journal = world.journal();
         let messages_per_operation = journal.servers.sent as f64 / history.len().max(1) as f64;
+        let is_wrong = verdict == Verdict::Invalid && failure.is_none();
+        let missing = if is_wrong { finding.missing() } else { Vec::new() };
+        let why = missing.into_iter().filter_map(|missing| why_missing(world, missing)).collect();
         Self {
             verdict,
             failure,
             finding,
+            why,
             silent,
             stats,
             operations_per_second: operations_per_second(world),
@@ -154,6 +163,7 @@ impl Results {
             messages_per_operation,
             unread,
             unasked,
+            is_isolated: has_final && settings.nodes > 1 && journal.servers.sent == 0,
             late_answers: world.late_answers().clone(),
             stray_answers: world.stray_answers().clone(),
             polling: world.polling().clone(),
@@ -164,7 +174,7 @@ impl Results {
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(Failure { node, at, reason, line, .. }) = &self.failure {
-            sentences.push(format!("n{node} ended the test after {}: {reason}", seconds(*at)));
+            sentences.push(format!("because of n{node} the test ended after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             // What the rest would say is about a test that did not take place.
             return sentences;
@@ -178,7 +188,14 @@ impl Results {
         for node in &self.unread {
             sentences.push(format!("no final read of n{node} succeeded, so nobody knows what it has"));
         }
-        sentences.extend(self.finding.explain());
+        if self.is_isolated && self.finding.verdict() == Verdict::Invalid {
+            sentences.push(
+                "no node ever sent another a message: what one is told, the others cannot know".to_owned(),
+            );
+        } else {
+            sentences.extend(self.finding.explain());
+            sentences.extend(self.why.iter().map(|why| format!("why: {why}")));
+        }
         sentences.extend(self.stats.explain());
         if let UnexpectedReplies { count, first: Some(first) } = &self.late_answers {
             sentences.push(format!(

@@ -146,7 +146,7 @@ fn json_is_read_line_by_line_or_as_an_array() {
 
 #[test]
 fn what_never_ends_is_indefinite_and_what_has_ends_alone_may_have_begun_at_any_time() {
-    let open = read(r#"{:time 1000 :type :invoke :process 0 :f :read :value [1 nil]}"#, &LinKv).unwrap();
+    let open = read(r"{:time 1000 :type :invoke :process 0 :f :read :value [1 nil]}", &LinKv).unwrap();
     assert!(matches!(open[0].outcome, Outcome::Info(_)) && open[0].interval.completed == Instant::END);
     let ends = "{:time 9000 :type :ok :process 0 :f :read :value [1 nil]} {:time 9999 :type :ok :process 0 :f :write :value [1 2]}";
     let ends = read(ends, &LinKv).unwrap();
@@ -165,8 +165,8 @@ fn maelstroms_echo_is_the_whole_reply() {
 
 #[test]
 fn final_reads_are_told_by_a_mark() {
-    let text = r#"{:time 0 :type :invoke :process 0 :f :add :value 2} {:time 1 :type :ok :process 0 :f :add :value 2}
-{:time 2 :type :invoke :process 0 :f :read :value nil, :final? true} {:time 3 :type :ok :process 0 :f :read :value 3, :final? true}"#;
+    let text = r"{:time 0 :type :invoke :process 0 :f :add :value 2} {:time 1 :type :ok :process 0 :f :add :value 2}
+{:time 2 :type :invoke :process 0 :f :read :value nil, :final? true} {:time 3 :type :ok :process 0 :f :read :value 3, :final? true}";
     let history = read(text, &PnCounter).unwrap();
     assert!(history[1].is_final);
     assert_eq!(judge(&history, &PnCounter).0, Verdict::Invalid);
@@ -175,9 +175,9 @@ fn final_reads_are_told_by_a_mark() {
 /// What a process begins and ends has to fit together, or the rest would be a guess.
 #[test]
 fn a_broken_file_gets_its_line_and_what_was_expected() {
-    let begin = r#"{:type :invoke :process 3 :f :read :value [1 nil]}"#;
-    let end = r#"{:type :ok :process 3 :f :read :value [1 nil]}"#;
-    let info = r#"{:type :info :process 3 :f :read :value [1 nil]}"#;
+    let begin = r"{:type :invoke :process 3 :f :read :value [1 nil]}";
+    let end = r"{:type :ok :process 3 :f :read :value [1 nil]}";
+    let info = r"{:type :info :process 3 :f :read :value [1 nil]}";
     for (lines, expected) in [
         (
             vec![begin, end, end],
@@ -192,7 +192,7 @@ fn a_broken_file_gets_its_line_and_what_was_expected() {
             "line 3: expected nothing of process 3 any more, since nobody knows how its operation ended on line 2, found the beginning of another read",
         ),
         (
-            vec![begin, r#"{:type :ok :process 3 :f :write :value [1 2]}"#],
+            vec![begin, r"{:type :ok :process 3 :f :write :value [1 2]}"],
             "line 2: expected the end of read, which process 3 began on line 1, found that of write",
         ),
         (
@@ -234,7 +234,7 @@ fn a_broken_file_gets_its_line_and_what_was_expected() {
 #[test]
 fn what_is_too_large_is_refused() {
     let limits = |record_bytes, memory_bytes| Limits { record_bytes, memory_bytes };
-    let begin = r#"{:type :invoke :process 3 :f :read :value [1 nil]}"#;
+    let begin = r"{:type :invoke :process 3 :f :read :value [1 nil]}";
     let read =
         |limits| history_file::read(begin.as_bytes(), &LinKv, limits).map_err(|error| error.to_string());
     assert_eq!(read(limits(begin.len(), 4_000)).unwrap().len(), 1);

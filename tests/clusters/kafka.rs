@@ -40,18 +40,18 @@ enum Flaw {
 #[derive(Debug)]
 struct Logs {
     flaw: Flaw,
-    logs: BTreeMap<String, BTreeMap<i64, i64>>,
+    by_key: BTreeMap<String, BTreeMap<i64, i64>>,
     committed: BTreeMap<String, i64>,
     requests: u64,
 }
 
 impl Logs {
     fn new(flaw: Flaw) -> Self {
-        Self { flaw, logs: BTreeMap::new(), committed: BTreeMap::new(), requests: 0 }
+        Self { flaw, by_key: BTreeMap::new(), committed: BTreeMap::new(), requests: 0 }
     }
 
     fn send(&mut self, key: String, message: i64, is_odd: bool) -> Result<i64, RpcError> {
-        let log = self.logs.entry(key).or_default();
+        let log = self.by_key.entry(key).or_default();
         let last = log.last_key_value().map(|(offset, _)| *offset);
         let next = last.map_or(7, |last| last + 10);
         match self.flaw {
@@ -75,7 +75,7 @@ impl Logs {
     }
 
     fn poll(&self, key: &str, from: i64, is_odd: bool) -> Vec<(i64, i64)> {
-        let Some(log) = self.logs.get(key) else { return Vec::new() };
+        let Some(log) = self.by_key.get(key) else { return Vec::new() };
         let from = match self.flaw {
             Flaw::GoesBack if is_odd => from - 10,
             Flaw::ForgetsToSkip => {
@@ -121,7 +121,7 @@ impl Handler for Logs {
             "poll" => {
                 let mut asked = offsets()?;
                 if self.flaw == Flaw::AnswersUnasked && is_odd {
-                    asked = self.logs.keys().map(|key| (key.clone(), 0)).collect();
+                    asked = self.by_key.keys().map(|key| (key.clone(), 0)).collect();
                 }
                 let lists = asked.into_iter().map(|(key, from)| {
                     let list = self.poll(&key, from, is_odd);

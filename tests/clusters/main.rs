@@ -4,6 +4,8 @@
 
 mod broken_nodes;
 mod histories;
+mod injected_faults;
 mod kafka;
 mod report;
 mod simulation;
+mod why;

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::support::{messenger, run};
 
-const VALID: &str = r#"{:index 0, :time 1000, :type :invoke, :process 0, :f :write, :value [3 1]}
+const VALID: &str = r"{:index 0, :time 1000, :type :invoke, :process 0, :f :write, :value [3 1]}
 {:index 1, :time 5000, :type :ok, :process 0, :f :write, :value [3 1]}
 {:index 2, :time 7000, :type :invoke, :process 1, :f :read, :value [3 nil]}
 {:index 3, :time 8000, :type :ok, :process 1, :f :read, :value [3 1]}
-"#;
+";
 
 fn check(args: &[&str], input: &str) -> (Option<i32>, String, String) {
     let output = run(messenger(&[&["check", "-w", "lin-kv"], args].concat()), input.as_bytes());

@@ -205,6 +205,8 @@ pub struct Anomaly {
     pub key: Box<str>,
     /// Where in the log of the key: the offset, if it has one.
     pub offset: Option<i64>,
+    /// The place of the operation in the history.
+    pub operation: usize,
     /// What happened, in a sentence without an end.
     pub sentence: String,
 }
@@ -786,6 +788,7 @@ impl<'a> Found<'a> {
             let anomaly = |case: &Case| Anomaly {
                 key: self.history.keys[case.key as usize].clone(),
                 offset: case.offset,
+                operation: case.operation as usize,
                 sentence: self.sentence(kind, case),
             };
             let listed = cases.iter().take(Findings::LISTED).map(anomaly).collect();

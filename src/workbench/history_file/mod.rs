@@ -121,7 +121,7 @@ pub fn read(
         };
         pairing.add(Event::of(line, members)?)?;
     }
-    pairing.finish()
+    Ok(pairing.finish())
 }
 
 /// Writes a history as Jepsen has it, one operation a line.
@@ -180,7 +180,7 @@ impl Event {
                 ("value", value) => event.value = value,
                 ("time", value) => event.time = value.as_int(),
                 ("node", Data::Text(name)) => {
-                    event.node = name.strip_prefix('n').and_then(|of| of.parse().ok())
+                    event.node = name.strip_prefix('n').and_then(|of| of.parse().ok());
                 }
                 ("error", value) => event.error = Some(reason(value)),
                 ("final" | "final?", value) => event.is_final = value == Data::Bool(true),

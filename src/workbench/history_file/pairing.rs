@@ -136,10 +136,10 @@ impl<'a> Pairing<'a> {
         };
         let invocation = match self.processes.insert(process, after) {
             Some(Process::Busy { invocation, line: began }) => {
-                let begun = self.history[invocation].operation.f;
-                if begun != f {
+                let other = self.history[invocation].operation.f;
+                if other != f {
                     let expected =
-                        format!("the end of {begun}, which process {process} began on line {began}");
+                        format!("the end of {other}, which process {process} began on line {began}");
                     return Err(ReadError::malformed(line, expected, format!("that of {f}")));
                 }
                 invocation
@@ -175,14 +175,14 @@ impl<'a> Pairing<'a> {
     }
 
     /// The history, in the order in which its operations began.
-    pub fn finish(mut self) -> Result<Vec<Invocation>, ReadError> {
+    pub fn finish(mut self) -> Vec<Invocation> {
         if !self.has_times {
             for (invocation, &(begun, ended)) in self.history.iter_mut().zip(&self.places) {
                 let completed = if ended == u64::MAX { Instant::END } else { Instant::from_micros(ended) };
                 invocation.interval = Interval { invoked: Instant::from_micros(begun), completed };
             }
         }
-        Ok(self.history)
+        self.history
     }
 }
 

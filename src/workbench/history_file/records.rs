@@ -127,14 +127,11 @@ impl<R: BufRead> Records<R> {
             let mut end = None;
             for (place, &byte) in buffer.iter().enumerate() {
                 within = match (within, byte) {
-                    (Within::Escape { is_text: true }, _) => Within::Text,
-                    (Within::Escape { is_text: false }, _) => Within::Map,
-                    (Within::Comment, b'\n') => Within::Map,
-                    (Within::Comment, _) => Within::Comment,
-                    (Within::Text, b'"') => Within::Map,
+                    (Within::Map, b'"') | (Within::Escape { is_text: true }, _) => Within::Text,
+                    (Within::Text, b'"')
+                    | (Within::Comment, b'\n')
+                    | (Within::Escape { is_text: false }, _) => Within::Map,
                     (Within::Text, b'\\') => Within::Escape { is_text: true },
-                    (Within::Text, _) => Within::Text,
-                    (Within::Map, b'"') => Within::Text,
                     (Within::Map, b'\\') => Within::Escape { is_text: false },
                     (Within::Map, b';') => Within::Comment,
                     (Within::Map, b'{') => {
@@ -145,7 +142,7 @@ impl<R: BufRead> Records<R> {
                         depth -= 1;
                         Within::Map
                     }
-                    (Within::Map, _) => Within::Map,
+                    (within, _) => within,
                 };
                 self.line += u64::from(byte == b'\n');
                 if depth == 0 {

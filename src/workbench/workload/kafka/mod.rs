@@ -248,12 +248,12 @@ fn compact(history: &[Invocation]) -> History {
         let answer = invocation.answer();
         let value = answer.unwrap_or(&invocation.operation.value);
         let action = match invocation.operation.f {
-            "send" => send_action(&mut compact, value, answer.is_some()),
-            "poll" => Some(poll_action(&mut compact, value)),
-            "assign" => Some(assign_action(&mut compact, value)),
-            _ => Some(Action::Crash),
+            // What cannot be read says nothing, as a crash does.
+            "send" => send_action(&mut compact, value, answer.is_some()).unwrap_or(Action::Crash),
+            "poll" => poll_action(&mut compact, value),
+            "assign" => assign_action(&mut compact, value),
+            _ => Action::Crash,
         };
-        let Some(action) = action else { continue };
         compact.push(kafka::Operation {
             process: invocation.process as u64,
             node: Some(invocation.node).filter(|node| *node != UNKNOWN_NODE),
@@ -326,6 +326,12 @@ impl Finding for Judged {
 
     fn explain(&self) -> Vec<String> {
         self.report.explain()
+    }
+
+    /// The checker has an operation for each of the history's.
+    fn offending(&self, _: &[Invocation]) -> Vec<usize> {
+        let first = self.report.anomalies.values().flat_map(|findings| findings.listed.iter().take(3));
+        first.map(|anomaly| anomaly.operation).collect()
     }
 
     fn anomalies(&self) -> Vec<String> {
