@@ -1,29 +1,13 @@
-//! The `messenger` command.
+//! The `messenger` command: what its arguments ask for.
 
 mod cli;
 
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::io;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
-use log::{LevelFilter, warn};
-use messenger::boundary::chaos::ChaosConfig;
-use messenger::boundary::dedup::DedupConfig;
-use messenger::json;
-use messenger::node::{Config, Node};
-use messenger::nodes::broadcast::Broadcast;
-use messenger::nodes::counter::Counter;
-use messenger::nodes::g_set::GSet;
-use messenger::nodes::lin_kv::{self, LinKv};
-use messenger::nodes::messenger::Messenger;
-use messenger::nodes::unique_ids::UniqueIds;
-use messenger::reactor::{self, Options};
-use messenger::time::Duration;
-use messenger::wire::envelope::{SchemaError, UncheckedEnvelope};
-use messenger::wire::lines::{LineBuffer, NextLine};
+use clap::{Parser, Subcommand};
 
-use self::cli::seconds;
+use self::cli::args::{self, INVALID_ARGUMENTS};
 
 /// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
 ///
@@ -35,7 +19,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    node: NodeArgs,
+    node: cli::node::NodeArgs,
 }
 
 const EXAMPLES: &str = r#"Examples:
@@ -55,21 +39,18 @@ enum Command {
     Node {
         /// What the node does
         #[arg(value_enum, default_value_t)]
-        workload: Workload,
+        workload: cli::node::Workload,
         #[command(flatten)]
-        args: NodeArgs,
+        args: cli::node::NodeArgs,
     },
     /// Print `PARSED: <src>|<dest>|<type>` for each message on stdin
-    Parse {
-        #[command(flatten)]
-        log: LogArgs,
-        #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
-        /// Skip lines longer than this (bytes, or with KiB, MiB, GiB)
-        max_line: usize,
-    },
+    Parse(cli::parse::ParseArgs),
     /// Test a node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
     Test(cli::test::TestArgs),
+    /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
+    Check(cli::check::CheckArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
+<<<<<<< HEAD
     Trace {
         #[command(flatten)]
         log: LogArgs,
@@ -147,33 +128,43 @@ struct LogArgs {
     /// What to report on stderr: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
+=======
+    Trace(cli::trace::TraceArgs),
+>>>>>>> main
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Whoever reads it may have had enough.
+            let _ = error.print();
+            if error.exit_code() == 0 {
+                return ExitCode::SUCCESS;
+            }
+            args::suggest(std::env::args_os());
+            return ExitCode::from(INVALID_ARGUMENTS);
+        }
+    };
     let done = |()| ExitCode::SUCCESS;
     let outcome = match cli.command {
-        None => run_node(Workload::default(), &cli.node).map(done),
-        Some(Command::Node { workload, args }) => run_node(workload, &args).map(done),
+        None => cli::node::run(cli::node::Workload::default(), &cli.node).map(done),
+        Some(Command::Node { workload, args }) => cli::node::run(workload, &args).map(done),
+        Some(Command::Parse(args)) => cli::parse::run(&args).map(done),
         Some(Command::Test(args)) => Ok(cli::test::run(&args)),
-        Some(Command::Parse { log, max_line }) => {
-            reactor::log_to_stderr(log.log_level);
-            parse(LineBuffer::new(max_line)).map(done)
-        }
-        Some(Command::Trace { log, args }) => {
-            reactor::log_to_stderr(log.log_level);
-            cli::trace::run(args).map(done)
-        }
+        Some(Command::Check(args)) => Ok(cli::check::run(&args)),
+        Some(Command::Trace(args)) => cli::trace::run(args).map(done),
     };
     match outcome {
         Ok(code) => code,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("messenger: {error}");
+            args::complain(&error);
             ExitCode::FAILURE
         }
     }
 }
+<<<<<<< HEAD
 
 fn run_node(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log.log_level);
@@ -290,3 +281,5 @@ fn size(text: &str) -> Result<usize, String> {
         .filter(|&size| (1..=MAX).contains(&size))
         .ok_or_else(|| "expected 1 byte to 1 GiB".to_owned())
 }
+=======
+>>>>>>> main
