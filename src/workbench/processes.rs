@@ -1,9 +1,10 @@
 //! Nodes that are processes, any number of them, driven over their pipes by one thread that waits for none.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,16 +29,11 @@ use crate::wire::lines::{LineBuffer, NextLine};
 pub struct Program {
     /// The program.
     pub path: PathBuf,
-<<<<<<< HEAD
     /// Its arguments. `{data}` in one becomes the node's data folder.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     /// Where the data folder of each node is made, `n0`, `n1` and so on, which it is told in `MESSENGER_DATA` too. A node
     /// that is started again finds its own.
     pub data: PathBuf,
-=======
-    /// Its arguments.
-    pub args: Vec<OsString>,
->>>>>>> main
     /// Where the stderr of each node goes: `n0.log`, `n1.log` and so on.
     pub logs: PathBuf,
     /// Whether it goes to our stderr as well.
@@ -313,28 +309,13 @@ impl Process {
         // A node looks for it from wherever it goes.
         let data = std::path::absolute(&data)?;
         let mut command = Command::new(&program.path);
-<<<<<<< HEAD
         for arg in &program.args {
-            command.arg(arg.replace("{data}", &data.to_string_lossy()));
+            command.arg(with_data_folder(arg, &data));
         }
         command.env("MESSENGER_DATA", &data);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that whatever it starts ends with it, and a Ctrl-C is for us alone.
-        command.process_group(0);
-        let child = command.spawn().map_err(|error| {
-            let hint = match error.kind() {
-                ErrorKind::NotFound if program.path.components().count() == 1 && program.path.exists() => {
-                    "; a file of this folder is called ./ and its name"
-                }
-                ErrorKind::PermissionDenied => "; chmod +x makes a file a program",
-                _ => "",
-            };
-            let path = program.path.display();
-=======
-        command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Running::spawn(&mut command).map_err(|error| {
             let (path, hint) = (program.path.display(), start_hint(program, &error));
->>>>>>> main
             io::Error::new(error.kind(), format!("{path}: cannot be started: {error}{hint}"))
         })?;
         let pipes = &mut child.child;
@@ -539,6 +520,19 @@ impl Program {
     fn log(&self, node: usize) -> PathBuf {
         self.logs.join(format!("n{node}.log"))
     }
+}
+
+/// An argument with the node's data folder in place of `{data}`.
+fn with_data_folder(arg: &OsStr, data: &Path) -> OsString {
+    const PLACE: &[u8] = b"{data}";
+    let (mut rest, mut replaced) = (arg.as_bytes(), Vec::new());
+    while let Some(at) = memchr::memmem::find(rest, PLACE) {
+        replaced.extend_from_slice(&rest[..at]);
+        replaced.extend_from_slice(data.as_os_str().as_bytes());
+        rest = &rest[at + PLACE.len()..];
+    }
+    replaced.extend_from_slice(rest);
+    OsString::from_vec(replaced)
 }
 
 /// What may be wrong with a program that cannot be started.
