@@ -288,7 +288,7 @@ impl Row {
         workload: &dyn Workload,
         workers: usize,
     ) -> Result<PlannedOperation, PlanError> {
-        let kinds = workload.operation_kinds();
+        let kinds = workload.operations();
         let Some(f) = kinds.iter().copied().find(|kind| *kind == self.f) else {
             return Err(expected(&format!("{place}.f"), &format!("one of {}", kinds.join(", ")), self.f));
         };
