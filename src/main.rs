@@ -49,6 +49,8 @@ enum Command {
     Test(cli::test::TestArgs),
     /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
     Check(cli::check::CheckArgs),
+    /// Try many seeds in virtual time, or many tests of your node; cut the first failure down, and show why
+    Explore(cli::explore::ExploreArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace(cli::trace::TraceArgs),
 }
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Some(Command::Parse(args)) => cli::parse::run(&args).map(done),
         Some(Command::Test(args)) => Ok(cli::test::run(&args)),
         Some(Command::Check(args)) => Ok(cli::check::run(&args)),
+        Some(Command::Explore(args)) => Ok(cli::explore::run(&args)),
         Some(Command::Trace(args)) => cli::trace::run(args).map(done),
     };
     match outcome {

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+pub mod explore;
 mod interrupt;
 pub mod node;
 pub mod parse;

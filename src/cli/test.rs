@@ -12,7 +12,6 @@ use std::time::SystemTime;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
-use messenger::node::Config;
 use messenger::nodes::own;
 use messenger::reactor;
 use messenger::time::{Duration, Instant};
@@ -96,6 +95,9 @@ pub struct TestArgs {
     /// Run this crate's own nodes in this process and in virtual time: no waiting, and the same again for the same seed
     #[arg(long)]
     sim: bool,
+    /// With --sim: a node with a bug that was put there on purpose, as `messenger explore --planted` finds it
+    #[arg(long, requires = "sim")]
+    planted: bool,
     /// Where to write reports
     #[arg(long, value_name = "FOLDER", default_value = "store")]
     store: PathBuf,
@@ -144,19 +146,19 @@ const PLANNED: [&str; 12] = [
 ];
 
 #[derive(Clone, Copy)]
-enum Concurrency {
+pub(super) enum Concurrency {
     Clients(usize),
     PerNode(usize),
 }
 
 #[derive(Clone, Copy)]
-enum Rate {
+pub(super) enum Rate {
     PerSecond(f64),
     Max,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
-enum LatencyDist {
+pub(super) enum LatencyDist {
     #[default]
     Constant,
     Uniform,
@@ -164,7 +166,7 @@ enum LatencyDist {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Nemesis {
+pub(super) enum Nemesis {
     /// Some nodes do not hear some others; everybody hears the services
     Partition,
     /// Nodes are killed, and started again with their memory gone
@@ -175,6 +177,28 @@ enum Nemesis {
     Loss,
     /// Messages between nodes come twice
     Duplicate,
+}
+
+impl From<LatencyDist> for Distribution {
+    fn from(spread: LatencyDist) -> Self {
+        match spread {
+            LatencyDist::Constant => Self::Constant,
+            LatencyDist::Uniform => Self::Uniform,
+            LatencyDist::Exponential => Self::Exponential,
+        }
+    }
+}
+
+impl From<Nemesis> for Fault {
+    fn from(nemesis: Nemesis) -> Self {
+        match nemesis {
+            Nemesis::Partition => Self::Partition,
+            Nemesis::Kill => Self::Kill,
+            Nemesis::Pause => Self::Pause,
+            Nemesis::Loss => Self::Loss,
+            Nemesis::Duplicate => Self::Duplicate,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -219,7 +243,7 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
     let plan = plan(args, seed)?;
     let (workload, seed) = (plan.workload, plan.settings.seed);
     let mut world = World::of_plan(plan).map_err(invalid)?;
-    if own::node(workload.name(), Config::default()).is_none() && args.bin.is_none() {
+    if args.bin.is_none() && !own::has_node(workload.name(), args.planted) {
         return Err(no_own_node(workload));
     }
     let tested = tested(args, workload);
@@ -228,7 +252,9 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
     let folder = create_folder(&args.store, workload)?;
     link(&args.store, "current", &folder);
     let mut ending = Ending::default();
-    if args.sim {
+    if args.planted {
+        own::simulate_planted(&mut world);
+    } else if args.sim {
         own::simulate(&mut world);
     } else {
         let program = program(args, &world, &folder)?;
@@ -252,7 +278,7 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
         last_words: &ending.last_words,
         command: Some(&command),
     };
-    let _ = io::stdout().write_all(summary(args, &report).as_bytes());
+    let _ = io::stdout().write_all(summary(&report, args.sim).as_bytes());
     let written = recorded.and(report.write_judged(&folder));
     drop(guard);
     match &written {
@@ -266,6 +292,29 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
     Ok(if is_whole { args::status(results.verdict) } else { NOT_ENDED })
 }
 
+/// Writes the report of a test that is over; what there is to say of it on the terminal.
+pub(super) fn write_report(
+    world: &World,
+    results: &Results,
+    folder: &Path,
+    store: &Path,
+    program: &str,
+    command: &str,
+) -> io::Result<String> {
+    let report = Report {
+        world,
+        results,
+        program,
+        cut_short: None,
+        hints: &[],
+        last_words: &[],
+        command: Some(command),
+    };
+    report.write(folder)?;
+    link(store, "latest", folder);
+    Ok(format!("{}  report: {}\n", summary(&report, true), folder.join("index.html").display()))
+}
+
 /// What is tested, for people.
 fn tested(args: &TestArgs, workload: &dyn Workload) -> String {
     let workload = workload.name();
@@ -274,6 +323,7 @@ fn tested(args: &TestArgs, workload: &dyn Workload) -> String {
             let words = [path.as_os_str()].into_iter().chain(args.args.iter().map(OsString::as_os_str));
             words.map(quoted).collect::<Vec<_>>().join(" ")
         }
+        None if args.planted => format!("a node for {workload} with a planted bug, in virtual time"),
         None if args.sim => format!("messenger's own node for {workload}, in virtual time"),
         None => format!("messenger's own node for {workload}: --bin tests yours"),
     }
@@ -323,25 +373,13 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
         }
         Rate::Max => None,
     };
-    let spread = match args.latency_dist {
-        LatencyDist::Constant => Distribution::Constant,
-        LatencyDist::Uniform => Distribution::Uniform,
-        LatencyDist::Exponential => Distribution::Exponential,
-    };
-    let fault = |nemesis: &Nemesis| match nemesis {
-        Nemesis::Partition => Fault::Partition,
-        Nemesis::Kill => Fault::Kill,
-        Nemesis::Pause => Fault::Pause,
-        Nemesis::Loss => Fault::Loss,
-        Nemesis::Duplicate => Fault::Duplicate,
-    };
     Ok(Settings {
         nodes: args.node_count,
         workers,
         rate,
         time_limit: args.time_limit,
-        latency: Latency { mean: args.latency, spread },
-        faults: args.nemesis.iter().map(fault).collect(),
+        latency: Latency { mean: args.latency, spread: args.latency_dist.into() },
+        faults: args.nemesis.iter().copied().map(Fault::from).collect(),
         fault_interval: args.nemesis_interval.max(Duration::from_millis(1)),
         planned_faults: args.fault.clone(),
         topology: match args.topology {
@@ -361,7 +399,7 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
 
 /// `store/echo/20261122T142536.123`, and in it a place for logs. A test that begins in the same millisecond gets another
 /// folder, `20261122T142536.123-2`.
-fn create_folder(store: &Path, workload: &dyn Workload) -> io::Result<PathBuf> {
+pub(super) fn create_folder(store: &Path, workload: &dyn Workload) -> io::Result<PathBuf> {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let time: String = time.chars().filter(|c| !matches!(c, '-' | ':' | 'Z')).collect();
     let place = store.join(workload.name());
@@ -434,7 +472,7 @@ fn show(bar: &ProgressBar, world: &World, now: Instant) {
 }
 
 /// What there is to say on the terminal.
-fn summary(args: &TestArgs, report: &Report<'_>) -> String {
+fn summary(report: &Report<'_>, is_repeatable: bool) -> String {
     let Report { world, results, last_words, command, .. } = *report;
     let verdict = match report.verdict() {
         "valid" => "valid".to_owned(),
@@ -460,13 +498,13 @@ fn summary(args: &TestArgs, report: &Report<'_>) -> String {
         "messages: {} with clients, {} between servers, {:.2} of those for each operation",
         results.clients.sent, results.servers.sent, results.messages_per_operation
     ));
-    if !(args.nemesis.is_empty() && world.settings().planned_faults.is_empty()) {
+    if !(world.settings().faults.is_empty() && world.settings().planned_faults.is_empty()) {
         lines.push(match world.faults().len() {
             0 => "faults: none; there was nobody to strike, or the test ended before".to_owned(),
             count => format!("faults: {count}"),
         });
     }
-    if args.sim && results.verdict != Verdict::Valid {
+    if is_repeatable && results.verdict != Verdict::Valid {
         lines.extend(command.map(|command| format!("again: {command}")));
     }
     let mut text = format!("{}: {verdict}\n", world.workload().name());
@@ -496,7 +534,7 @@ fn command_line(mut given: impl Iterator<Item = OsString>, seed: u64) -> String 
 }
 
 /// A word as a shell takes it for one, whatever bytes it has.
-fn quoted(word: &OsStr) -> String {
+pub(super) fn quoted(word: &OsStr) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     match word.to_str() {
         Some(word) if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
@@ -505,18 +543,18 @@ fn quoted(word: &OsStr) -> String {
     }
 }
 
-fn count(text: &str) -> Result<usize, String> {
+pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("expected 1 to 1000".to_owned())
 }
 
-fn concurrency(text: &str) -> Result<Concurrency, String> {
+pub(super) fn concurrency(text: &str) -> Result<Concurrency, String> {
     let (number, per_node) = text.strip_suffix('n').map_or((text, false), |number| (number, true));
     let number = number.parse().ok().filter(|number| (1..=10_000).contains(number));
     let number = number.ok_or("expected a number of clients such as 10, or 4n for four at each node")?;
     Ok(if per_node { Concurrency::PerNode(number) } else { Concurrency::Clients(number) })
 }
 
-fn rate(text: &str) -> Result<Rate, String> {
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
     if text == "max" {
         return Ok(Rate::Max);
     }

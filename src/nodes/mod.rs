@@ -8,6 +8,7 @@ pub mod lin_kv;
 pub mod messenger;
 #[cfg(feature = "workbench")]
 pub mod own;
+pub mod planted;
 mod replica;
 pub mod unique_ids;
 

@@ -5,6 +5,7 @@ use super::counter::Counter;
 use super::g_set::GSet;
 use super::lin_kv::LinKv;
 use super::messenger::Messenger;
+use super::planted::{ReadsThePast, TellsOnce};
 use super::unique_ids::UniqueIds;
 use crate::node::{Config, Node};
 use crate::workbench::simulation::{self, SimulatedNode};
@@ -24,8 +25,32 @@ pub fn node(workload: &str, config: Config) -> Option<Box<dyn SimulatedNode>> {
     })
 }
 
+/// A node for the workload of that name with a [planted](super::planted) bug, if there is one.
+pub fn planted(workload: &str, config: Config) -> Option<Box<dyn SimulatedNode>> {
+    Some(match workload {
+        "broadcast" => Box::new(Node::new(TellsOnce::default(), config)),
+        "lin-kv" => Box::new(Node::new(ReadsThePast, config)),
+        _ => return None,
+    })
+}
+
+/// Whether there is a node of this crate for the workload of that name, or one with a planted bug.
+pub fn has_node(workload: &str, is_planted: bool) -> bool {
+    let node = if is_planted { planted } else { node };
+    node(workload, Config::default()).is_some()
+}
+
 /// Runs a test of this crate's own nodes to its end, in virtual time. Whether there are nodes for its workload.
 pub fn simulate(world: &mut World) -> bool {
+    simulate_with(world, node)
+}
+
+/// Runs a test of nodes with a planted bug to its end. Whether there are such nodes for its workload.
+pub fn simulate_planted(world: &mut World) -> bool {
+    simulate_with(world, planted)
+}
+
+fn simulate_with(world: &mut World, node: fn(&str, Config) -> Option<Box<dyn SimulatedNode>>) -> bool {
     let (workload, answer_within) = (world.workload().name(), world.answer_within());
     let start = |seed| node(workload, Config { seed, answer_within, ..Config::default() });
     let is_known = start(0).is_some();

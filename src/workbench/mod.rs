@@ -35,6 +35,7 @@
 pub mod checker;
 pub mod data;
 mod disk;
+pub mod explore;
 pub mod fault;
 pub mod history;
 pub mod history_file;
@@ -47,6 +48,7 @@ pub mod processes;
 pub mod report;
 pub mod services;
 pub mod settings;
+pub mod shrink;
 pub mod simulation;
 pub mod verdict;
 pub mod why;
