@@ -188,7 +188,7 @@ fn the_line_that_ended_a_test_and_the_last_words_stand_out() {
     };
     let order = [
         "echo: invalid",
-        "ended the test after",
+        "The test was stopped because of n",
         "not JSON",
         r"<script>alert(1)</script> & \u{1b}[2J",
         "panicked at </pre><b>\na\\u{1b}[31mred\\u{ffff}",
@@ -207,7 +207,7 @@ fn a_test_that_never_began_has_a_page_all_the_same() {
     let mut world = World::new(&Echo, settings()).unwrap();
     world.fail(2, "it ended while the test was running", None);
     let report = Written::of("never", &world, &[]);
-    assert!(report.seen().contains(&"n2 ended the test after 0.000 s".to_owned()));
+    assert!(report.seen().contains(&"The test was stopped because of n2, after 0.000 s".to_owned()));
     assert!(PLOTS.iter().all(|file| !report.0.join(file).exists()));
     // The requests that nobody answered.
     assert!(report.text("messages.svg").contains("init #1"));

@@ -131,7 +131,12 @@ fn a_wrong_echo() {
 #[test]
 fn a_line_that_is_no_message() {
     let (replaced, by) = ("    body =", "    print('got it', flush=True)\n    body =");
-    assert_caught("debug", replaced, by, &["n0 ended the test after", "not JSON", "the line: got it"]);
+    assert_caught(
+        "debug",
+        replaced,
+        by,
+        &["the test was stopped because of n0, after", "not JSON", "the line: got it"],
+    );
 }
 
 #[test]

@@ -329,9 +329,11 @@ impl<'a> Search<'a> {
         let configuration = Configuration { full, others: words[full..end].into(), value: self.value };
         let entered = self.entered.entry(configuration).or_default();
 
-        self.steps = self.steps.saturating_sub(entered.len() as u64);
         let no_more = |those: &[usize]| those.iter().zip(&self.used).all(|(those, these)| those <= these);
-        let is_new = !entered.iter().any(|those| no_more(those));
+        let known = entered.iter().position(|those| no_more(those));
+        let looked_at = known.map_or(entered.len(), |place| place + 1);
+        self.steps = self.steps.saturating_sub(looked_at as u64);
+        let is_new = known.is_none();
         if is_new {
             entered.push(self.used[..].into());
         }

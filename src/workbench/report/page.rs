@@ -69,16 +69,19 @@ impl Page<'_> {
 
     fn write_verdict(&self, html: &mut String) -> fmt::Result {
         let results = self.results();
-        if let Some(Failure { node, at, reason, line }) = &results.failure {
+        if let Some(Failure { node, at, reason, line, unnoticed }) = &results.failure {
             writeln!(
                 html,
-                r#"<section class="failure"><h2>n{node} ended the test after {} s</h2>
+                r#"<section class="failure"><h2>The test was stopped because of n{node}, after {} s</h2>
 <p>{}</p>"#,
                 since_start(*at),
                 Escaped(reason)
             )?;
             if let Some(line) = line {
                 writeln!(html, "<h3>The line</h3>\n<pre>{}</pre>", Escaped(line))?;
+            }
+            if let Some(instead) = unnoticed {
+                writeln!(html, "<p>Maelstrom would not have noticed: {}</p>", Escaped(instead))?;
             }
             if !self.report.last_words.is_empty() {
                 html.push_str("<h3>Its last words on stderr</h3>\n<pre>");
@@ -218,7 +221,11 @@ impl Page<'_> {
                 "latency between nodes",
                 match settings.latency.mean {
                     Duration::ZERO => "none".to_owned(),
-                    mean => format!("{} ms, {}", millis(mean), settings.latency.spread.name()),
+                    mean => format!(
+                        "{} ms, {}; clients are not delayed",
+                        millis(mean),
+                        settings.latency.spread.name()
+                    ),
                 },
             ),
             ("seed", settings.seed.to_string()),
