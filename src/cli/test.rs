@@ -16,8 +16,8 @@ use messenger::reactor;
 use messenger::time::{Duration, Instant};
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::checker::stats::Availability;
+use messenger::workbench::fault::Fault;
 use messenger::workbench::journal::Logging;
-use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::processes::{self, Program};
 use messenger::workbench::report::Report;
@@ -59,7 +59,7 @@ pub struct TestArgs {
     /// What goes wrong
     #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
     nemesis: Vec<Nemesis>,
-    /// How long until a fault starts, and until it ends, in seconds
+    /// How long it is on average until a fault begins, and until it ends, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     nemesis_interval: Duration,
     /// Which neighbours a broadcast test suggests to the nodes
@@ -359,7 +359,7 @@ fn summary(
     ));
     if !args.nemesis.is_empty() {
         lines.push(match world.faults().len() {
-            0 => "faults: none; the first would have come after about the --nemesis-interval".to_owned(),
+            0 => "faults: none; there was nobody to strike, or the test ended before".to_owned(),
             count => format!("faults: {count}"),
         });
     }

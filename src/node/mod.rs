@@ -20,6 +20,7 @@ pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
+use crate::boundary::Admission;
 use crate::boundary::chaos::ChaosStats;
 use crate::json::index::Parser;
 use crate::json::text::excerpt;
@@ -54,16 +55,13 @@ pub struct Node<H> {
     templates: Templates,
     core: Core<H>,
     handler: H,
-    /// What is said before chaos has its way with it.
-    before_chaos: OutBuffer,
 }
 
 impl<H: Handler> Node<H> {
     /// A node that waits for its `init`.
     pub fn new(handler: H, config: Config) -> Self {
         let core = Core::new(config);
-        let (parser, templates, before_chaos) = (Parser::new(), Templates::new(), OutBuffer::new());
-        Self { parser, templates, core, handler, before_chaos }
+        Self { parser: Parser::new(), templates: Templates::new(), core, handler }
     }
 
     /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
@@ -77,9 +75,9 @@ impl<H: Handler> Node<H> {
     pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
         self.core.start_turn(now);
         while out.len() < HIGH_WATER {
-            let Self { templates, core, handler, before_chaos, .. } = self;
+            let Self { templates, core, handler, .. } = self;
             if let Some(envelope) = templates.read_next(lines) {
-                handle_templated(core, handler, before_chaos, &envelope, out);
+                handle_templated(core, handler, &envelope, out);
                 continue;
             }
             let is_text = lines.is_text();
@@ -104,9 +102,9 @@ impl<H: Handler> Node<H> {
     /// Handles a line that nobody has tried the templates on.
     #[inline]
     fn handle_one(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { templates, core, handler, before_chaos, .. } = self;
+        let Self { templates, core, handler, .. } = self;
         match templates.read(line) {
-            Some(envelope) => handle_templated(core, handler, before_chaos, &envelope, out),
+            Some(envelope) => handle_templated(core, handler, &envelope, out),
             None => self.handle_parsed(line, out),
         }
     }
@@ -114,24 +112,24 @@ impl<H: Handler> Node<H> {
     /// Handles a line of no known shape.
     #[inline(never)]
     fn handle_parsed(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { parser, templates, core, handler, before_chaos } = self;
-        through_chaos(core, handler, before_chaos, out, |core, handler, out| {
-            core.sender.counters.lines += 1;
-            let number = core.sender.counters.lines;
-            let mut unchecked = UncheckedEnvelope::default();
-            if let Err(error) = unchecked.read(parser, line) {
-                core.sender.counters.not_json += 1;
-                return warn!("line {number}: not JSON: {error}");
+        let Self { parser, templates, core, handler } = self;
+        core.sender.counters.lines += 1;
+        let number = core.sender.counters.lines;
+        let mut unchecked = UncheckedEnvelope::default();
+        if let Err(error) = unchecked.read(parser, line) {
+            core.sender.counters.not_json += 1;
+            return warn!("line {number}: not JSON: {error}");
+        }
+        // By reference: an envelope that was just written is not moved.
+        match &unchecked.check() {
+            Ok(envelope) => {
+                templates.learn(line);
+                handle_envelope(core, handler, envelope, out);
             }
-            // By reference: an envelope that was just written is not moved.
-            match &unchecked.check() {
-                Ok(envelope) => {
-                    templates.learn(line);
-                    handle_message(core, handler, envelope, out);
-                }
-                Err(error) => refuse(core, &unchecked, error, out),
+            Err(error) => {
+                through_boundary(core, false, out, |core, out| refuse(core, &unchecked, error, out));
             }
-        });
+        }
     }
 
     /// Says that a line of `length` bytes was too long and was skipped.
@@ -149,9 +147,9 @@ impl<H: Handler> Node<H> {
     /// at once.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
         self.core.start_turn(now);
-        self.core.chaos.release(now, out);
-        let Self { core, handler, before_chaos, .. } = self;
-        through_chaos(core, handler, before_chaos, out, |core, handler, out| {
+        self.core.boundary.chaos.release(now, out);
+        let Self { core, handler, .. } = self;
+        through_boundary(core, true, out, |core, out| {
             settle(core, handler, out);
             while out.len() < HIGH_WATER
                 && let Some((due, alarm)) = core.wheel.pop_expired(now)
@@ -187,7 +185,7 @@ impl<H: Handler> Node<H> {
 
     /// Lets go of what [`chaos`](crate::boundary::chaos) holds back, early: it is the end.
     pub fn release_held(&mut self, out: &mut OutBuffer) {
-        self.core.chaos.release(Instant::END, out);
+        self.core.boundary.chaos.release(Instant::END, out);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
@@ -195,14 +193,14 @@ impl<H: Handler> Node<H> {
         if self.core.tasks.is_ready() {
             return Some(self.core.now);
         }
-        [self.core.wheel.next_deadline(), self.core.chaos.poll_timeout()].into_iter().flatten().min()
+        [self.core.wheel.next_deadline(), self.core.boundary.chaos.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Whether nothing waits: no call for its answer, no handler, no timer that fires once.
     pub fn is_idle(&self) -> bool {
         let core = &self.core;
         let waits = !core.pending.is_empty() || core.tasks.len() > 0 || core.has_timer_that_ends();
-        !waits && core.chaos.poll_timeout().is_none()
+        !waits && core.boundary.chaos.poll_timeout().is_none()
     }
 
     /// What was counted so far.
@@ -248,63 +246,116 @@ impl<H: Handler> Node<H> {
     }
 }
 
-/// Lets the node act, and while chaos is on its messages go through that. The messages of the act that switches it on
-/// are not touched.
-#[inline(always)]
-fn through_chaos<H>(
-    core: &mut Core<H>,
-    handler: &mut H,
-    before_chaos: &mut OutBuffer,
-    out: &mut OutBuffer,
-    act: impl FnOnce(&mut Core<H>, &mut H, &mut OutBuffer),
-) {
-    if !core.chaos.is_on() {
-        return act(core, handler, out);
-    }
-    act(core, handler, before_chaos);
-    core.chaos.pass(core.now, before_chaos, out);
-    let ChaosStats { dropped, duplicated, .. } = core.chaos.stats();
-    core.sender.counters.chaos_dropped = dropped;
-    core.sender.counters.chaos_duplicated = duplicated;
-}
-
 /// Handles a message that was read by its shape.
 #[inline(always)]
 fn handle_templated<H: Handler>(
     core: &mut Core<H>,
     handler: &mut H,
-    before_chaos: &mut OutBuffer,
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
 ) {
-    through_chaos(core, handler, before_chaos, out, |core, handler, out| {
-        core.sender.counters.lines += 1;
-        handle_message(core, handler, envelope, out);
-    });
+    core.sender.counters.lines += 1;
+    handle_envelope(core, handler, envelope, out);
 }
 
-/// Handles a message, and what follows from it.
-fn handle_message<H: Handler>(
+/// Handles a message that came, with what stands between the node and its network, if anything does.
+#[inline(always)]
+fn handle_envelope<H: Handler>(
     core: &mut Core<H>,
     handler: &mut H,
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
 ) {
+    if core.boundary.is_on() {
+        let is_done =
+            through_boundary(core, true, out, |core, out| handle_if_admitted(core, handler, envelope, out));
+        if is_done {
+            core.boundary.closed(envelope);
+        }
+    } else {
+        handle_message(core, handler, envelope, out);
+    }
+}
+
+/// Lets the node act, and what it says pass what stands between it and its network. Its replies may be kept, if that is
+/// what `are_replies` says.
+fn through_boundary<H, T>(
+    core: &mut Core<H>,
+    are_replies: bool,
+    out: &mut OutBuffer,
+    act: impl FnOnce(&mut Core<H>, &mut OutBuffer) -> T,
+) -> T {
+    if !core.boundary.is_on() {
+        return act(core, out);
+    }
+    let start = out.end();
+    core.sender.trace.watch_sent();
+    let outcome = act(core, out);
+    let sent = core.sender.trace.take_sent();
+    core.boundary.pass(core.now, sent, are_replies, start, out);
+    let ChaosStats { dropped, duplicated, .. } = core.boundary.chaos.stats();
+    core.sender.counters.chaos_dropped = dropped;
+    core.sender.counters.chaos_duplicated = duplicated;
+    outcome
+}
+
+/// Handles a message, if it is no request that was handled before. Whether it was, and is not to be answered later.
+fn handle_if_admitted<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
+    envelope: &Envelope<'_>,
+    out: &mut OutBuffer,
+) -> bool {
     let is_ours = core.cluster.as_ref().is_some_and(|cluster| cluster.is_for_us(&envelope.dest));
-    core.note_received(envelope, is_ours);
-    match &core.cluster {
+    if !is_ours || envelope.body.in_reply_to.is_some() || envelope.body.kind == "init" {
+        handle_message(core, handler, envelope, out);
+        return false;
+    }
+    match core.boundary.admit(core.now, envelope) {
+        Admission::Handle => return !handle_message(core, handler, envelope, out),
+        Admission::Drop => {
+            core.sender.note_received(envelope, true);
+            core.sender.counters.duplicates_dropped += 1;
+        }
+        Admission::Reply(reply) => {
+            core.sender.note_received(envelope, true);
+            core.sender.counters.duplicates_answered += 1;
+            core.sender.send_again(out, &envelope.src, &reply.kind, &reply.line);
+            core.sender.metrics.answered(&envelope.body.kind);
+        }
+    }
+    false
+}
+
+/// Handles a message, and what follows from it. Whether it is a request that is to be answered later.
+fn handle_message<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
+    envelope: &Envelope<'_>,
+    out: &mut OutBuffer,
+) -> bool {
+    let is_ours = core.cluster.as_ref().is_some_and(|cluster| cluster.is_for_us(&envelope.dest));
+    core.sender.note_received(envelope, is_ours);
+    let is_put_off = match &core.cluster {
         Some(cluster) if !is_ours => {
             core.sender.counters.misaddressed += 1;
             let (line, dest, id) = (core.sender.counters.lines, excerpt(&envelope.dest), cluster.id());
             warn!("line {line}: dest is {dest:?}, this node is {id:?}: not handled");
+            false
         }
         _ => dispatch(core, handler, envelope, out),
-    }
+    };
     settle(core, handler, out);
+    is_put_off
 }
 
 #[inline(always)]
-fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope<'_>, out: &mut OutBuffer) {
+fn dispatch<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
+    envelope: &Envelope<'_>,
+    out: &mut OutBuffer,
+) -> bool {
     let line = core.sender.counters.lines;
     if let Some(id) = envelope.body.in_reply_to {
         if let Some((completion, outcome)) = core.handle_reply(id.as_u64(), envelope) {
@@ -312,14 +363,13 @@ fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope
             let outcome = outcome.map(|(attempts, waits)| Reply { body, attempts, waits });
             let _ = guard(core, out, |cx| completion.complete(handler, outcome, cx));
         }
-        return;
+        return false;
     }
 
     let request = Request::new(envelope);
     let outcome = guard(core, out, |cx| match (request.kind(), cx.is_initialised()) {
         ("init", _) => handle_init(handler, &request, cx),
-        (_, true) if cx.core.is_new(&request, cx.out) => handler.on_request(&request, cx),
-        (_, true) => Ok(()),
+        (_, true) => handler.on_request(&request, cx),
         (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
     });
     let Some(error) = outcome.map_or_else(
@@ -329,7 +379,7 @@ fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope
         },
         Result::err,
     ) else {
-        return core.close(&request);
+        return request.is_put_off();
     };
     let kind = excerpt(request.kind());
     match request.origin() {
@@ -344,10 +394,11 @@ fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope
             } else {
                 core.sender.metrics.answered(request.kind());
             }
-            core.send_error(&origin, &error, request.is_remembered(), out);
+            core.send_error(&origin, &error, out);
         }
         None => warn!("line {line}: {kind:?} has no msg_id, so nobody hears of {error}"),
     }
+    request.is_put_off()
 }
 
 /// Runs code of the handler. A panic is counted, and its text comes back; to report it is for the process's
@@ -441,7 +492,7 @@ fn refuse<H>(
     };
     if let (true, Ok(src), Ok(Some(msg_id))) = (may_answer, unchecked.src(), unchecked.msg_id()) {
         let origin = Origin { src: &src, dest: dest.as_deref().unwrap_or_default(), msg_id };
-        core.send_error(&origin, &RpcError::malformed(error.to_string()), false, out);
+        core.send_error(&origin, &RpcError::malformed(error.to_string()), out);
     }
 }
 

@@ -34,13 +34,15 @@
 
 pub mod checker;
 pub mod data;
+pub mod fault;
 pub mod history;
 pub mod journal;
+pub mod limits;
 pub mod nemesis;
 pub mod network;
 pub mod processes;
 pub mod report;
-pub mod service;
+pub mod services;
 pub mod settings;
 pub mod simulation;
 pub mod verdict;

@@ -5,8 +5,9 @@ use std::fmt;
 use thiserror::Error;
 
 use super::checker::stats::Availability;
+use super::fault::{Fault, PlannedFault};
 use super::journal::Logging;
-use super::nemesis::Fault;
+use super::limits::Limits;
 use super::network::{Distribution, Latency};
 use crate::time::Duration;
 
@@ -24,10 +25,12 @@ pub struct Settings {
     pub time_limit: Duration,
     /// How long messages between nodes take.
     pub latency: Latency,
-    /// What goes wrong.
+    /// The kinds of faults that begin and end by chance.
     pub faults: Vec<Fault>,
-    /// How long until a fault starts, and until it ends: more than nothing if there are faults.
+    /// How long it is on average until one of them begins, and until it ends: more than nothing if there are any.
     pub fault_interval: Duration,
+    /// Faults that begin and end at their times.
+    pub planned_faults: Vec<PlannedFault>,
     /// Which neighbours the nodes are told to have, where the workload tells them.
     pub topology: Topology,
     /// How many operations have to succeed.
@@ -44,6 +47,8 @@ pub struct Settings {
     pub journal_size: usize,
     /// Which messages are logged.
     pub logging: Logging,
+    /// How much the test holds.
+    pub limits: Limits,
 }
 
 /// Five nodes, each with a client, five operations a second for ten seconds, no latency and no faults.
@@ -57,6 +62,7 @@ impl Default for Settings {
             latency: Latency { mean: Duration::ZERO, spread: Distribution::Constant },
             faults: Vec::new(),
             fault_interval: Duration::from_secs(10),
+            planned_faults: Vec::new(),
             topology: Topology::Grid,
             availability: Availability::None,
             key_count: None,
@@ -65,6 +71,7 @@ impl Default for Settings {
             seed: 0,
             journal_size: 200_000,
             logging: Logging { sent: false, received: false },
+            limits: Limits::DEFAULT,
         }
     }
 }
@@ -116,6 +123,12 @@ impl Settings {
         span("latency.mean", self.latency.mean, Duration::ZERO)?;
         let shortest = if self.faults.is_empty() { Duration::ZERO } else { Duration::from_millis(1) };
         span("fault_interval", self.fault_interval, shortest)?;
+        for fault in &self.planned_faults {
+            if let Some(node) = fault.unknown_node(self.nodes) {
+                let expected = || format!("nodes from n0 to n{}", self.nodes - 1);
+                require(false, "planned_faults", expected, format!("n{node} in {fault}"))?;
+            }
+        }
         if let Topology::Tree(children) = self.topology {
             count("topology", children, usize::MAX)?;
         }
@@ -203,6 +216,12 @@ mod tests {
         assert_eq!(settings.check(), Ok(()), "without a fault it is of no account");
         settings.faults.push(Fault::Loss);
         assert_eq!(refused(settings), "fault_interval");
+        let planned_faults = vec!["kill n5 at 1s".parse().unwrap()];
+        let error = Settings { planned_faults, ..Settings::default() }.check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "planned_faults: expected nodes from n0 to n4, found n5 in kill n5 at 1s"
+        );
         assert_eq!(refused(Settings { topology: Topology::Tree(0), ..Settings::default() }), "topology");
         let availability = Availability::AtLeast(1.5);
         let error = Settings { availability, ..Settings::default() }.check().unwrap_err();

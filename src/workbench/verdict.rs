@@ -1,9 +1,9 @@
 //! Whether what happened in a test is right, and why not.
 
 use super::checker::{Verdict, stats};
+use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
-use super::nemesis::Fault;
 use super::workload::Finding;
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
@@ -44,7 +44,7 @@ pub struct Results {
     /// Whether nodes were paused, which makes answers late.
     pub was_paused: bool,
     /// The bound at which the operations ended before their time, if they did, and when.
-    pub cut_short: Option<(&'static str, Instant)>,
+    pub cut_short: Option<(String, Instant)>,
 }
 
 /// A node that answered nothing from some time on, and not when it was asked again at the end either.
@@ -110,7 +110,7 @@ impl Results {
             stray_answers: world.stray_answers().clone(),
             borrowed_names: world.borrowed_names().clone(),
             was_paused: world.faults().iter().any(|window| window.fault == Fault::Pause),
-            cut_short: world.cut_short().map(|bound| (bound, world.started() + world.run_time())),
+            cut_short: world.cut_short().map(|bound| (bound.to_owned(), world.started() + world.run_time())),
         }
     }
 
@@ -134,10 +134,10 @@ impl Results {
         }
         sentences.extend(self.finding.explain());
         sentences.extend(self.stats.explain());
-        if let Some((bound, at)) = self.cut_short {
+        if let Some((bound, at)) = &self.cut_short {
             sentences.push(format!(
                 "the operations ended before their time, after {}: a test records no more than {bound}",
-                seconds(at)
+                seconds(*at)
             ));
         }
         self.explain_answers(&mut sentences);

@@ -4,7 +4,7 @@
 //! what is in its [`inbox`](World::inbox); that is the same for nodes that are processes and for nodes in virtual
 //! time.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 
 use fastrand::Rng;
@@ -14,9 +14,10 @@ use super::checker::{Completion, Interval};
 use super::data::Data;
 use super::history::{Invocation, Operation, Outcome};
 use super::journal::{Address, Journal};
+use super::limits::Limits;
 use super::nemesis::{Nemesis, ProcessCommand, Window};
-use super::network::Network;
-use super::service::Services;
+use super::network::{Delivery, Fate, Network};
+use super::services::Services;
 use super::settings::{InvalidSetting, Settings};
 use super::workload::{
     CallFailure, Client, FinalStep, Generator, GeneratorContext, MalformedReply, RequestBody, Rpc, Step,
@@ -25,6 +26,7 @@ use super::workload::{
 use crate::json::index::Parser;
 use crate::json::text::{beginning, excerpt};
 use crate::json::write::WriteJson as _;
+use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
 use crate::timer::{TimerKey, Wheel};
 use crate::wire::envelope::{Body, SchemaError, UncheckedEnvelope};
@@ -39,17 +41,6 @@ const RECOVERY: Duration = Duration::from_secs(10);
 
 /// How often a node is asked again that left a request without an answer. Each time a client waits as long as ever.
 const PROBES: u32 = 3;
-
-/// So many bytes may wait for a node to read them.
-const INBOX_MAX: usize = 256 * 1024 * 1024;
-
-/// Maximum operations recorded; reaching it ends the test.
-const OPERATIONS_MAX: usize = 5_000_000;
-const OPERATIONS_BOUND: &str = "5,000,000 operations";
-
-/// Maximum values in recorded answers, such as elements of sets; reaching it ends the test.
-const VALUES_MAX: usize = 50_000_000;
-const VALUES_BOUND: &str = "50,000,000 values in answers";
 
 /// Operations that are due this long ago are not made up for any more.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
@@ -130,6 +121,8 @@ pub struct World {
     nodes: Vec<Node>,
     network: Network,
     packets: Slab<Packet>,
+    /// What they take, in bytes.
+    under_way: usize,
     services: Services,
     nemesis: Nemesis,
     generator: Box<dyn Generator>,
@@ -147,7 +140,7 @@ pub struct World {
     /// Where requests are written.
     request: RequestBody,
     /// What there is to do for the driver.
-    orders: Vec<ProcessCommand>,
+    commands: Vec<ProcessCommand>,
     /// Away while a line is read.
     parser: Option<Parser>,
     history: Vec<Invocation>,
@@ -169,7 +162,7 @@ pub struct World {
     probes: Vec<(usize, u32)>,
     silent_nodes: Vec<usize>,
     /// Which bound ended the operations before their time.
-    cut_short: Option<&'static str>,
+    cut_short: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +206,14 @@ struct Packet {
     dest: Address,
     /// The line, if it is for a node; the body, if it is for a service.
     text: Box<[u8]>,
+    fate: Fate,
+}
+
+impl Packet {
+    /// About what it takes to hold it, in bytes: its text, its places in the slab and the wheel, and its allocation.
+    const fn size(&self) -> usize {
+        self.text.len() + size_of::<Self>() + 64
+    }
 }
 
 #[derive(Debug)]
@@ -301,10 +302,18 @@ impl World {
             events: Wheel::new(),
             phase: Phase::Starting,
             nodes: (0..nodes).map(node).collect(),
-            network: Network::new(latency, nodes),
+            network: Network::new(settings.seed, latency, nodes),
             packets: Slab::new(),
+            under_way: 0,
             services: Services::default(),
-            nemesis: Nemesis::new(&settings.faults, settings.fault_interval, nodes),
+            nemesis: Nemesis::new(
+                settings.seed,
+                &settings.faults,
+                settings.fault_interval,
+                &settings.planned_faults,
+                settings.time_limit,
+                nodes,
+            ),
             generator: workload.generator(&settings),
             workers: (0..workers).map(worker).collect(),
             free: VecDeque::new(),
@@ -313,10 +322,10 @@ impl World {
             clients: Vec::new(),
             setup,
             request,
-            orders: Vec::new(),
+            commands: Vec::new(),
             parser: None,
             history: Vec::new(),
-            journal: Journal::new(settings.journal_size, settings.logging),
+            journal: Journal::new(settings.journal_size, settings.limits.journal_bytes, settings.logging),
             late_answers: UnexpectedReplies::default(),
             repeated_answers: UnexpectedReplies::default(),
             stray_answers: UnexpectedReplies::default(),
@@ -342,7 +351,7 @@ impl World {
 
     /// What is to be done to nodes.
     pub fn take_commands(&mut self) -> Vec<ProcessCommand> {
-        mem::take(&mut self.orders)
+        mem::take(&mut self.commands)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
@@ -433,8 +442,8 @@ impl World {
     }
 
     /// The bound at which the operations ended before their time, if they did.
-    pub const fn cut_short(&self) -> Option<&'static str> {
-        self.cut_short
+    pub fn cut_short(&self) -> Option<&str> {
+        self.cut_short.as_deref()
     }
 
     /// Does what is due.
@@ -457,16 +466,17 @@ impl World {
                 Event::Fault(place) => {
                     let nodes = &self.nodes;
                     let free = |node: usize| !nodes[node].is_dead && nodes[node].init.is_none();
-                    let orders = self.nemesis.turn(place, now, &mut self.network, free, &mut self.rng);
-                    self.apply(orders);
-                    let pause = self.nemesis.pause(&mut self.rng);
-                    self.events.insert(now + pause, Event::Fault(place));
+                    let commands = self.nemesis.toggle(place, now, &mut self.network, free);
+                    self.apply(commands);
+                    if let Some(delay) = self.nemesis.next_delay(place) {
+                        self.events.insert(now + delay, Event::Fault(place));
+                    }
                 }
                 Event::End => {
                     self.phase = Phase::Ending;
                     self.ended = now;
-                    let orders = self.nemesis.heal(now, &mut self.network);
-                    self.apply(orders);
+                    let commands = self.nemesis.heal(now, &mut self.network);
+                    self.apply(commands);
                     self.end_if_quiet();
                 }
                 Event::Recovered => self.start_final(),
@@ -549,21 +559,50 @@ impl World {
 
     /// Puts a message on its way.
     fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
-        let is_between_nodes =
-            matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
-        let copies = self.network.copies(is_between_nodes, &mut self.rng);
+        let Delivery { copies, fate } = self.network.send(src, dest);
         if copies.is_empty() {
             self.journal.lost(id);
         }
         for delay in copies {
-            let packet = self.packets.insert(Packet { id, src, dest, text: text.into() });
-            self.events.insert(self.now + delay, Event::Arrival(packet));
+            let packet = Packet { id, src, dest, text: text.into(), fate };
+            self.under_way += packet.size();
+            let place = self.packets.insert(packet);
+            self.events.insert(self.now + delay, Event::Arrival(place));
+        }
+        if self.under_way > self.settings.limits.under_way_bytes {
+            self.fail_for_flood();
+        }
+    }
+
+    /// Too much is under way: ends the test, and names the link that has most of it.
+    fn fail_for_flood(&mut self) {
+        let mut links: BTreeMap<(Address, Address), (usize, usize)> = BTreeMap::new();
+        for (_, packet) in &self.packets {
+            let (count, bytes) = links.entry((packet.src, packet.dest)).or_default();
+            *count += 1;
+            *bytes += packet.size();
+        }
+        let Some(((src, dest), (count, bytes))) = links.into_iter().max_by_key(|(_, (_, bytes))| *bytes)
+        else {
+            return;
+        };
+        let messages = if count == 1 { "a message".to_owned() } else { format!("{count} messages") };
+        let limit = self.settings.limits.under_way_bytes;
+        let reason = format!(
+            "{src} sent {dest} {messages} that are still under way and take {bytes} bytes; the network holds {limit} \
+             bytes in all"
+        );
+        // What a service sends it was asked for.
+        if let Some(node) = [src, dest].into_iter().find_map(Address::node) {
+            self.fail(node, reason, None);
         }
     }
 
     /// A message is there.
     fn arrive(&mut self, packet: usize) {
-        let Packet { id, src, dest, text } = self.packets.remove(packet);
+        let packet = self.packets.remove(packet);
+        self.under_way -= packet.size();
+        let Packet { id, src, dest, text, fate } = packet;
         if let Address::Node(receiver) = dest {
             let is_blocked =
                 matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
@@ -580,7 +619,8 @@ impl World {
                 // A request without a type, or with one that is no string, gets no answer.
                 let (Ok(client), Ok(request)) = (unchecked.src(), unchecked.loose_body()) else { return };
                 let mut members = Vec::new();
-                if !self.services.answer(service, &client, &request, &mut self.rng, &mut members) {
+                let mut rng = fate.service_rng();
+                if !self.services.answer(service, &client, &request, &mut rng, &mut members) {
                     return;
                 }
                 // Whatever it is: who asks with `null` is answered with `null`.
@@ -601,8 +641,9 @@ impl World {
         let inbox = &mut self.nodes[node].inbox;
         inbox.start_line().extend_from_slice(line);
         inbox.end_line();
-        if inbox.len() > INBOX_MAX {
-            self.fail(node, format!("it does not read its stdin: {INBOX_MAX} bytes wait there"), None);
+        let limit = self.settings.limits.inbox_bytes;
+        if inbox.len() > limit {
+            self.fail(node, format!("it does not read its stdin: more than {limit} bytes wait there"), None);
         }
     }
 
@@ -750,9 +791,10 @@ impl World {
         self.phase = Phase::Running;
         self.started = self.now;
         self.events.insert(self.now + self.settings.time_limit, Event::End);
-        for place in self.nemesis.faults() {
-            let pause = self.nemesis.pause(&mut self.rng);
-            self.events.insert(self.now + pause, Event::Fault(place));
+        for place in self.nemesis.sources() {
+            if let Some(delay) = self.nemesis.next_delay(place) {
+                self.events.insert(self.now + delay, Event::Fault(place));
+            }
         }
         if self.settings.rate.is_some() {
             self.free = (0..self.workers.len()).map(|worker| (worker, self.now)).collect();
@@ -798,11 +840,12 @@ impl World {
         if self.phase != Phase::Running {
             return;
         }
-        self.cut_short = match (self.history.len(), self.values) {
-            (OPERATIONS_MAX.., _) => Some(OPERATIONS_BOUND),
-            (_, VALUES_MAX..) => Some(VALUES_BOUND),
-            _ => None,
-        };
+        let Limits { operations, values, .. } = self.settings.limits;
+        if self.history.len() >= operations {
+            self.cut_short = Some(format!("{} operations", thousands(operations)));
+        } else if self.values >= values {
+            self.cut_short = Some(format!("{} values in answers", thousands(values)));
+        }
         if self.cut_short.is_some() {
             self.events.insert(self.now, Event::End);
             return;
@@ -1025,10 +1068,10 @@ impl World {
     }
 
     /// Notes what is done to nodes, and lets the driver do it.
-    fn apply(&mut self, orders: Vec<ProcessCommand>) {
-        self.orders.extend(&orders);
-        for order in orders {
-            match order {
+    fn apply(&mut self, commands: Vec<ProcessCommand>) {
+        self.commands.extend(&commands);
+        for command in commands {
+            match command {
                 ProcessCommand::Kill(node) => {
                     let inbox = &mut self.nodes[node].inbox;
                     inbox.consume(inbox.len());

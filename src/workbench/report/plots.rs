@@ -442,6 +442,8 @@ const fn fault_color(fault: Fault) -> RGBColor {
         Fault::Pause => RGBColor(71, 85, 105),
         Fault::Loss => RGBColor(13, 148, 136),
         Fault::Duplicate => RGBColor(161, 98, 7),
+        Fault::Slow => RGBColor(37, 99, 235),
+        Fault::Reorder => RGBColor(190, 24, 93),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use messenger::nodes::own;
 use messenger::workbench::checker::Verdict;
-use messenger::workbench::nemesis::Fault;
+use messenger::workbench::fault::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
 use messenger::workbench::settings::Settings;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use messenger::nodes::own;
 use messenger::time::{Duration, Instant};
 use messenger::wire::lines::Line;
-use messenger::workbench::nemesis::Fault;
+use messenger::workbench::fault::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
 use messenger::workbench::settings::Settings;
