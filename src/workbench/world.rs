@@ -202,6 +202,9 @@ enum Event {
 #[derive(Debug)]
 struct Packet {
     id: u64,
+    /// Who wrote it.
+    sender: Address,
+    /// In whose name.
     src: Address,
     dest: Address,
     /// The line, if it is for a node; the body, if it is for a service.
@@ -542,8 +545,11 @@ impl World {
                 self.journal.received(self.now, src, dest, id);
                 self.handle_answer(node, client, &message, &body, &bytes)?;
             }
-            Address::Node(_) => self.send_packet(id, src, dest, &frame(id, src, dest, text)),
-            Address::Service(_) => self.send_packet(id, src, dest, &bytes),
+            // Whosever name it is in, it goes the way of the node that wrote it.
+            Address::Node(_) => {
+                self.send_packet(id, Address::Node(node), src, dest, &frame(id, src, dest, text));
+            }
+            Address::Service(_) => self.send_packet(id, Address::Node(node), src, dest, &bytes),
         }
         Ok(())
     }
@@ -558,13 +564,13 @@ impl World {
     }
 
     /// Puts a message on its way.
-    fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
-        let Delivery { copies, fate } = self.network.send(src, dest);
+    fn send_packet(&mut self, id: u64, sender: Address, src: Address, dest: Address, text: &[u8]) {
+        let Delivery { copies, fate } = self.network.send(sender, dest);
         if copies.is_empty() {
             self.journal.lost(id);
         }
         for delay in copies {
-            let packet = Packet { id, src, dest, text: text.into(), fate };
+            let packet = Packet { id, sender, src, dest, text: text.into(), fate };
             self.under_way += packet.size();
             let place = self.packets.insert(packet);
             self.events.insert(self.now + delay, Event::Arrival(place));
@@ -578,7 +584,7 @@ impl World {
     fn fail_for_flood(&mut self) {
         let mut links: BTreeMap<(Address, Address), (usize, usize)> = BTreeMap::new();
         for (_, packet) in &self.packets {
-            let (count, bytes) = links.entry((packet.src, packet.dest)).or_default();
+            let (count, bytes) = links.entry((packet.sender, packet.dest)).or_default();
             *count += 1;
             *bytes += packet.size();
         }
@@ -602,10 +608,10 @@ impl World {
     fn arrive(&mut self, packet: usize) {
         let packet = self.packets.remove(packet);
         self.under_way -= packet.size();
-        let Packet { id, src, dest, text, fate } = packet;
+        let Packet { id, sender, src, dest, text, fate } = packet;
         if let Address::Node(receiver) = dest {
             let is_blocked =
-                matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
+                matches!(sender, Address::Node(sender) if self.network.is_blocked(sender, receiver));
             if is_blocked || self.nodes[receiver].is_dead {
                 return self.journal.lost(id);
             }
@@ -630,7 +636,10 @@ impl World {
                 }
                 let body = format!("{{{}}}", String::from_utf8_lossy(&members));
                 let reply = self.journal.sent(self.now, dest, src, &body);
-                self.send_packet(reply, dest, src, &frame(reply, dest, src, &body));
+                // A client in whose name a node asked waits for nothing.
+                if !src.is_client() {
+                    self.send_packet(reply, dest, dest, src, &frame(reply, dest, src, &body));
+                }
             }
             Address::Client(_) => {}
         }

@@ -2,6 +2,8 @@
 //!
 //! One program for all these files: each would link the whole crate once more.
 
+mod agreement;
 mod broken_nodes;
+mod lock;
 mod report;
 mod simulation;

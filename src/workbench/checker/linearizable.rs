@@ -440,6 +440,9 @@ impl Anomaly {
             sentence += "; one order up to there ends with: ";
             sentence += &last.join(", ");
         }
+        if operation.action == Action::Read(None) {
+            sentence += ". Maelstrom would not have noticed: it takes such an answer for none";
+        }
         sentence
     }
 }

@@ -313,13 +313,20 @@ impl Report {
             );
         }
         self.lost.explain(&mut sentences, |Missing { element, known, from, last_shown }| {
+            let last_shown_at = last_shown.as_ref().map(|read| read.at);
             let last_shown = match last_shown {
                 Some(read) => format!("was last seen in the read of {read}"),
                 None => "was never seen in any read".to_owned(),
             };
+            let is_shown_at_once = last_shown_at == Some(from.at);
+            let at_once = if is_shown_at_once {
+                ". Maelstrom would not have noticed: it goes by another read of that moment, which shows it"
+            } else {
+                ""
+            };
             format!(
                 "{element} is lost: it was known to be added at {}, {last_shown}, and is missing from the read of \
-                 {from}; every read from then on should show it",
+                 {from}; every read from then on should show it{at_once}",
                 Seconds(*known)
             )
         });
