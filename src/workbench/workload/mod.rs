@@ -23,6 +23,7 @@ pub mod echo;
 pub mod g_set;
 mod growing_set;
 pub mod lin_kv;
+mod manual;
 mod rpc;
 pub mod unique_ids;
 
@@ -30,6 +31,7 @@ use std::fmt;
 
 use fastrand::Rng;
 
+pub use self::manual::manual;
 pub use self::rpc::{ErrorReply, Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use super::checker::Verdict;
 pub use super::data::Data;
