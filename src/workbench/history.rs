@@ -27,6 +27,7 @@
 //! An operation without a second line was open when the test ended. Whoever reads the file back has every
 //! [`Invocation`] as it was, in the order of their first lines.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Write};
 
@@ -143,6 +144,24 @@ impl Invocation {
     pub const fn answer(&self) -> Option<&Data> {
         self.outcome.value()
     }
+}
+
+/// Where in a history the operations are that these nodes answered at these times, in the order of the places.
+pub fn answered_at(history: &[Invocation], places: impl Iterator<Item = Place>) -> Vec<usize> {
+    let places: Vec<Place> = places.collect();
+    let wanted: HashSet<Place> = places.iter().copied().collect();
+    let mut found = HashMap::new();
+    for (index, invocation) in history.iter().enumerate() {
+        if wanted.contains(&invocation.answered()) {
+            found.entry(invocation.answered()).or_insert(index);
+        }
+    }
+    let mut is_listed = HashSet::new();
+    places
+        .iter()
+        .filter_map(|place| found.get(place).copied())
+        .filter(|index| is_listed.insert(*index))
+        .collect()
 }
 
 /// Writes `history.jsonl`: see the [module](self).

@@ -46,5 +46,6 @@ pub mod services;
 pub mod settings;
 pub mod simulation;
 pub mod verdict;
+pub mod why;
 pub mod workload;
 pub mod world;

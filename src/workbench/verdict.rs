@@ -1,9 +1,12 @@
 //! Whether what happened in a test is right, and why not.
 
+use std::collections::BTreeMap;
+
 use super::checker::{Verdict, stats};
 use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
+use super::why::why_missing;
 use super::workload::Finding;
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
@@ -17,6 +20,8 @@ pub struct Results {
     pub failure: Option<Failure>,
     /// What the workload's own checker says.
     pub finding: Box<dyn Finding>,
+    /// Why values were missing from reads that are wrong, as far as the journal knows.
+    pub why: Vec<String>,
     /// Nodes that answered nothing more.
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
@@ -33,6 +38,8 @@ pub struct Results {
     pub unread: Vec<(usize, &'static str)>,
     /// Nodes that no client asked, and whether there were too few clients for all nodes.
     pub unasked: (Vec<usize>, bool),
+    /// Nodes that should agree in the end never sent each other anything.
+    pub is_isolated: bool,
     /// Answers that came after their client had given up.
     pub late_answers: UnexpectedReplies,
     /// Answers to requests that had their answer.
@@ -45,6 +52,8 @@ pub struct Results {
     pub was_paused: bool,
     /// The bound at which the operations ended before their time, if they did, and when.
     pub cut_short: Option<(String, Instant)>,
+    /// Nodes that polled at one instant of virtual time until it went on without them, and when first.
+    pub polling: BTreeMap<usize, Instant>,
 }
 
 /// A node that answered nothing from some time on, and not when it was asked again at the end either.
@@ -85,6 +94,7 @@ impl Results {
         let unread = asked.into_iter().filter_map(|node| Some((node, unread(node, history)?)));
         let unread: Vec<_> = unread.filter(|_| workload.final_phase().is_some()).collect();
         let verdict = match &failure {
+            Some(failure) => failure.verdict,
             None if silent.is_empty() => {
                 let doubt = if unread.is_empty() { Verdict::Valid } else { Verdict::Unknown };
                 finding.verdict().max(stats.verdict).max(doubt)
@@ -93,10 +103,14 @@ impl Results {
         };
         let journal = world.journal();
         let messages_per_operation = journal.servers.sent as f64 / history.len().max(1) as f64;
+        let is_wrong = verdict == Verdict::Invalid && failure.is_none();
+        let missing = if is_wrong { finding.missing() } else { Vec::new() };
+        let why = missing.into_iter().filter_map(|missing| why_missing(world, missing)).collect();
         Self {
             verdict,
             failure,
             finding,
+            why,
             silent,
             stats,
             operations_per_second: operations_per_second(world),
@@ -105,21 +119,22 @@ impl Results {
             messages_per_operation,
             unread,
             unasked: (unasked, settings.workers < settings.nodes),
+            is_isolated: workload.final_phase().is_some() && settings.nodes > 1 && journal.servers.sent == 0,
             late_answers: world.late_answers().clone(),
             repeated_answers: world.repeated_answers().clone(),
             stray_answers: world.stray_answers().clone(),
             borrowed_names: world.borrowed_names().clone(),
             was_paused: world.faults().iter().any(|window| window.fault == Fault::Pause),
             cut_short: world.cut_short().map(|bound| (bound.to_owned(), world.started() + world.run_time())),
+            polling: world.polling().clone(),
         }
     }
 
     /// What a person should know, in sentences, the gravest first.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        if let Some(Failure { node, at, reason, line, unnoticed }) = &self.failure {
-            let at = seconds(*at);
-            sentences.push(format!("the test was stopped because of n{node}, after {at}: {reason}"));
+        if let Some(Failure { node, at, reason, line, unnoticed, .. }) = &self.failure {
+            sentences.push(format!("because of n{node} the test ended after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             sentences.extend(unnoticed.map(|instead| format!("Maelstrom would not have noticed: {instead}")));
             // What the rest would say is about a test that did not take place.
@@ -132,7 +147,14 @@ impl Results {
                  judges by the others"
             ));
         }
-        sentences.extend(self.finding.explain());
+        if self.is_isolated && self.finding.verdict() == Verdict::Invalid {
+            sentences.push(
+                "no node ever sent another a message: what one is told, the others cannot know".to_owned(),
+            );
+        } else {
+            sentences.extend(self.finding.explain());
+            sentences.extend(self.why.iter().map(|why| format!("why: {why}")));
+        }
         sentences.extend(self.stats.explain());
         if let Some((bound, at)) = &self.cut_short {
             sentences.push(format!(
@@ -141,6 +163,13 @@ impl Results {
             ));
         }
         self.explain_answers(&mut sentences);
+        for (node, at) in &self.polling {
+            sentences.push(format!(
+                "n{node} polls, first at {}: a handler looks in a loop whether something has changed. In virtual time it \
+                 looks again when something happens; node.sleep lets it wait",
+                seconds(*at)
+            ));
+        }
         sentences.extend(self.explain_unasked());
         sentences
     }

@@ -4,6 +4,8 @@
 
 mod agreement;
 mod broken_nodes;
+mod injected_faults;
 mod lock;
 mod report;
 mod simulation;
+mod why;

@@ -118,7 +118,7 @@ fn the_same_seed_makes_the_same_test_to_the_byte() {
         std::fs::create_dir_all(&folder).unwrap();
         let world = run(&Broadcast, settings(seed, &[Fault::Kill, Fault::Partition, Fault::Loss]));
         let results = Results::of(&world);
-        Report { world: &world, results: &results, last_words: &[], command: None }.write(&folder).unwrap();
+        Report::new(&world, &results, "this crate's own node").write(&folder).unwrap();
         ["results.json", "history.jsonl", "journal.jsonl"]
             .map(|file| std::fs::read(folder.join(file)).unwrap())
     };
@@ -132,12 +132,12 @@ fn a_partition_drops_what_it_should_and_nothing_else() {
     let faults = world.faults();
     assert!(!faults.is_empty() && faults.iter().all(|window| window.to.is_some()), "{faults:?}");
     let during = |at: Instant| faults.iter().any(|window| window.from <= at && Some(at) <= window.to);
-    for entry in world.journal().entries().iter().filter(|entry| entry.is_lost) {
+    for entry in world.journal().entries().iter().filter(|entry| entry.is_lost()) {
         // It is dropped when it arrives, which is some latencies later at most.
         let at = entry.sent;
         assert!((0..400).any(|millis| during(at + Duration::from_millis(millis))), "{entry:?}");
     }
-    assert!(world.journal().entries().iter().any(|entry| entry.is_lost));
+    assert!(world.journal().entries().iter().any(messenger::workbench::journal::Entry::is_lost));
 }
 
 #[test]

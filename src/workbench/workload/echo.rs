@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::checker::{Verdict, echo};
+use super::super::history::answered_at;
 use super::{
     Client, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation,
     Outcome, Reply, RequestBody, Rpc, Shape, Step, Workload,
@@ -104,6 +105,10 @@ impl Finding for echo::Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        answered_at(history, self.mismatches.listed.iter().map(|mismatch| mismatch.answered))
     }
 
     fn json(&self) -> serde_json::Value {

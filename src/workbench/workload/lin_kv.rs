@@ -256,6 +256,15 @@ impl Finding for linearizable::Report {
         self.explain()
     }
 
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let is_it = |anomaly: &linearizable::Anomaly, invocation: &Invocation| {
+            (invocation.process as u64, invocation.interval)
+                == (anomaly.operation.process, anomaly.operation.interval)
+        };
+        let place = |anomaly| history.iter().position(|invocation| is_it(anomaly, invocation));
+        self.anomalies.listed.iter().filter_map(place).collect()
+    }
+
     fn json(&self) -> serde_json::Value {
         json!({
             "keys": self.keys,

@@ -37,6 +37,7 @@ use super::checker::Verdict;
 pub use super::data::Data;
 pub use super::history::{Invocation, Operation, Outcome};
 use super::settings::Settings;
+use super::why::MissingValue;
 use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
@@ -78,6 +79,13 @@ pub trait Workload: fmt::Debug + Send + Sync {
 
     /// Whether an operation of that kind changes nothing. When in doubt it did not happen, and its process goes on.
     fn is_idempotent(&self, f: &str) -> bool;
+
+    /// Whether an operation of that kind writes a value that no other one writes: a message that has it in its body has
+    /// it from there.
+    fn writes_once(&self, f: &str) -> bool {
+        let _ = f;
+        false
+    }
 
     /// Whether operations of that kind count: at least one has to succeed, and all of them are what `--availability`
     /// is about.
@@ -228,6 +236,17 @@ pub trait Finding: fmt::Debug {
 
     /// What a person should know, in sentences, the gravest first.
     fn explain(&self) -> Vec<String>;
+
+    /// The places in the history of the operations that are wrong, the gravest first: what the page shows first.
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let _ = history;
+        Vec::new()
+    }
+
+    /// Values that reads should have shown and did not, of which the journal may know why: a few, the gravest first.
+    fn missing(&self) -> Vec<MissingValue> {
+        Vec::new()
+    }
 
     /// `details` in `results.json`.
     fn json(&self) -> serde_json::Value;
