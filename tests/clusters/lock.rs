@@ -208,13 +208,13 @@ fn run(name: &str, args: &[&str]) -> (Results, PathBuf) {
     let mut world = World::new(&Lock, settings()).unwrap();
     let program = Program {
         path: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nodes/lock.py"),
-        args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        args: args.iter().map(Into::into).collect(),
         logs: folder.join("node-logs"),
         shows_stderr: false,
     };
     processes::run(&mut world, &program, |_, _| {}).unwrap();
     let results = Results::of(&world);
-    Report { world: &world, results: &results, last_words: &[], command: None }.write(&folder).unwrap();
+    Report::new(&world, &results, "tests/nodes/lock.py").write(&folder).unwrap();
     (results, folder)
 }
 
