@@ -23,6 +23,12 @@ type Said = Vec<(Duration, String)>;
 /// What a node does with a message.
 type Script = Box<dyn FnMut(Instant, &Value) -> Said>;
 
+/// A line, made of the one that a right node would have said.
+type Line = fn(&Value) -> String;
+
+/// What is done to the body of a right answer.
+type Change = fn(&mut Value);
+
 struct Outcome {
     verdict: Verdict,
     explanation: String,
@@ -500,7 +506,7 @@ fn ids_are_compared_by_what_they_mean() {
 
 #[test]
 fn a_line_that_is_no_message_ends_the_test() {
-    let lines: [(fn(&Value) -> String, &str); 13] = [
+    let lines: [(Line, &str); 13] = [
         (|_| "got it".to_owned(), "not JSON"),
         (|_| String::new(), "found a blank line"),
         (|_| "[]".to_owned(), "expected an object"),
@@ -537,7 +543,7 @@ fn a_line_that_is_no_message_ends_the_test() {
 
 #[test]
 fn a_line_may_be_written_as_one_likes() {
-    let lines: [fn(&Value) -> String; 4] = [
+    let lines: [Line; 4] = [
         |reply| format!("  {reply}\t\r"),
         |reply| reply.to_string().replace(",\"src\"", ",\"id\":77,\"src\""),
         |reply| reply.to_string().replace("\"type\":\"echo_ok\"", "\"type\":\"no\",\"type\":\"echo_ok\""),
@@ -550,7 +556,7 @@ fn a_line_may_be_written_as_one_likes() {
 
 #[test]
 fn an_answer_that_breaks_its_schema_ends_the_test() {
-    let bodies: [(fn(&mut Value), &str); 6] = [
+    let bodies: [(Change, &str); 6] = [
         (|body| body["by_the_way"] = 1.into(), "expected no fields but type, in_reply_to, msg_id, echo"),
         (|body| drop(body.as_object_mut().unwrap().remove("echo")), "echo: expected a value, found nothing"),
         (|body| body["type"] = "echo_yes".into(), "type: expected \"echo_ok\""),
