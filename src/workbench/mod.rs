@@ -34,8 +34,10 @@
 
 pub mod checker;
 pub mod data;
+mod disk;
 pub mod fault;
 pub mod history;
+pub mod history_file;
 pub mod journal;
 pub mod limits;
 pub mod nemesis;

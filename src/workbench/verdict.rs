@@ -6,8 +6,9 @@ use super::checker::{Verdict, stats};
 use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
+use super::settings::Settings;
 use super::why::why_missing;
-use super::workload::Finding;
+use super::workload::{Finding, Workload};
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
 
@@ -67,12 +68,22 @@ pub struct SilentNode {
     pub asked: usize,
 }
 
-impl Results {
-    /// Looks at a test that is over.
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    pub fn of(world: &World) -> Self {
-        let history = world.history();
-        let (workload, settings) = (world.workload(), world.settings());
+/// What a history alone tells, without the test that it is of.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Whether it is right.
+    pub verdict: Verdict,
+    /// What the workload's own checker says.
+    pub finding: Box<dyn Finding>,
+    /// Operations by kind.
+    pub stats: stats::Report,
+    /// The workload's name.
+    pub workload: &'static str,
+}
+
+impl Judgement {
+    /// Looks at a history.
+    pub fn of(history: &[Invocation], workload: &dyn Workload, settings: &Settings) -> Self {
         let finding = workload.check(history, settings);
         let operations: Vec<_> = history
             .iter()
@@ -85,6 +96,41 @@ impl Results {
             })
             .collect();
         let stats = stats::check(&operations, settings.availability);
+        Self { verdict: finding.verdict().max(stats.verdict), finding, stats, workload: workload.name() }
+    }
+
+    /// Why it is not valid, in sentences, the gravest first.
+    pub fn explain(&self) -> Vec<String> {
+        let mut sentences = self.finding.explain();
+        sentences.extend(self.stats.explain());
+        sentences
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> serde_json::Value {
+        let valid = match self.verdict {
+            Verdict::Valid => serde_json::Value::Bool(true),
+            Verdict::Invalid => serde_json::Value::Bool(false),
+            Verdict::Unknown => "unknown".into(),
+        };
+        serde_json::json!({
+            "valid": valid,
+            "workload": self.workload,
+            "anomalies": self.finding.anomalies(),
+            "not": self.finding.refuted(),
+            "explanations": self.explain(),
+            "details": self.finding.json(),
+        })
+    }
+}
+
+impl Results {
+    /// Looks at a test that is over.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn of(world: &World) -> Self {
+        let history = world.history();
+        let (workload, settings) = (world.workload(), world.settings());
+        let Judgement { finding, stats, .. } = Judgement::of(history, workload, settings);
         let failure = world.failure().cloned();
         let silent: Vec<_> =
             world.silent_nodes().iter().filter_map(|&node| SilentNode::of(node, history)).collect();
@@ -147,11 +193,14 @@ impl Results {
                  judges by the others"
             ));
         }
-        if self.is_isolated && self.finding.verdict() == Verdict::Invalid {
+        let is_isolated = self.is_isolated && self.finding.verdict() == Verdict::Invalid;
+        if is_isolated {
             sentences.push(
                 "no node ever sent another a message: what one is told, the others cannot know".to_owned(),
             );
-        } else {
+        }
+        // That says all if things are merely missing.
+        if !is_isolated || self.finding.missing().is_empty() {
             sentences.extend(self.finding.explain());
             sentences.extend(self.why.iter().map(|why| format!("why: {why}")));
         }

@@ -210,6 +210,7 @@ fn run(name: &str, args: &[&str]) -> (Results, PathBuf) {
         path: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nodes/lock.py"),
         args: args.iter().map(Into::into).collect(),
         logs: folder.join("node-logs"),
+        data: folder.join("node-data"),
         shows_stderr: false,
     };
     processes::run(&mut world, &program, |_, _| {}).unwrap();

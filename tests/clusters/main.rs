@@ -4,7 +4,9 @@
 
 mod agreement;
 mod broken_nodes;
+mod histories;
 mod injected_faults;
+mod kafka;
 mod lock;
 mod report;
 mod simulation;

@@ -256,6 +256,10 @@ impl Finding for linearizable::Report {
         self.explain()
     }
 
+    fn anomalies(&self) -> Vec<String> {
+        if self.anomalies.is_empty() { Vec::new() } else { vec!["nonlinearizable".to_owned()] }
+    }
+
     fn offending(&self, history: &[Invocation]) -> Vec<usize> {
         let is_it = |anomaly: &linearizable::Anomaly, invocation: &Invocation| {
             (invocation.process as u64, invocation.interval)

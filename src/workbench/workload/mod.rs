@@ -22,6 +22,8 @@ pub mod counter;
 pub mod echo;
 pub mod g_set;
 mod growing_set;
+pub mod kafka;
+mod key_pool;
 pub mod lin_kv;
 mod manual;
 mod rpc;
@@ -42,7 +44,7 @@ use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
 /// Every workload of this crate, as Maelstrom lists them.
-pub static ALL: [&dyn Workload; 7] = [
+pub static ALL: [&dyn Workload; 8] = [
     &echo::Echo,
     &unique_ids::UniqueIds,
     &broadcast::Broadcast,
@@ -50,6 +52,7 @@ pub static ALL: [&dyn Workload; 7] = [
     &counter::GCounter,
     &counter::PnCounter,
     &lin_kv::LinKv,
+    &kafka::Kafka,
 ];
 
 /// The workload that Maelstrom calls so.
@@ -70,6 +73,11 @@ pub trait Workload: fmt::Debug + Send + Sync {
 
     /// Its requests and replies.
     fn rpcs(&self) -> Vec<&'static Rpc>;
+
+    /// The kinds of its operations, as a history has them. Most are named as their requests.
+    fn operations(&self) -> Vec<&'static str> {
+        self.rpcs().iter().map(|rpc| rpc.request).collect()
+    }
 
     /// Thinks up the operations of one test.
     fn generator(&self, settings: &Settings) -> Box<dyn Generator>;
@@ -116,6 +124,19 @@ pub trait Workload: fmt::Debug + Send + Sync {
     fn facts(&self, settings: &Settings) -> Vec<Fact> {
         let _ = settings;
         Vec::new()
+    }
+
+    /// The value of an operation, or of what came of it, from how a history of Jepsen's has it: its value, and what else
+    /// stands in the record. The same by default.
+    fn import(&self, f: &str, value: Data, more: &[(Box<str>, Data)]) -> Data {
+        let _ = (f, more);
+        value
+    }
+
+    /// The opposite of [`import`](Self::import): the value, and what else is to stand in the record.
+    fn export(&self, f: &str, value: &Data) -> (Data, Vec<(&'static str, Data)>) {
+        let _ = f;
+        (value.clone(), Vec::new())
     }
 
     /// Whether what the clients saw is right. The history is in the order in which its operations were invoked.
@@ -236,6 +257,16 @@ pub trait Finding: fmt::Debug {
 
     /// What a person should know, in sentences, the gravest first.
     fn explain(&self) -> Vec<String>;
+
+    /// The names of the anomalies that were found, the gravest first.
+    fn anomalies(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Of the promises that it does not keep, the weakest: what Jepsen calls `not`.
+    fn refuted(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The places in the history of the operations that are wrong, the gravest first: what the page shows first.
     fn offending(&self, history: &[Invocation]) -> Vec<usize> {
