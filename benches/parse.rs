@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use messenger::json::index::Parser;
+use messenger::json::parser::Parser;
 use messenger::wire::envelope::{self, UncheckedEnvelope};
 use messenger::wire::lines::Line;
 use messenger::wire::template::Templates;
@@ -52,7 +52,7 @@ fn read_a_line(criterion: &mut Criterion) {
         // A node reads lines among others.
         let lines = format!("{line}\n{line}\n");
         let mut templates = Templates::new();
-        templates.learn(Line::first_of(lines.as_bytes(), line.len()));
+        templates.learn(&mut Parser::new(), Line::first_of(lines.as_bytes(), line.len()));
         group.bench_function(BenchmarkId::new("messenger, by shape", size), |bencher| {
             bencher.iter(|| {
                 let line = Line::first_of(black_box(lines.as_bytes()), line.len());

@@ -11,7 +11,7 @@
 //! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::lines::LineBuffer) takes what was read. A line that
 //!   differs from an earlier one in its values alone becomes an [`Envelope`](wire::envelope::Envelope) by its
 //!   [template](wire::template), in one walk that also finds its end. Any other is cut at its newline, checked by a
-//!   [`Parser`](json::index::Parser) that goes along the grammar, and, if that refuses it, by an index of SIMD
+//!   [`Parser`](json::parser::Parser) that goes along the grammar, and, if that refuses it, by an index of SIMD
 //!   instructions. Either way it stays where it lies, and its [`Value`]s are borrowed and unchanged to the byte.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.

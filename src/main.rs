@@ -212,7 +212,7 @@ fn serve(workload: impl messenger::Handler, config: Config, options: &Options) -
 /// Prints the gist of each message, and reports what is none.
 fn parse(mut lines: LineBuffer) -> io::Result<()> {
     let (mut stdin, mut stdout) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
-    let mut parser = json::index::Parser::new();
+    let mut parser = json::parser::Parser::new();
     let mut number = 0;
     loop {
         let count = stdin.read(lines.space())?;
@@ -232,7 +232,7 @@ fn parse(mut lines: LineBuffer) -> io::Result<()> {
 }
 
 fn print_gist(
-    parser: &mut json::index::Parser,
+    parser: &mut json::parser::Parser,
     number: u64,
     line: NextLine<'_>,
     out: &mut impl Write,

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use log::debug;
 use thiserror::Error;
 
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::time::{Duration, Instant};
 use crate::wire::envelope::UncheckedEnvelope;
 use crate::wire::lines::Line;

@@ -21,16 +21,15 @@ pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
 use crate::boundary::chaos::ChaosStats;
-use crate::json::index::Parser;
+use crate::json::error::SyntaxError;
 use crate::json::text::excerpt;
 use crate::telemetry::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::envelope::{Envelope, SchemaError, UncheckedEnvelope};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::lines::Line;
-use crate::wire::lines::{Lines, NextLine};
+use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::out::{HIGH_WATER, OutBuffer};
-use crate::wire::template::Templates;
+use crate::wire::reader::{Read, Reader};
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
 pub trait Handler: Sized + 'static {
@@ -50,8 +49,7 @@ pub trait Handler: Sized + 'static {
 /// A node of the cluster, running handler `H`.
 #[derive(Debug)]
 pub struct Node<H> {
-    parser: Parser,
-    templates: Templates,
+    reader: Reader,
     core: Core<H>,
     handler: H,
     /// What is said before chaos has its way with it.
@@ -62,8 +60,7 @@ impl<H: Handler> Node<H> {
     /// A node that waits for its `init`.
     pub fn new(handler: H, config: Config) -> Self {
         let core = Core::new(config);
-        let (parser, templates, before_chaos) = (Parser::new(), Templates::new(), OutBuffer::new());
-        Self { parser, templates, core, handler, before_chaos }
+        Self { reader: Reader::new(), core, handler, before_chaos: OutBuffer::new() }
     }
 
     /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
@@ -73,24 +70,16 @@ impl<H: Handler> Node<H> {
         self.core.sender.trace.set_start(start_unix_us);
     }
 
-    /// Handles lines of input at the time `now`, as long as the output is below its mark; whether those were all.
-    pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
+    /// Handles the whole lines of a buffer at the time `now`, as long as the output is below its mark; whether those were
+    /// all.
+    pub fn handle_lines(&mut self, now: Instant, lines: &mut LineBuffer, out: &mut OutBuffer) -> bool {
         self.core.start_turn(now);
-        while out.len() < HIGH_WATER {
-            let Self { templates, core, handler, before_chaos, .. } = self;
-            if let Some(envelope) = templates.read_next(lines) {
-                handle_templated(core, handler, before_chaos, &envelope, out);
-                continue;
-            }
-            let is_text = lines.is_text();
-            match lines.next() {
-                Some(NextLine::Line(line)) if is_text => self.handle_parsed(line, out),
-                Some(NextLine::Line(line)) => self.handle_one(line, out),
-                Some(NextLine::TooLong(length)) => self.handle_too_long(length),
-                None => return true,
-            }
-        }
-        false
+        let Self { reader, core, handler, before_chaos } = self;
+        out.len() < HIGH_WATER
+            && reader.read(lines, |line| {
+                handle_read(core, handler, before_chaos, line, out);
+                out.len() < HIGH_WATER
+            })
     }
 
     /// Handles one line of input at the time `now`. What there is to say goes to `out`.
@@ -98,51 +87,14 @@ impl<H: Handler> Node<H> {
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         self.core.start_turn(now);
-        self.handle_one(line, out);
-    }
-
-    /// Handles a line that nobody has tried the templates on.
-    #[inline]
-    fn handle_one(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { templates, core, handler, before_chaos, .. } = self;
-        match templates.read(line) {
-            Some(envelope) => handle_templated(core, handler, before_chaos, &envelope, out),
-            None => self.handle_parsed(line, out),
-        }
-    }
-
-    /// Handles a line of no known shape.
-    #[inline(never)]
-    fn handle_parsed(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { parser, templates, core, handler, before_chaos } = self;
-        through_chaos(core, handler, before_chaos, out, |core, handler, out| {
-            core.sender.counters.lines += 1;
-            let number = core.sender.counters.lines;
-            let mut unchecked = UncheckedEnvelope::default();
-            if let Err(error) = unchecked.read(parser, line) {
-                core.sender.counters.not_json += 1;
-                return warn!("line {number}: not JSON: {error}");
-            }
-            // By reference: an envelope that was just written is not moved.
-            match &unchecked.check() {
-                Ok(envelope) => {
-                    templates.learn(line);
-                    handle_message(core, handler, envelope, out);
-                }
-                Err(error) => refuse(core, &unchecked, error, out),
-            }
-        });
+        let Self { reader, core, handler, before_chaos } = self;
+        reader.read_line(line, |line| handle_read(core, handler, before_chaos, line, out));
     }
 
     /// Says that a line of `length` bytes was too long and was skipped.
     pub fn handle_too_long(&mut self, length: u64) {
-        let counters = &mut self.core.sender.counters;
-        counters.lines += 1;
-        counters.too_long += 1;
-        warn!(
-            "line {}: {length} bytes are more than a line may have, or than there is memory for: skipped",
-            counters.lines
-        );
+        self.core.sender.counters.lines += 1;
+        too_long(&mut self.core, length);
     }
 
     /// Does what is due at the time `now`, as long as the output is below its mark; what is left is due again
@@ -268,19 +220,40 @@ fn through_chaos<H>(
     core.sender.counters.chaos_duplicated = duplicated;
 }
 
-/// Handles a message that was read by its shape.
+/// Handles a line, whatever it is.
 #[inline(always)]
-fn handle_templated<H: Handler>(
+fn handle_read<H: Handler>(
     core: &mut Core<H>,
     handler: &mut H,
     before_chaos: &mut OutBuffer,
-    envelope: &Envelope<'_>,
+    line: Read<'_>,
     out: &mut OutBuffer,
 ) {
-    through_chaos(core, handler, before_chaos, out, |core, handler, out| {
-        core.sender.counters.lines += 1;
-        handle_message(core, handler, envelope, out);
-    });
+    core.sender.counters.lines += 1;
+    match line {
+        Read::Message(envelope) => through_chaos(core, handler, before_chaos, out, |core, handler, out| {
+            handle_message(core, handler, envelope, out);
+        }),
+        Read::NotMessage(unchecked, error) => {
+            through_chaos(core, handler, before_chaos, out, |core, _, out| {
+                refuse(core, unchecked, &error, out)
+            });
+        }
+        Read::NotJson(error) => not_json(core, &error),
+        Read::TooLong(length) => too_long(core, length),
+    }
+}
+
+#[cold]
+fn not_json<H>(core: &mut Core<H>, error: &SyntaxError) {
+    core.sender.counters.not_json += 1;
+    warn!("line {}: not JSON: {error}", core.sender.counters.lines);
+}
+
+#[cold]
+fn too_long<H>(core: &mut Core<H>, length: u64) {
+    core.sender.counters.too_long += 1;
+    warn!("line {}: {length} bytes are more than a line may have: skipped", core.sender.counters.lines);
 }
 
 /// Handles a message, and what follows from it.

@@ -255,7 +255,7 @@ impl LastWriteWins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
     use crate::wire::envelope::UncheckedEnvelope;
     use crate::wire::lines::Line;
 

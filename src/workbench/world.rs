@@ -17,7 +17,7 @@ use super::journal::{Address, Journal, Logging};
 use super::nemesis::{Fault, Nemesis, ProcessCommand, Window};
 use super::network::{Distribution, Latency, Network};
 use super::service::Services;
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::{beginning, excerpt};
 use crate::json::value::Integer;
 use crate::json::write::WriteJson as _;

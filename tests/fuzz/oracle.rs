@@ -7,8 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use messenger::json::error::SyntaxError;
-use messenger::json::index::Parser;
+use messenger::json::parser::Parser;
 use messenger::json::text::MAX_DEPTH;
 use messenger::json::value::{Integer, Value};
 use messenger::node::{Config, Node};
@@ -45,7 +44,7 @@ pub fn check_stream(input: &[u8], step: usize) {
         // All of them in one go, where they end is found by their templates.
         let mut is_done = false;
         while !is_done {
-            is_done = node.handle_lines(Instant::START, &mut lines.lines(), &mut out);
+            is_done = node.handle_lines(Instant::START, &mut lines, &mut out);
             let answer: Vec<u8> = answers.drain(..out.len()).collect();
             assert_eq!(String::from_utf8_lossy(out.waiting()), String::from_utf8_lossy(&answer));
             out.consume(out.len());
@@ -86,13 +85,11 @@ impl LinePath {
     fn check(&mut self, line: Line<'_>) -> Vec<u8> {
         let text = line.bytes().to_vec();
         let reference = Reference::read(&text);
-        check_unchecked(&mut self.parser, line, &reference, UncheckedEnvelope::parse);
-        // Few lines get as far as the index on their own.
-        check_unchecked(&mut self.parser, line, &reference, UncheckedEnvelope::parse_indexed);
+        check_unchecked(&mut self.parser, line, &reference);
         // By the templates of the lines before, then by its own.
         check_envelope(&mut self.templates, line, &reference);
         if UncheckedEnvelope::parse(&mut self.parser, line).is_ok_and(|unchecked| unchecked.check().is_ok()) {
-            self.templates.learn(line);
+            self.templates.learn(&mut self.parser, line);
             check_envelope(&mut self.templates, line, &reference);
         }
 
@@ -147,14 +144,9 @@ fn check_body(body: Value<'_>, members: &[(Cow<'_, str>, &RawValue)], shown: &st
     }
 }
 
-fn check_unchecked<'a>(
-    parser: &'a mut Parser,
-    line: Line<'a>,
-    reference: &Reference<'_>,
-    parse: fn(&'a mut Parser, Line<'a>) -> Result<UncheckedEnvelope<'a>, SyntaxError>,
-) {
+fn check_unchecked<'a>(parser: &'a mut Parser, line: Line<'a>, reference: &Reference<'_>) {
     let shown = String::from_utf8_lossy(line.bytes());
-    let unchecked = parse(parser, line);
+    let unchecked = UncheckedEnvelope::parse(parser, line);
     let (unchecked, reference) = match (unchecked, reference) {
         (Err(_), Reference::Refused) | (Ok(_), Reference::Parts(None)) => return,
         (Ok(unchecked), Reference::Parts(Some(parts))) => (unchecked, parts),
