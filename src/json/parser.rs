@@ -43,7 +43,7 @@ pub(crate) fn cursor_of<'a, 'i>(
     index: &'i mut Index,
     copy: &mut Vec<u8>,
     line: &'a [u8],
-    text: Option<&'a str>,
+    text: Option<Text<'a>>,
 ) -> Walked<Cursor<'a, 'i>> {
     if !has_spans(line) {
         return Err(Box::new(SyntaxError::TooLong { length: line.len() }));
@@ -54,11 +54,12 @@ pub(crate) fn cursor_of<'a, 'i>(
     copy.extend_from_slice(line);
     copy.resize(line.len() + PADDING, 0);
     let is_indexed = index.fill(copy, line.len());
-    match text.or_else(|| from_utf8(line).ok()) {
-        Some(line) if is_indexed => {
-            let escapes = memchr(b'\\', line.as_bytes()).is_some();
-            Ok(Cursor::new(Text { line, escapes }, index.tokens(), 0))
-        }
+    let text = text.or_else(|| {
+        let line = from_utf8(line).ok()?;
+        Some(Text { line, escapes: memchr(b'\\', line.as_bytes()).is_some() })
+    });
+    match text {
+        Some(text) if is_indexed => Ok(Cursor::new(text, index.tokens(), 0)),
         _ => Err(Box::new(not_indexed(line))),
     }
 }

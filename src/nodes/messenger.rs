@@ -45,7 +45,10 @@ const BATCH_WAIT: Duration = Duration::from_secs(2);
 const SCHEDULE_MAX: i64 = 10_000;
 
 /// What `dedup_echo` remembers.
-const DEDUP: DedupConfig = DedupConfig { entries: 1000, bytes: 16 * 1024 * 1024 };
+const DEDUP: DedupConfig = DedupConfig { entries: 1000, bytes: 16 * 1024 * 1024, within: Duration::MAX };
+
+/// Of a `dedup_echo` that comes again the first echo counts, whatever it says itself.
+const ANY_ECHO: u128 = 0;
 
 /// The rate at which `chaos_on` drops if it is not told.
 const DROP_RATE: f64 = 0.1;
@@ -338,7 +341,7 @@ impl Messenger {
         // Without a number there is no telling, and nobody to answer.
         let Some(msg_id) = request.msg_id else { return Ok(()) };
         let mut first = echo.raw();
-        let is_duplicate = match self.echoes.see(request.src(), msg_id.as_str()) {
+        let is_duplicate = match self.echoes.see(cx.now(), request.src(), msg_id.as_str(), ANY_ECHO) {
             Seen::Never => false,
             // It was too long to be kept, as this one is likely to be.
             Seen::Unanswered => true,

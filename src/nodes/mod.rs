@@ -6,6 +6,8 @@ pub mod g_set;
 mod gossip;
 pub mod lin_kv;
 pub mod messenger;
+#[cfg(feature = "workbench")]
+pub mod own;
 mod replica;
 pub mod unique_ids;
 

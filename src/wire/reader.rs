@@ -11,7 +11,7 @@ use super::template::Templates;
 use crate::json::cursor::Cursor;
 use crate::json::error::SyntaxError;
 use crate::json::parser::{Parser, cursor_of};
-use crate::json::text::{Span, Text};
+use crate::json::text::Span;
 
 /// Reads lines and reuses its memory.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Reader {
     /// Hands on a line that is of no template and has no index yet.
     fn read_alone<T>(&mut self, line: Line<'_>, take: impl FnOnce(Read<'_>) -> T) -> T {
         let Self { templates, parser: Parser { index, copy, members }, .. } = self;
-        match cursor_of(index, copy, line.bytes(), line.text().map(Text::as_str)) {
+        match cursor_of(index, copy, line.bytes(), line.text()) {
             Ok(cursor) => read_indexed(templates, members, line, cursor, take),
             Err(error) => take(Read::NotJson(*error)),
         }

@@ -37,7 +37,7 @@ const SEGMENTS_MAX: usize = 256;
 const TEMPLATES_MAX: usize = 64;
 
 /// One template is learned in so many lines, on average.
-const COST: u32 = 32;
+const COST: u32 = 128;
 
 /// Credit for as many templates as may be learned in a row.
 const CREDIT_MAX: u32 = 32 * COST;
@@ -371,6 +371,8 @@ impl Templates {
         self.segments[0] = Segment::NONE;
         self.segments_known = 1;
         self.known.clear();
+        // What comes most is learned again at once.
+        self.credit = self.credit.max(CREDIT_MAX / 4);
     }
 }
 

@@ -1,15 +1,8 @@
 //! Nodes of this crate in one process and in virtual time: the same seed makes the same test, to the byte.
 
-use super::exercise::Exercise;
 use super::nemesis::ProcessCommand;
 use super::world::World;
-use crate::node::{Config, Handler, Node};
-use crate::nodes::broadcast::Broadcast;
-use crate::nodes::counter::Counter;
-use crate::nodes::g_set::GSet;
-use crate::nodes::lin_kv::LinKv;
-use crate::nodes::messenger::Messenger;
-use crate::nodes::unique_ids::UniqueIds;
+use crate::node::{Handler, Node};
 use crate::time::Instant;
 use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
@@ -35,24 +28,6 @@ impl<W: Handler> SimulatedNode for Node<W> {
 
     fn poll_timeout(&mut self) -> Option<Instant> {
         Self::poll_timeout(self)
-    }
-}
-
-/// Runs a test of this crate's own nodes to its end.
-pub fn run_own_nodes(world: &mut World) {
-    let (exercise, answer_within) = (world.settings().exercise, world.settings().answer_within());
-    run(world, |_, seed| own_node(exercise, Config { seed, answer_within, ..Config::default() }));
-}
-
-fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
-    match exercise {
-        Exercise::Echo => Box::new(Node::new(Messenger::default(), config)),
-        Exercise::UniqueIds => Box::new(Node::new(UniqueIds::default(), config)),
-        Exercise::Broadcast => Box::new(Node::new(Broadcast::default(), config)),
-        Exercise::GSet => Box::new(Node::new(GSet::default(), config)),
-        Exercise::GCounter => Box::new(Node::new(Counter::growing(), config)),
-        Exercise::PnCounter => Box::new(Node::new(Counter::any(), config)),
-        Exercise::LinKv => Box::new(Node::new(LinKv::new(config.answer_within), config)),
     }
 }
 
@@ -89,9 +64,9 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
     let mut now = Instant::START;
     let mut input = Vec::new();
     while !world.is_over() {
-        settle(world, &mut hosts, now, &mut input);
-        for order in world.take_commands() {
-            match order {
+        let is_settled = settle(world, &mut hosts, now, &mut input);
+        for command in world.take_commands() {
+            match command {
                 ProcessCommand::Kill(node) => hosts[node].node = None,
                 ProcessCommand::Start(node) => {
                     hosts[node] = Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() };
@@ -100,30 +75,34 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
                 ProcessCommand::Resume(node) => hosts[node].is_paused = false,
             }
         }
-        let due = hosts.iter_mut().filter_map(Host::poll_timeout).chain(world.poll_timeout()).min();
+        // Whoever would go on for ever goes on when something else happens.
+        let is_due = |due: &Instant| is_settled || *due > now;
+        let of_hosts = hosts.iter_mut().filter_map(Host::poll_timeout).filter(is_due);
+        let due = of_hosts.chain(world.poll_timeout()).min();
         let Some(due) = due else { break };
         now = now.max(due);
         world.handle_timeout(now);
     }
 }
 
-/// Lets everything happen that happens at this moment.
-fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>) {
-    let mut is_quiet = false;
-    while !is_quiet && !world.is_over() {
-        is_quiet = true;
+/// Lets everything happen that happens at this moment. Whether it did: a node that has something to do again and again,
+/// such as a handler that looks in a loop whether something has changed, is left alone at a bound.
+fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>) -> bool {
+    let mut busy = None;
+    for _ in 0..world.settings().limits.turns_per_instant {
+        busy = None;
         for (place, host) in hosts.iter_mut().enumerate() {
             let Some(node) = host.node.as_mut().filter(|_| !host.is_paused) else { continue };
             let inbox = world.inbox(place);
             if !inbox.is_empty() {
-                is_quiet = false;
+                busy = Some(place);
                 input.clear();
                 input.extend_from_slice(inbox.waiting());
                 inbox.consume(inbox.len());
                 each_line(input, |line| node.handle_line(now, line, &mut host.out));
             }
             if node.poll_timeout().is_some_and(|due| due <= now) {
-                is_quiet = false;
+                busy = Some(place);
                 node.handle_timeout(now, &mut host.out);
             }
             if !host.out.is_empty() {
@@ -133,7 +112,14 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
                 each_line(input, |line| world.handle_line(now, place, line));
             }
         }
+        if busy.is_none() || world.is_over() {
+            return true;
+        }
     }
+    if let Some(node) = busy {
+        world.note_polling(node, now);
+    }
+    false
 }
 
 /// Cuts a text into its lines.

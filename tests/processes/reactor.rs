@@ -1,7 +1,5 @@
 //! The reactor at work: real pipes, files, sockets and terminals, and everything that goes wrong there.
 
-mod support;
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
@@ -10,8 +8,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::{INIT, INIT_OK, Node, answers, echo, echo_ok, example, kill, messenger, run, watch};
 use rustix::fs::{OFlags, fcntl_getfl};
-use support::{INIT, INIT_OK, Node, answers, echo, echo_ok, example, kill, messenger, run, watch};
 
 /// The first of the classic mistakes: a node that reads to the end of stdin before it answers, or does
 /// not flush, fails this.

@@ -2,11 +2,10 @@
 
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
-mod network;
-mod virtual_time;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::network::{Conditions, Network, Service};
+use crate::virtual_time::Bench;
 use fastrand::Rng;
 use messenger::node::Config;
 use messenger::nodes::broadcast::Broadcast;
@@ -15,9 +14,7 @@ use messenger::nodes::g_set::GSet;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::unique_ids::UniqueIds;
 use messenger::{Duration, Handler, Instant};
-use network::{Conditions, Network};
 use serde_json::{Value, json};
-use virtual_time::Bench;
 
 const SEEDS: u64 = 20;
 
@@ -444,7 +441,7 @@ fn nonsense_from_peers_is_refused_and_so_are_clients_that_gossip() {
 }
 
 /// Maelstrom's `lin-kv`.
-fn lin_kv() -> network::Service {
+fn lin_kv() -> Service {
     let mut values = BTreeMap::<String, Value>::new();
     Box::new(move |request| {
         let key = request["key"].to_string();

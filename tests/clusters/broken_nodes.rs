@@ -6,15 +6,21 @@ use std::collections::BTreeMap;
 use messenger::kv::{Cas, Kv, Lin};
 use messenger::node::{Config, Node};
 use messenger::workbench::checker::Verdict;
-use messenger::workbench::exercise::Exercise;
 use messenger::workbench::network::{Distribution, Latency};
+use messenger::workbench::settings::Settings;
 use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
-use messenger::workbench::world::{Settings, World};
+use messenger::workbench::workload::Workload;
+use messenger::workbench::workload::broadcast::Broadcast;
+use messenger::workbench::workload::counter::{GCounter, PnCounter};
+use messenger::workbench::workload::echo::Echo;
+use messenger::workbench::workload::lin_kv::LinKv;
+use messenger::workbench::workload::unique_ids::UniqueIds;
+use messenger::workbench::world::World;
 use messenger::{Context, Duration, Handler, Request, RpcError};
 
 /// Three nodes and six clients, half a minute.
-fn settings(exercise: Exercise) -> Settings {
+fn settings() -> Settings {
     Settings {
         nodes: 3,
         workers: 6,
@@ -22,13 +28,13 @@ fn settings(exercise: Exercise) -> Settings {
         time_limit: Duration::from_secs(30),
         latency: Latency { mean: Duration::from_millis(10), spread: Distribution::Exponential },
         seed: 1,
-        ..Settings::new(exercise)
+        ..Settings::default()
     }
 }
 
 /// Tests such nodes; the verdict, and the sentences that explain it.
-fn test<W: Handler>(exercise: Exercise, mut node: impl FnMut(usize) -> W) -> (Verdict, String) {
-    let mut world = World::new(settings(exercise));
+fn test<W: Handler>(workload: &'static dyn Workload, mut node: impl FnMut(usize) -> W) -> (Verdict, String) {
+    let mut world = World::new(workload, settings()).unwrap();
     simulation::run(&mut world, |place, seed| {
         Box::new(Node::new(node(place), Config { seed, ..Config::default() }))
     });
@@ -62,7 +68,7 @@ impl Handler for Mumbler {
 
 #[test]
 fn a_wrong_echo_is_caught() {
-    let caught = test(Exercise::Echo, |_| Mumbler { echoes: 0 });
+    let caught = test(&Echo, |_| Mumbler { echoes: 0 });
     assert_caught(caught, &["Please echo", "what?"]);
 }
 
@@ -82,7 +88,7 @@ impl Handler for Sleeper {
 
 #[test]
 fn a_node_that_falls_silent_is_caught() {
-    let caught = test(Exercise::Echo, |place| Sleeper { place });
+    let caught = test(&Echo, |place| Sleeper { place });
     assert_caught(caught, &["n1 fell silent: it was asked from 10."]);
 }
 
@@ -100,7 +106,7 @@ impl Handler for Counting {
 
 #[test]
 fn an_id_that_comes_twice_is_caught() {
-    let caught = test(Exercise::UniqueIds, |place| Counting { next: 200 * place as u64 });
+    let caught = test(&UniqueIds, |place| Counting { next: 200 * place as u64 });
     assert_caught(caught, &["the id 401 was given out 3 times, by n2 at "]);
 }
 
@@ -150,25 +156,25 @@ impl Handler for Gossip {
 
 #[test]
 fn a_broadcast_that_works_is_let_through() {
-    let (verdict, explanation) = test(Exercise::Broadcast, |_| Gossip::WHOLE);
+    let (verdict, explanation) = test(&Broadcast, |_| Gossip::WHOLE);
     assert_eq!(verdict, Verdict::Valid, "{explanation}");
 }
 
 #[test]
 fn a_lost_broadcast_is_caught() {
-    let caught = test(Exercise::Broadcast, |_| Gossip { keeps: |value| value == 77, ..Gossip::WHOLE });
+    let caught = test(&Broadcast, |_| Gossip { keeps: |value| value == 77, ..Gossip::WHOLE });
     assert_caught(caught, &["77 is lost: it was known to be added at "]);
 }
 
 #[test]
 fn an_element_that_is_shown_twice_is_caught() {
-    let caught = test(Exercise::Broadcast, |_| Gossip { shows_twice: true, ..Gossip::WHOLE });
+    let caught = test(&Broadcast, |_| Gossip { shows_twice: true, ..Gossip::WHOLE });
     assert_caught(caught, &["is 2 times in the answer of n"]);
 }
 
 #[test]
 fn what_nobody_could_read_in_the_end_is_not_called_valid() {
-    let (verdict, explanation) = test(Exercise::Broadcast, |_| Gossip { refuses: true, ..Gossip::WHOLE });
+    let (verdict, explanation) = test(&Broadcast, |_| Gossip { refuses: true, ..Gossip::WHOLE });
     assert_ne!(verdict, Verdict::Valid, "{explanation}");
     assert!(explanation.contains("no final read of n2 succeeded"), "{explanation}");
 }
@@ -196,9 +202,10 @@ impl Handler for Forgetful {
 
 #[test]
 fn a_counter_that_forgets_is_caught() {
-    for exercise in [Exercise::GCounter, Exercise::PnCounter] {
+    let workloads: [&dyn Workload; 2] = [&GCounter, &PnCounter];
+    for workload in workloads {
         assert_caught(
-            test(exercise, |_| Forgetful::default()),
+            test(workload, |_| Forgetful::default()),
             &["the final read of n0 at 40.000 s returned ", ", but the acknowledged adds"],
         );
     }
@@ -246,7 +253,7 @@ impl Handler for Believer {
 
 #[test]
 fn a_stale_read_is_caught() {
-    assert_caught(test(Exercise::LinKv, |_| Believer::default()), &["read", "order"]);
+    assert_caught(test(&LinKv, |_| Believer::default()), &["read", "order"]);
 }
 
 /// Answers `echo` with a field that no answer has.
@@ -262,5 +269,5 @@ impl Handler for Chatty {
 #[test]
 fn an_answer_with_a_field_too_many_is_caught() {
     let words = ["expected no fields but type, in_reply_to, msg_id, echo", "by_the_way"];
-    assert_caught(test(Exercise::Echo, |_| Chatty), &words);
+    assert_caught(test(&Echo, |_| Chatty), &words);
 }

@@ -1,13 +1,11 @@
 //! The course's published cases and the traffic that real Maelstrom sent.
 
-mod support;
-
+use crate::support::{message, messenger, run};
 use serde_json::{Value, json};
-use support::{message, messenger, run};
 
 #[test]
 fn published_cases() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("data/cases.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(include_str!("../data/cases.json")).unwrap();
     assert_eq!(cases.len(), 25);
     for case in &cases {
         let (name, parses) = (&case["name"], case["task"] == "1-1");
@@ -33,7 +31,7 @@ fn published_cases() {
 
 #[test]
 fn every_line_of_a_recorded_echo_test_is_answered() {
-    let recording = include_str!("data/echo.n0.jsonl");
+    let recording = include_str!("../data/echo.n0.jsonl");
     let output = run(messenger(&[]), recording.as_bytes());
     assert!(output.status.success());
     let answers: Vec<Value> = std::str::from_utf8(&output.stdout).unwrap().lines().map(message).collect();
@@ -57,13 +55,13 @@ fn every_line_of_a_recorded_echo_test_is_answered() {
 #[test]
 fn recorded_traffic_of_any_workload_gets_an_answer() {
     for (name, recording) in [
-        ("broadcast", include_str!("data/broadcast.5-nodes.jsonl")),
-        ("g-set", include_str!("data/g-set.jsonl")),
-        ("kafka", include_str!("data/kafka.jsonl")),
-        ("lin-kv", include_str!("data/lin-kv.raft.jsonl")),
-        ("pn-counter", include_str!("data/pn-counter.jsonl")),
-        ("txn-list-append", include_str!("data/txn-list-append.jsonl")),
-        ("unique-ids", include_str!("data/unique-ids.jsonl")),
+        ("broadcast", include_str!("../data/broadcast.5-nodes.jsonl")),
+        ("g-set", include_str!("../data/g-set.jsonl")),
+        ("kafka", include_str!("../data/kafka.jsonl")),
+        ("lin-kv", include_str!("../data/lin-kv.raft.jsonl")),
+        ("pn-counter", include_str!("../data/pn-counter.jsonl")),
+        ("txn-list-append", include_str!("../data/txn-list-append.jsonl")),
+        ("unique-ids", include_str!("../data/unique-ids.jsonl")),
     ] {
         let output = run(messenger(&[]), recording.as_bytes());
         let answers: Vec<Value> = std::str::from_utf8(&output.stdout).unwrap().lines().map(message).collect();

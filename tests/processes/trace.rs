@@ -1,14 +1,12 @@
 //! `messenger trace` over the trace files of several nodes.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::support::{messenger, run};
 use roxmltree::Document;
 use serde_json::{Value, json};
-use support::{messenger, run};
 
 /// A directory of one test's own.
 struct Traces(PathBuf);

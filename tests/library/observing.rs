@@ -1,18 +1,15 @@
 //! What a node tells of itself: the newest messages, the trace in a file, counts and times.
 
-mod support;
-mod virtual_time;
-
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::{INIT, INIT_OK, Node, answers, echo, kill, messenger, run};
+use crate::virtual_time::Bench;
 use messenger::nodes::messenger::Messenger;
 use serde_json::{Value, json};
-use support::{INIT, INIT_OK, Node, answers, echo, kill, messenger, run};
-use virtual_time::Bench;
 
 fn bench() -> Bench<Messenger> {
     Bench::new(Messenger::default(), messenger::Config::default())
@@ -210,7 +207,7 @@ fn a_trace_file_has_every_message() {
         std::env::temp_dir().join(format!("messenger-trace-{node}-{}.jsonl", std::process::id()))
     };
     let file = name("n0");
-    let recording = include_bytes!("data/echo.n0.jsonl");
+    let recording = include_bytes!("../data/echo.n0.jsonl");
     let output = run(messenger(&["--trace", name("{node}").to_str().unwrap()]), recording);
     let trace = std::fs::read_to_string(&file).unwrap();
     std::fs::remove_file(&file).unwrap();

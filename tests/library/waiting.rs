@@ -1,16 +1,14 @@
 //! Handlers that wait, timers and services, in virtual time.
 
-mod virtual_time;
-
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::virtual_time::{Bench, message};
 use futures_util::future::join_all;
 use messenger::kv::{Cas, Kv, Lin, Lww, Seq, timestamp};
 use messenger::node::{Config, Deferred, TimerId};
 use messenger::{Answer, Context, Duration, Handler, Policy, Request, RpcError};
 use serde_json::{Value, json};
-use virtual_time::{Bench, message};
 
 /// One handler for each thing that such a handler may do, by type.
 #[derive(Default)]

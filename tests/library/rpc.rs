@@ -1,14 +1,12 @@
 //! Calls to other nodes, in virtual time: the messages of the course that make them, and everything that can
 //! go wrong with an answer.
 
-mod virtual_time;
-
+use crate::virtual_time::{Bench, message};
 use messenger::node::Config;
 use messenger::nodes::messenger::Messenger;
 use messenger::rpc::breaker::BreakerConfig;
 use messenger::{Duration, Instant};
 use serde_json::{Value, json};
-use virtual_time::{Bench, message};
 
 fn bench() -> Bench<Messenger> {
     Bench::new(Messenger::default(), Config::default())

@@ -1,15 +1,13 @@
 //! The README's promises: its example is the one that is compiled, and it runs.
 
-mod support;
-
+use crate::support::{example, message, run};
 use serde_json::Value;
-use support::{example, message, run};
 
-const README: &str = include_str!("../README.md");
+const README: &str = include_str!("../../README.md");
 
 #[test]
 fn the_example_node_is_the_one_that_is_compiled() {
-    for example in [include_str!("nodes/unique_ids.rs"), include_str!("nodes/three_ways.rs")] {
+    for example in [include_str!("../nodes/unique_ids.rs"), include_str!("../nodes/three_ways.rs")] {
         let code = &example[example.find("use ").unwrap()..];
         assert!(README.contains(code), "this is not in README.md:\n{code}");
     }
@@ -17,7 +15,7 @@ fn the_example_node_is_the_one_that_is_compiled() {
 
 #[test]
 fn the_example_node_runs() {
-    let output = run(example("unique_ids"), include_bytes!("data/unique-ids.jsonl"));
+    let output = run(example("unique_ids"), include_bytes!("../data/unique-ids.jsonl"));
     assert!(output.status.success());
     let stdout = String::from_utf8(output.stdout).unwrap();
     let messages: Vec<Value> = stdout.lines().map(message).collect();
@@ -38,7 +36,8 @@ fn the_shown_conversation_is_what_happens() {
     let requests: Vec<&str> =
         command.lines().map(|line| line.trim().trim_end_matches(" \\").trim_matches('\'')).collect();
     let answers = answers.split_once("```json\n").unwrap().1.split_once("```").unwrap().0;
-    let output = run(support::messenger(&["--log-level", "off"]), (requests.join("\n") + "\n").as_bytes());
+    let output =
+        run(crate::support::messenger(&["--log-level", "off"]), (requests.join("\n") + "\n").as_bytes());
     assert_eq!(
         std::str::from_utf8(&output.stdout).unwrap().lines().collect::<Vec<_>>(),
         answers.lines().collect::<Vec<_>>()

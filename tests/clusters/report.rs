@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use messenger::nodes::own;
 use messenger::time::{Duration, Instant};
 use messenger::wire::lines::Line;
-use messenger::workbench::exercise::Exercise;
-use messenger::workbench::nemesis::Fault;
+use messenger::workbench::fault::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
-use messenger::workbench::simulation;
+use messenger::workbench::settings::Settings;
 use messenger::workbench::verdict::Results;
-use messenger::workbench::world::{Settings, World};
+use messenger::workbench::workload::echo::Echo;
+use messenger::workbench::world::World;
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Value, json};
 
@@ -29,20 +30,20 @@ fn settings() -> Settings {
         fault_interval: Duration::from_secs(2),
         seed: 7,
         journal_size: 10_000,
-        ..Settings::new(Exercise::Echo)
+        ..Settings::default()
     }
 }
 
 fn run(settings: Settings) -> World {
-    let mut world = World::new(settings);
-    simulation::run_own_nodes(&mut world);
+    let mut world = World::new(&Echo, settings).unwrap();
+    own::simulate(&mut world);
     world
 }
 
 /// Runs a test whose nodes answer as they should, except for what `says` makes of the tenth answer.
 fn run_odd(settings: Settings, says: fn(&str) -> String) -> World {
     let nodes = settings.nodes;
-    let (mut world, mut now, mut answers) = (World::new(settings), Instant::START, 0);
+    let (mut world, mut now, mut answers) = (World::new(&Echo, settings).unwrap(), Instant::START, 0);
     while !world.is_over() {
         for node in (0..nodes).cycle().take(2 * nodes) {
             let requests = String::from_utf8(world.inbox(node).waiting().to_vec()).unwrap();
@@ -203,7 +204,7 @@ fn the_line_that_ended_a_test_and_the_last_words_stand_out() {
 
 #[test]
 fn a_test_that_never_began_has_a_page_all_the_same() {
-    let mut world = World::new(settings());
+    let mut world = World::new(&Echo, settings()).unwrap();
     world.fail(2, "it ended while the test was running", None);
     let report = Written::of("never", &world, &[]);
     assert!(report.seen().contains(&"n2 ended the test after 0.000 s".to_owned()));
@@ -211,7 +212,7 @@ fn a_test_that_never_began_has_a_page_all_the_same() {
     // The requests that nobody answered.
     assert!(report.text("messages.svg").contains("init #1"));
 
-    let world = World::new(Settings { journal_size: 0, ..settings() });
+    let world = World::new(&Echo, Settings { journal_size: 0, ..settings() }).unwrap();
     let report = Written::of("nothing", &world, &[]);
     assert!(report.seen().contains(&"There were no operations.".to_owned()));
     assert!(!report.0.join("messages.svg").exists());

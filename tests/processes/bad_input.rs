@@ -1,9 +1,7 @@
 //! Every row of the table of bad input: one by one, and all in a row.
 
-mod support;
-
+use crate::support::{INIT, INIT_OK, answers, echo, echo_ok, message, messenger, run};
 use serde_json::{Value, json};
-use support::{INIT, INIT_OK, answers, echo, echo_ok, message, messenger, run};
 
 struct Row {
     line: String,

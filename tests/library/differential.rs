@@ -1,10 +1,7 @@
 //! The line path against `serde_json`, over random, mutated and remembered lines.
 
-#[path = "fuzz/oracle.rs"]
-mod oracle;
-
+use crate::oracle::check_stream;
 use messenger::json::text::MAX_DEPTH;
-use oracle::check_stream;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -1,8 +1,6 @@
 //! The command line as a newcomer meets it.
 
-mod support;
-
-use support::{INIT, INIT_OK, messenger, run};
+use crate::support::{INIT, INIT_OK, messenger, run};
 
 fn output(args: &[&str]) -> (Option<i32>, String, String) {
     let output = run(messenger(args), b"");
