@@ -18,15 +18,15 @@ use crate::json::text::Span;
 pub struct Reader {
     templates: Templates,
     parser: Parser,
-    /// How many lines of templates came for each other one lately, times [`AVERAGED`].
+    /// How many lines of templates came for each other one lately, on average, in units of 1 / [`ONE`].
     hits_per_miss: u32,
 }
 
-/// Of so many misses an average is taken.
-const AVERAGED: u32 = 8;
+/// One line, for averages.
+const ONE: u32 = 256;
 
-/// Nothing is known yet.
-const HITS_AT_FIRST: u32 = 4 * AVERAGED;
+/// So many are expected where nothing is known yet, and no more are counted.
+const HITS_MAX: u32 = 4;
 
 /// What a line is.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub enum Read<'r> {
 impl Reader {
     /// A reader that has seen nothing yet.
     pub fn new() -> Self {
-        Self { templates: Templates::new(), parser: Parser::new(), hits_per_miss: HITS_AT_FIRST }
+        Self { templates: Templates::new(), parser: Parser::new(), hits_per_miss: HITS_MAX * ONE }
     }
 
     /// Hands on what the whole lines are, one after the other, until `take` says that it wants no more for now; whether
@@ -72,9 +72,10 @@ impl Reader {
 
     /// Takes note of a line that is of no template, and says whether most are.
     fn expects_others(&mut self) -> bool {
-        let hits = self.templates.note_miss().min(HITS_AT_FIRST);
-        self.hits_per_miss = self.hits_per_miss - self.hits_per_miss / AVERAGED + hits;
-        self.hits_per_miss < AVERAGED / 2
+        let hits = self.templates.note_miss().min(HITS_MAX);
+        self.hits_per_miss += hits * ONE / 8;
+        self.hits_per_miss -= self.hits_per_miss / 8;
+        self.hits_per_miss < ONE / 2
     }
 
     /// Hands on the whole lines, from one on that is of no template: all of them are indexed, where they lie.

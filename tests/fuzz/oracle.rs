@@ -24,8 +24,16 @@ use serde_json::value::RawValue;
 /// Sends `input` through a line buffer in reads of `step` bytes, and each line to a parser and a node
 /// that have seen all the lines before it.
 pub fn check_stream(input: &[u8], step: usize) {
+    check_stream_with(node(), input, step);
+}
+
+/// The same with a node that has come to expect that no line is like another, and indexes all lines of a read together.
+pub fn check_unlike_stream(input: &[u8], step: usize) {
+    check_stream_with(unlike_traffic(node()), input, step);
+}
+
+fn check_stream_with((mut node, mut out): (Node<Messenger>, OutBuffer), input: &[u8], step: usize) {
     let mut path = LinePath::new();
-    let (mut node, mut out) = node();
     let mut lines = LineBuffer::new(1 << 20);
     let mut expected = input.split(|&x| x == b'\n');
     let mut rest = input;
@@ -41,7 +49,7 @@ pub fn check_stream(input: &[u8], step: usize) {
             assert_eq!(Some(line.bytes()), expected.next());
             answers.append(&mut path.check(line));
         }
-        // All of them in one go, where they end is found by their templates.
+        // All of them in one go: where they end is found by their templates, or they are indexed together.
         let mut is_done = false;
         while !is_done {
             is_done = node.handle_lines(Instant::START, &mut lines, &mut out);
@@ -72,6 +80,18 @@ fn node() -> (Node<Messenger>, OutBuffer) {
         br#"{"src":"c","dest":"n","body":{"type":"init","msg_id":1,"node_id":"n","node_ids":[]}}"#.as_slice();
     node.handle_line(Instant::START, Line::new(init), &mut out);
     out.consume(out.len());
+    (node, out)
+}
+
+fn unlike_traffic((mut node, mut out): (Node<Messenger>, OutBuffer)) -> (Node<Messenger>, OutBuffer) {
+    let line = "{\"src\":\"c\",\"dest\":\"not n\",\"body\":{\"type\":\"echo\",\"echo\":[]}}\n";
+    let mut lines = LineBuffer::new(1 << 20);
+    for _ in 0..32 {
+        lines.space()[..line.len()].copy_from_slice(line.as_bytes());
+        lines.filled(line.len());
+        assert!(node.handle_lines(Instant::START, &mut lines, &mut out));
+    }
+    assert!(out.is_empty());
     (node, out)
 }
 

@@ -13,6 +13,7 @@ mod virtual_time;
 
 mod differential;
 mod faults;
+mod layers;
 mod node;
 mod observing;
 mod rpc;
