@@ -29,8 +29,17 @@ impl Parser {
         Self { index: Index::new(), copy: Vec::new(), members: Vec::new() }
     }
 
+    /// Gives the memory back that a long line took.
+    pub(crate) fn give_back(&mut self) {
+        self.index.give_back();
+        if self.copy.capacity() > COPY_KEPT {
+            self.copy = Vec::new();
+        }
+    }
+
     /// Reads a line that is an object or array.
     pub(crate) fn value<'a>(&mut self, line: &'a [u8]) -> Walked<Value<'a>> {
+        self.give_back();
         let Self { index, copy, .. } = self;
         let mut cursor = cursor_of(index, copy, line, None)?;
         let span = cursor.whole()?;
@@ -48,9 +57,7 @@ pub(crate) fn cursor_of<'a, 'i>(
     if !has_spans(line) {
         return Err(Box::new(SyntaxError::TooLong { length: line.len() }));
     }
-    index.give_back();
     copy.clear();
-    copy.shrink_to(COPY_KEPT);
     copy.extend_from_slice(line);
     copy.resize(line.len() + PADDING, 0);
     let is_indexed = index.fill(copy, line.len());

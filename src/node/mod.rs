@@ -221,7 +221,10 @@ fn not_json<H>(core: &mut Core<H>, error: &SyntaxError) {
 #[cold]
 fn too_long<H>(core: &mut Core<H>, length: u64) {
     core.sender.counters.too_long += 1;
-    warn!("line {}: {length} bytes are more than a line may have: skipped", core.sender.counters.lines);
+    warn!(
+        "line {}: {length} bytes are more than a line may have, or than there is memory for: skipped",
+        core.sender.counters.lines
+    );
 }
 
 /// Handles a message that came, with what stands between the node and its network, if anything does.

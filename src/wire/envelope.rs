@@ -203,6 +203,7 @@ impl<'a> UncheckedEnvelope<'a> {
 
     /// Reads a line that has no index yet, like [`read`](Self::read).
     pub(super) fn read_alone(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Walked<()> {
+        parser.give_back();
         let Parser { index, copy, members } = parser;
         self.read(cursor_of(index, copy, line.bytes(), None)?, members)?;
         Ok(())

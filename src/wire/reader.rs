@@ -63,6 +63,7 @@ impl Reader {
                 }
             }
             if whole.is_empty() {
+                self.parser.give_back();
                 return true;
             }
             if self.expects_others() {
@@ -99,7 +100,7 @@ impl Reader {
             }
             self.expects_others();
         }
-        self.parser.index.give_back();
+        self.parser.give_back();
         true
     }
 
@@ -130,7 +131,9 @@ impl Reader {
             return take(Read::Message(&envelope));
         }
         self.templates.note_miss();
-        self.read_alone(line, take)
+        let end = self.read_alone(line, take);
+        self.parser.give_back();
+        end
     }
 
     /// Hands on a line that is of no template and has no index yet.
