@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, from the bottom up: each may use those before it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "time",
     "json",
     "wire",
@@ -13,6 +13,7 @@ const ROOMS: [&str; 12] = [
     "rpc",
     "telemetry",
     "boundary",
+    "store",
     "node",
     "kv",
     "reactor",
