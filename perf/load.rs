@@ -60,6 +60,7 @@ use serde_json::{Value, json};
 /// Measures a Maelstrom node from outside: throughput, CPU, memory, latency.
 #[derive(Parser)]
 #[command(name = "load")]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Options {
     #[arg(value_enum, default_value = "flood")]
     mode: Mode,
