@@ -8,6 +8,7 @@ mod histories;
 mod injected_faults;
 mod kafka;
 mod lock;
+mod plans;
 mod report;
 mod simulation;
 mod why;

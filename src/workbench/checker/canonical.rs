@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::value::{Kind, Value};
 use crate::json::write::WriteJson as _;
 

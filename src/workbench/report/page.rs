@@ -251,6 +251,10 @@ impl Page<'_> {
                 format!("{} about every {} s", names.join(", "), seconds(settings.fault_interval)),
             ));
         }
+        if !settings.planned_faults.is_empty() {
+            let faults: Vec<_> = settings.planned_faults.iter().map(ToString::to_string).collect();
+            facts.push(("planned faults", faults.join("; ")));
+        }
         facts.extend(self.workload().facts(settings));
         match settings.availability {
             Availability::None => {}

@@ -67,7 +67,7 @@ fn line(src: &str, dest: &str, kind: &str, number: &str, fields: &[Field]) -> St
 mod tests {
     use super::super::{ALL, by_name};
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
     use crate::wire::envelope::UncheckedEnvelope;
     use crate::wire::lines::Line;
 
