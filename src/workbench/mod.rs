@@ -35,6 +35,7 @@
 pub mod checker;
 pub mod data;
 pub mod fault;
+pub mod grade;
 pub mod history;
 pub mod journal;
 pub mod limits;

@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod cases;
 mod command_line;
+mod grade;
 mod maelstrom;
 mod reactor;
 mod readme;
