@@ -16,7 +16,7 @@ use messenger::workbench::grade::{BUILT_IN, Suite, Task};
 use messenger::workbench::report::junit::{self, Case, Outcome};
 use serde_json::{Value, json};
 
-use super::args::{INVALID_ARGUMENTS, NOT_ENDED, complain};
+use super::args::{INVALID_ARGUMENTS, NOT_ENDED, complain, seconds};
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -34,6 +34,9 @@ pub struct GradeArgs {
     /// How many tasks to grade at once. Tests compete for the machine, and those with limits on time may fail for it.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = value_parser!(u8).range(1..=64))]
     jobs: u8,
+    /// How long a program may take for a line that a conversation expects
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    patience: messenger::Duration,
     /// Print the grade as JSON
     #[arg(long)]
     json: bool,
@@ -180,7 +183,7 @@ fn converse(args: &GradeArgs, task: &Task) -> Option<Outcome> {
         None => std::env::current_exe().unwrap_or_else(|_| "messenger".into()),
     };
     let mut talks = task.conversations.iter();
-    talks.find_map(|talk| talk.lead(&program, &args.args).err()).map(Outcome::Failed)
+    talks.find_map(|talk| talk.lead(&program, &args.args, args.patience.into()).err()).map(Outcome::Failed)
 }
 
 /// The program for a task; this crate's own without one.

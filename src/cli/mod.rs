@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub mod args;
+pub mod check;
 pub mod grade;
 mod interrupt;
 pub mod node;

@@ -284,7 +284,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// The workload of a name that is one of the list.
-fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
+pub(super) fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
     let names = workload::ALL.map(Workload::name);
     PossibleValuesParser::new(names).map(|name| workload::by_name(&name).expect("it is one of the list"))
 }
@@ -390,7 +390,13 @@ fn program(args: &TestArgs, world: &World, folder: &Path) -> io::Result<Program>
         (std::env::current_exe()?, words.map(OsString::from).to_vec())
     };
     arguments.extend_from_slice(&args.args);
-    Ok(Program { path, args: arguments, logs: folder.join("node-logs"), shows_stderr: args.log_stderr })
+    Ok(Program {
+        path,
+        args: arguments,
+        data: folder.join("data"),
+        logs: folder.join("node-logs"),
+        shows_stderr: args.log_stderr,
+    })
 }
 
 /// A line that shows how far the test is; none where stderr is no terminal.

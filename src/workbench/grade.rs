@@ -57,9 +57,6 @@ use thiserror::Error;
 use super::processes::Running;
 use crate::json::text::beginning;
 
-/// How long a program may take for a line that is expected: longer than the longest delay of a task.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Maximum bytes of stderr that are kept for an explanation: the last.
 const STDERR_MAX: usize = 4096;
 
@@ -249,12 +246,12 @@ impl TryFrom<String> for Script {
 }
 
 impl Conversation {
-    /// Leads it with a program.
+    /// Leads it with a program, which may take so long for each line that is expected.
     ///
     /// # Errors
     /// Where the program departs from it: what was expected, what came instead, and its last words on stderr.
-    pub fn lead(&self, program: &Path, args: &[OsString]) -> Result<(), String> {
-        let mut talk = Talk::start(program, &self.args, args)?;
+    pub fn lead(&self, program: &Path, args: &[OsString], patience: Duration) -> Result<(), String> {
+        let mut talk = Talk::start(program, &self.args, args, patience)?;
         let outcome = self.script.0.iter().try_for_each(|step| talk.take(step));
         outcome.map_err(|error| {
             let name = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
@@ -269,6 +266,7 @@ impl Conversation {
 /// A conversation that goes on.
 struct Talk {
     process: Running,
+    patience: Duration,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<Vec<u8>>>,
@@ -277,7 +275,12 @@ struct Talk {
 }
 
 impl Talk {
-    fn start(program: &Path, first: &[String], rest: &[OsString]) -> Result<Self, String> {
+    fn start(
+        program: &Path,
+        first: &[String],
+        rest: &[OsString],
+        patience: Duration,
+    ) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.args(first).args(rest).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Running::spawn(&mut command)
@@ -301,6 +304,7 @@ impl Talk {
         });
         Ok(Self {
             process,
+            patience,
             stdin: Some(stdin),
             lines,
             stderr: Some(stderr),
@@ -360,10 +364,10 @@ impl Talk {
 
     /// The next line.
     fn next(&self, expected: &dyn Fn() -> String) -> Result<String, String> {
-        self.lines.recv_timeout(PATIENCE).map_err(|error| {
+        self.lines.recv_timeout(self.patience).map_err(|error| {
             let found = match error {
                 RecvTimeoutError::Timeout => {
-                    format!("nothing for {} seconds; does it flush its stdout?", PATIENCE.as_secs())
+                    format!("nothing for {} seconds; does it flush its stdout?", self.patience.as_secs())
                 }
                 RecvTimeoutError::Disconnected => "the end of its stdout".to_owned(),
             };
@@ -377,7 +381,7 @@ impl Talk {
     }
 
     fn ends(&mut self) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             if let Ok(line) = self.lines.try_recv() {
                 return Err(self.mismatch("nothing more", &line));

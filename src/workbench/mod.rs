@@ -34,9 +34,11 @@
 
 pub mod checker;
 pub mod data;
+mod disk;
 pub mod fault;
 pub mod grade;
 pub mod history;
+pub mod history_file;
 pub mod journal;
 pub mod limits;
 pub mod nemesis;
@@ -47,5 +49,6 @@ pub mod services;
 pub mod settings;
 pub mod simulation;
 pub mod verdict;
+pub mod why;
 pub mod workload;
 pub mod world;

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::thread;
 
 use crate::support::{messenger, run};
 use roxmltree::Document;
@@ -23,7 +22,7 @@ fn folder(test: &str) -> PathBuf {
 }
 
 fn grade(folder: &Path, args: &[&str]) -> Output {
-    let mut command = messenger(&["grade", "--store", folder.to_str().unwrap()]);
+    let mut command = messenger(&["grade", "--patience", "30", "--store", folder.to_str().unwrap()]);
     command.args(args);
     run(command, b"")
 }
@@ -90,7 +89,7 @@ fn spoilt_copies_fail_at_their_task() {
         ("1-2-3", "[results[place] for place in range(len(values))]", "list(results.values())"),
         ("1-2-4", "self.after(2, lambda: self.pending.pop(msg_id, None))", "pass"),
         ("1-2-5", "base * 2 ** k", "base * (k + 1)"),
-        ("1-3-1", r#"for name in ("msg_id", "in_reply_to"))"#, r#"for name in ())"#),
+        ("1-3-1", r#"for name in ("src", "dest", "body.type"))"#, r#"for name in ("src", "body.type"))"#),
         ("1-3-2", r#"list(self.log)[-body["count"]:]"#, r#"list(self.log)[::-1][:body["count"]]"#),
         ("1-3-3", r#"(request["src"], body.get("msg_id"))"#, r#"body.get("msg_id")"#),
         (
@@ -116,10 +115,8 @@ fn spoilt_copies_fail_at_their_task() {
             .collect();
         assert_eq!(failed, [task], "{results:#}");
     };
-    // Some at once: most of the time they wait.
-    for some in spoilt.chunks(5) {
-        thread::scope(|scope| some.iter().for_each(|spoilt| drop(scope.spawn(|| graded(*spoilt)))));
-    }
+    // One after the other: each is fifteen programs at once.
+    spoilt.into_iter().for_each(graded);
 }
 
 /// What is wrong is said in a line that a learner can use.

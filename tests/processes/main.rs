@@ -7,7 +7,9 @@ mod support;
 
 mod bad_input;
 mod cases;
+mod check;
 mod command_line;
+mod data;
 mod grade;
 mod maelstrom;
 mod reactor;

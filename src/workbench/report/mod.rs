@@ -7,6 +7,7 @@ mod json;
 pub mod junit;
 mod page;
 mod plots;
+mod timeline;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
