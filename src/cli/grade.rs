@@ -250,10 +250,9 @@ impl Graded<'_> {
         let mut text = format!("  {:5}  {name:14}  {about}\n", self.word());
         if let Some(reason) = self.reason() {
             let _ = writeln!(text, "         why: {}", harmless(reason));
-            for look_at in [Some(hint.as_str()).filter(|hint| !hint.is_empty()), self.report.as_deref()] {
-                if let Some(look_at) = look_at {
-                    let _ = writeln!(text, "         look at: {look_at}");
-                }
+            let hint = Some(hint.as_str()).filter(|hint| !hint.is_empty());
+            for look_at in [hint, self.report.as_deref()].into_iter().flatten() {
+                let _ = writeln!(text, "         look at: {look_at}");
             }
         }
         text
