@@ -21,12 +21,12 @@ use futures_util::stream::FuturesUnordered;
 
 use super::call::{Call, CallError, Reply, write_forwarded};
 use super::context::{ANSWERED_ONCE, Context, Deferred, RESERVED, Request, write_field};
+use crate::json::value::Value;
+use crate::json::write::{ToJson, WriteJson as _};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
-use crate::wire::encode::{ToJson, WriteJson as _};
+use crate::wire::envelope::{Body, OwnedBody};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::message::{Body, OwnedBody};
-use crate::wire::value::Value;
 
 /// The waiting handlers of a node.
 pub(super) struct Tasks<H> {

@@ -17,10 +17,13 @@ use std::hash::{Hash, Hasher};
 use thiserror::Error;
 
 use super::sequence::{Transfer, mark_unanswered};
+use crate::json::error::SyntaxError;
+use crate::json::index::Parser;
+use crate::json::text::beginning;
+use crate::json::value::{Kind, Value};
 use crate::time::Instant;
-use crate::wire::json::{Line, Parser, SyntaxError};
-use crate::wire::message::SchemaError;
-use crate::wire::value::{Kind, Value, beginning};
+use crate::wire::envelope::SchemaError;
+use crate::wire::lines::Line;
 
 /// How much of a body is kept, in characters.
 const BODY_KEPT: usize = 200;

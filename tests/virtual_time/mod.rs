@@ -3,7 +3,7 @@
 #![allow(clippy::needless_pass_by_value, clippy::cast_precision_loss, reason = "short tests, short spans")]
 
 use messenger::node::{Config, Node};
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::{Duration, Handler, Instant};
 use serde_json::{Value, json};
