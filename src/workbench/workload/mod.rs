@@ -19,11 +19,15 @@
 
 pub mod broadcast;
 pub mod counter;
+mod cycle_picture;
 pub mod echo;
 pub mod g_set;
 mod growing_set;
 pub mod lin_kv;
+pub mod list_append;
 mod rpc;
+pub mod rw_register;
+mod transactions;
 pub mod unique_ids;
 
 use std::fmt;
@@ -39,7 +43,7 @@ use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
 /// Every workload of this crate, as Maelstrom lists them.
-pub static ALL: [&dyn Workload; 7] = [
+pub static ALL: [&dyn Workload; 9] = [
     &echo::Echo,
     &unique_ids::UniqueIds,
     &broadcast::Broadcast,
@@ -47,6 +51,8 @@ pub static ALL: [&dyn Workload; 7] = [
     &counter::GCounter,
     &counter::PnCounter,
     &lin_kv::LinKv,
+    &list_append::ListAppend,
+    &rw_register::RwRegister,
 ];
 
 /// The workload that Maelstrom calls so.
