@@ -3,5 +3,6 @@
 //! One program for all these files: each would link the whole crate once more.
 
 mod broken_nodes;
+mod isolation;
 mod report;
 mod simulation;

@@ -58,7 +58,7 @@ pub fn judge(workload: &str, oracle: &Value, model: Model) -> Report {
 
 #[test]
 fn every_small_history_gets_its_verdict() {
-    let oracles: Value = serde_json::from_str(include_str!("../data/oracles/workloads.json")).unwrap();
+    let oracles: Value = serde_json::from_str(include_str!("../../data/oracles/workloads.json")).unwrap();
     let mut wrong = Vec::new();
     let mut seen = 0;
     for workload in ["list-append", "rw-register"] {
