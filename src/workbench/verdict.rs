@@ -41,6 +41,8 @@ pub struct Results {
     pub late_answers: UnexpectedReplies,
     /// Answers to requests that were not open.
     pub stray_answers: UnexpectedReplies,
+    /// Nodes that polled at one instant of virtual time until it went on without them, and when first.
+    pub polling: BTreeMap<usize, Instant>,
 }
 
 /// A node that was asked, while nothing was wrong, and answered nothing from then on.
@@ -85,6 +87,7 @@ impl Results {
         let has_final = workload.final_phase().is_some();
         let unread: Vec<usize> = asked.into_iter().filter(|node| has_final && is_unread(node)).collect();
         let verdict = match &failure {
+            Some(failure) => failure.verdict,
             None if silent.is_empty() => {
                 let doubt = if unread.is_empty() { Verdict::Valid } else { Verdict::Unknown };
                 finding.verdict().max(stats.verdict).max(doubt)
@@ -107,13 +110,14 @@ impl Results {
             unasked,
             late_answers: world.late_answers().clone(),
             stray_answers: world.stray_answers().clone(),
+            polling: world.polling().clone(),
         }
     }
 
     /// What a person should know, in sentences, the gravest first.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        if let Some(Failure { node, at, reason, line }) = &self.failure {
+        if let Some(Failure { node, at, reason, line, .. }) = &self.failure {
             sentences.push(format!("n{node} ended the test after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             // What the rest would say is about a test that did not take place.
@@ -140,6 +144,13 @@ impl Results {
             sentences.push(format!(
                 "{count} answers came that nobody waited for: their in_reply_to names no request of that client, or one \
                  that has its answer. The first: {first}"
+            ));
+        }
+        for (node, at) in &self.polling {
+            sentences.push(format!(
+                "n{node} polls, first at {}: a handler looks in a loop whether something has changed. In virtual time it \
+                 looks again when something happens; node.sleep lets it wait",
+                seconds(*at)
             ));
         }
         if !self.unasked.is_empty() {

@@ -10,7 +10,7 @@ use std::mem;
 use fastrand::Rng;
 use slab::Slab;
 
-use super::checker::{Completion, Interval};
+use super::checker::{Completion, Interval, Verdict};
 use super::data::Data;
 use super::history::{Invocation, Operation, Outcome};
 use super::journal::{Address, Journal};
@@ -56,6 +56,9 @@ pub struct Failure {
     pub at: Instant,
     /// What it did, and what was expected.
     pub reason: String,
+    /// [`Verdict::Invalid`] if no right node does that; [`Verdict::Unknown`] where one might, and the workbench holds no
+    /// more.
+    pub verdict: Verdict,
     /// The line in which it did it.
     pub line: Option<String>,
 }
@@ -123,6 +126,7 @@ pub struct World {
     late_answers: UnexpectedReplies,
     stray_answers: UnexpectedReplies,
     failure: Option<Failure>,
+    polling: BTreeMap<usize, Instant>,
     started: Instant,
     /// When the last operations were invoked, but for the final ones.
     ended: Instant,
@@ -288,6 +292,7 @@ impl World {
             late_answers: UnexpectedReplies::default(),
             stray_answers: UnexpectedReplies::default(),
             failure: None,
+            polling: BTreeMap::new(),
             started: Instant::START,
             ended: Instant::END,
             values: 0,
@@ -325,8 +330,23 @@ impl World {
 
     /// Ends the test: a node did what no node may.
     pub fn fail(&mut self, node: usize, reason: impl Into<String>, line: Option<&[u8]>) {
+        self.end_with(Verdict::Invalid, node, reason.into(), line);
+    }
+
+    fn end_with(&mut self, verdict: Verdict, node: usize, reason: String, line: Option<&[u8]>) {
         let line = line.map(shown);
-        self.failure.get_or_insert(Failure { node, at: self.now, reason: reason.into(), line });
+        self.failure.get_or_insert(Failure { node, at: self.now, reason, verdict, line });
+    }
+
+    /// Notes that in virtual time a node polls, which would last for ever: it had something to do so often at this one
+    /// instant that the time went on without it.
+    pub fn note_polling(&mut self, node: usize, now: Instant) {
+        self.polling.entry(node).or_insert(now);
+    }
+
+    /// The nodes that polled, and when first.
+    pub const fn polling(&self) -> &BTreeMap<usize, Instant> {
+        &self.polling
     }
 
     /// Every operation so far, in the order in which they were invoked.
@@ -531,7 +551,7 @@ impl World {
         );
         // What a service sends it was asked for.
         if let Some(node) = [src, dest].into_iter().find_map(Address::node) {
-            self.fail(node, reason, None);
+            self.end_with(Verdict::Unknown, node, reason, None);
         }
     }
 
@@ -578,7 +598,13 @@ impl World {
         inbox.end_line();
         let limit = self.settings.limits.inbox_bytes;
         if inbox.len() > limit {
-            self.fail(node, format!("it does not read its stdin: more than {limit} bytes wait there"), None);
+            let is_paused = |window: &Window| window.to.is_none() && window.nodes.contains(&node);
+            let (verdict, reason) = if self.nemesis.windows.iter().any(is_paused) {
+                (Verdict::Unknown, format!("more than {limit} bytes wait for it while it is paused"))
+            } else {
+                (Verdict::Invalid, format!("it does not read its stdin: more than {limit} bytes wait there"))
+            };
+            self.end_with(verdict, node, reason, None);
         }
     }
 

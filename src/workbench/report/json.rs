@@ -12,7 +12,7 @@ use crate::time::{Duration, Instant};
 pub fn results(report: &Report<'_>) -> Value {
     let Report { world, results, last_words, .. } = report;
     let settings = world.settings();
-    let failure = results.failure.as_ref().map(|Failure { node, at, reason, line }| {
+    let failure = results.failure.as_ref().map(|Failure { node, at, reason, line, .. }| {
         json!({"node": format!("n{node}"), "at_us": at.as_micros(), "reason": reason, "line": line, "last_words": last_words})
     });
     let faults: Vec<_> = world

@@ -69,7 +69,7 @@ impl Page<'_> {
 
     fn write_verdict(&self, html: &mut String) -> fmt::Result {
         let results = self.results();
-        if let Some(Failure { node, at, reason, line }) = &results.failure {
+        if let Some(Failure { node, at, reason, line, .. }) = &results.failure {
             writeln!(
                 html,
                 r#"<section class="failure"><h2>n{node} ended the test after {} s</h2>
