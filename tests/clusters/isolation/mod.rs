@@ -4,3 +4,4 @@
 mod broken_nodes;
 mod histories;
 mod oracles;
+mod simulated;
