@@ -37,6 +37,8 @@ pub struct Results {
     pub unread: Vec<usize>,
     /// Nodes that no client asked.
     pub unasked: Vec<usize>,
+    /// Nodes that should agree in the end never sent each other anything.
+    pub is_isolated: bool,
     /// Answers for clients that had given up.
     pub late_answers: UnexpectedReplies,
     /// Answers to requests that were not open.
@@ -108,6 +110,7 @@ impl Results {
             messages_per_operation,
             unread,
             unasked,
+            is_isolated: has_final && settings.nodes > 1 && journal.servers.sent == 0,
             late_answers: world.late_answers().clone(),
             stray_answers: world.stray_answers().clone(),
             polling: world.polling().clone(),
@@ -118,7 +121,7 @@ impl Results {
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(Failure { node, at, reason, line, .. }) = &self.failure {
-            sentences.push(format!("n{node} ended the test after {}: {reason}", seconds(*at)));
+            sentences.push(format!("because of n{node} the test ended after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             // What the rest would say is about a test that did not take place.
             return sentences;
@@ -132,7 +135,13 @@ impl Results {
         for node in &self.unread {
             sentences.push(format!("no final read of n{node} succeeded, so nobody knows what it has"));
         }
-        sentences.extend(self.finding.explain());
+        if self.is_isolated && self.finding.verdict() == Verdict::Invalid {
+            sentences.push(
+                "no node ever sent another a message: what one is told, the others cannot know".to_owned(),
+            );
+        } else {
+            sentences.extend(self.finding.explain());
+        }
         sentences.extend(self.stats.explain());
         if let UnexpectedReplies { count, first: Some(first) } = &self.late_answers {
             sentences.push(format!(

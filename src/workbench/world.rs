@@ -308,6 +308,16 @@ impl World {
         &mut self.nodes[node].inbox
     }
 
+    /// How many bytes wait for a node to read them.
+    pub fn waiting(&self, node: usize) -> usize {
+        self.nodes[node].inbox.len()
+    }
+
+    /// Whether a node has yet to answer its `init`.
+    pub fn awaits_init(&self, node: usize) -> bool {
+        self.nodes[node].init.is_some()
+    }
+
     /// What is to be done to nodes.
     pub fn take_commands(&mut self) -> Vec<ProcessCommand> {
         mem::take(&mut self.commands)
@@ -742,7 +752,8 @@ impl World {
         reason = "intervals are positive and not long"
     )]
     fn next(&mut self) {
-        let Some(rate) = self.settings.rate.filter(|_| self.phase == Phase::Running) else { return };
+        let is_due = |rate: &f64| *rate > 0.0 && self.phase == Phase::Running;
+        let Some(rate) = self.settings.rate.filter(is_due) else { return };
         match self.free.front() {
             None => self.is_owed = true,
             // It was just in use.

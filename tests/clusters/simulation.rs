@@ -123,7 +123,7 @@ fn the_same_seed_makes_the_same_test_to_the_byte() {
         std::fs::create_dir_all(&folder).unwrap();
         let world = run(&Broadcast, settings(seed, &[Fault::Kill, Fault::Partition, Fault::Loss]));
         let results = Results::of(&world);
-        Report { world: &world, results: &results, last_words: &[], command: None }.write(&folder).unwrap();
+        Report::new(&world, &results, "this crate's own node").write(&folder).unwrap();
         ["results.json", "history.jsonl", "journal.jsonl"]
             .map(|file| std::fs::read(folder.join(file)).unwrap())
     };
