@@ -277,8 +277,15 @@ pub(super) fn order_in_time(
         }
         edges.push(transaction, first_hub + number(moments.len()) - 1, kind::REALTIME);
     }
+    // They mostly come in the order of time, and the place is near that of the one before.
+    let mut before = 0;
     for (at, transaction) in begun {
-        let before = moments.partition_point(|&moment| moment < at);
+        if before > 0 && moments[before - 1] >= at {
+            before = moments.partition_point(|&moment| moment < at);
+        }
+        while moments.get(before).is_some_and(|&moment| moment < at) {
+            before += 1;
+        }
         if before > 0 {
             edges.push(first_hub + number(before) - 1, transaction, kind::HUB);
         }
