@@ -47,6 +47,8 @@ enum Command {
     Parse(cli::parse::ParseArgs),
     /// Test a node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
     Test(cli::test::TestArgs),
+    /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
+    Check(cli::check::CheckArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace(cli::trace::TraceArgs),
 }
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Some(Command::Node { workload, args }) => cli::node::run(workload, &args).map(done),
         Some(Command::Parse(args)) => cli::parse::run(&args).map(done),
         Some(Command::Test(args)) => Ok(cli::test::run(&args)),
+        Some(Command::Check(args)) => Ok(cli::check::run(&args)),
         Some(Command::Trace(args)) => cli::trace::run(args).map(done),
     };
     match outcome {

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub mod args;
+pub mod check;
 mod interrupt;
 pub mod node;
 pub mod parse;

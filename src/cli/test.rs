@@ -126,9 +126,9 @@ Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the test di
 
 /// A list would be taken for several values by the parser of the command line.
 #[derive(Clone)]
-struct Models(Vec<Model>);
+pub struct Models(pub Vec<Model>);
 
-fn models(text: &str) -> Result<Models, ModelError> {
+pub fn models(text: &str) -> Result<Models, ModelError> {
     Model::parse_list(text).map(Models)
 }
 
@@ -272,7 +272,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// The workload of a name that is one of the list.
-fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
+pub(super) fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
     let names = workload::ALL.map(Workload::name);
     PossibleValuesParser::new(names).map(|name| workload::by_name(&name).expect("it is one of the list"))
 }

@@ -25,7 +25,7 @@ const MAX_RECORDS: usize = 500_000;
 
 #[derive(Args)]
 pub struct TraceArgs {
-    /// Trace files, one of each node; - for stdin
+    /// Trace files, one of each node, or the journal.jsonl of a test; - for stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Show only messages to or from this node (may be repeated, like the next two)

@@ -44,6 +44,12 @@ fn run(workload: &'static dyn Workload, settings: Settings) -> World {
     world
 }
 
+/// The workloads for which this crate has nodes.
+fn with_own_nodes() -> impl Iterator<Item = &'static dyn Workload> {
+    let is_own = |workload: &&dyn Workload| own::node(workload.name(), Config::default()).is_some();
+    workload::ALL.into_iter().filter(is_own)
+}
+
 fn all_valid(workload: &'static dyn Workload, seeds: std::ops::Range<u64>, faults: &[Fault]) {
     seeds.for_each(|seed| assert_valid(workload, settings(seed, faults)));
 }
@@ -61,10 +67,6 @@ fn assert_valid(workload: &'static dyn Workload, mut settings: Settings) {
 
 /// What may happen to nodes that keep everything in memory.
 const STORM: [Fault; 4] = [Fault::Partition, Fault::Loss, Fault::Duplicate, Fault::Pause];
-
-fn with_own_nodes() -> impl Iterator<Item = &'static dyn Workload> {
-    workload::ALL.into_iter().filter(|workload| own::node(workload.name(), Config::default()).is_some())
-}
 
 #[test]
 fn every_workload_is_right_in_calm_weather() {
@@ -153,12 +155,12 @@ fn a_partition_drops_what_it_should_and_nothing_else() {
     let faults = world.faults();
     assert!(!faults.is_empty() && faults.iter().all(|window| window.to.is_some()), "{faults:?}");
     let during = |at: Instant| faults.iter().any(|window| window.from <= at && Some(at) <= window.to);
-    for entry in world.journal().entries().iter().filter(|entry| entry.is_lost) {
+    for entry in world.journal().entries().iter().filter(|entry| entry.is_lost()) {
         // It is dropped when it arrives, which is some latencies later at most.
         let at = entry.sent;
         assert!((0..400).any(|millis| during(at + Duration::from_millis(millis))), "{entry:?}");
     }
-    assert!(world.journal().entries().iter().any(|entry| entry.is_lost));
+    assert!(world.journal().entries().iter().any(messenger::workbench::journal::Entry::is_lost));
 }
 
 #[test]

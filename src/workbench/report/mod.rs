@@ -6,6 +6,7 @@
 mod json;
 mod page;
 mod plots;
+mod timeline;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

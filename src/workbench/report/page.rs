@@ -7,6 +7,7 @@ use super::super::checker::{Quantiles, Verdict, brief as number};
 use super::super::verdict::Results;
 use super::super::workload::{Picture, Workload};
 use super::super::world::Failure;
+use super::timeline::{self, STYLE as TIMELINE_STYLE};
 use super::{MESSAGES, Report};
 use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
@@ -41,7 +42,7 @@ impl Page<'_> {
 <meta name="color-scheme" content="light dark"/>
 <title>{name}: {verdict}</title>
 <style>
-{STYLE}</style>
+{STYLE}{TIMELINE_STYLE}</style>
 </head>
 <body>
 <main class="{verdict}">
@@ -51,6 +52,7 @@ impl Page<'_> {
         )?;
         self.write_verdict(html)?;
         html.push_str("</header>\n");
+        timeline::write(self.report, html)?;
         self.write_operations(html)?;
         self.write_finding(html)?;
         let (found, common) = self.pictures.split_at(self.results().finding.pictures().len());

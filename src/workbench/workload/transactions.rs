@@ -306,13 +306,18 @@ impl Finding for Report {
         self.explain()
     }
 
+    /// Those that the models asked for forbid.
+    fn anomalies(&self) -> Vec<String> {
+        let forbidden = self.findings.iter().filter(|finding| finding.is_forbidden);
+        forbidden.map(|finding| finding.anomaly.name().to_owned()).collect()
+    }
+
+    fn refuted(&self) -> Vec<String> {
+        self.refuted.not.iter().map(ToString::to_string).collect()
+    }
+
     fn json(&self) -> serde_json::Value {
-        let forbidden: Vec<&str> = self
-            .findings
-            .iter()
-            .filter(|finding| finding.is_forbidden)
-            .map(|finding| finding.anomaly.name())
-            .collect();
+        let forbidden = self.anomalies();
         let anomalies: serde_json::Map<String, serde_json::Value> = self
             .findings
             .iter()
