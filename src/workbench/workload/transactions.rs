@@ -63,6 +63,8 @@ pub struct TransactionGenerator {
     last_reads: Option<Vec<(Vec<i64>, u32)>>,
     /// The final transaction that each worker is at.
     doing: Vec<Option<(Vec<i64>, u32)>>,
+    /// How often each worker may still try to get one final answer from its node.
+    own_tries: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,7 @@ impl TransactionGenerator {
             next: 0,
             last_reads: None,
             doing: vec![None; settings.workers],
+            own_tries: vec![FINAL_TRIES; settings.workers],
         }
     }
 
@@ -157,6 +160,9 @@ impl Generator for TransactionGenerator {
     }
 
     fn completed(&mut self, worker: usize, invocation: &Invocation) {
+        if invocation.is_final && invocation.outcome.completion() == Completion::Ok {
+            self.own_tries[worker] = 0;
+        }
         if let Some((keys, tries)) = self.doing.get_mut(worker).and_then(Option::take)
             && invocation.outcome.completion() != Completion::Ok
             && tries < FINAL_TRIES
@@ -166,7 +172,8 @@ impl Generator for TransactionGenerator {
         }
     }
 
-    /// Reads of all keys there were, so that it shows whether what was acknowledged at last is there.
+    /// Reads of all keys there were, so that it shows whether what was acknowledged at last is there; and by each worker
+    /// at least one, so that each node is asked.
     fn final_step(&mut self, worker: usize, _: &mut GeneratorContext<'_>) -> FinalStep {
         let keys = self.next;
         let left = self.last_reads.get_or_insert_with(|| {
@@ -178,6 +185,11 @@ impl Generator for TransactionGenerator {
                 let operation = reads(&keys);
                 self.doing[worker] = Some((keys, tries + 1));
                 FinalStep::Do(operation)
+            }
+            None if self.own_tries[worker] > 0 => {
+                self.own_tries[worker] -= 1;
+                let newest: Vec<i64> = (0..keys).rev().take(FINAL_READS).collect();
+                FinalStep::Do(reads(&newest))
             }
             // Somebody else's may fail yet.
             None if self.doing.iter().any(Option::is_some) => FinalStep::Wait(Duration::from_millis(100)),
