@@ -110,14 +110,15 @@ fn history(database: Database, seed: u64, count: usize) -> Vec<Txn> {
                         Database::Anything => &state,
                         _ => &txn.view,
                     };
-                    let mut seen = view.get(key).cloned().unwrap_or_default();
+                    let mut values = view.get(key).cloned().unwrap_or_default();
                     if database == Database::Committed {
                         // What others committed meanwhile, and then its own.
-                        let own = seen.split_off(txn.snapshot.get(key).map_or(0, Vec::len).min(seen.len()));
-                        seen = state.get(key).cloned().unwrap_or_default();
-                        seen.extend(own);
+                        let own =
+                            values.split_off(txn.snapshot.get(key).map_or(0, Vec::len).min(values.len()));
+                        values = state.get(key).cloned().unwrap_or_default();
+                        values.extend(own);
                     }
-                    *value = Some(seen);
+                    *value = Some(values);
                 }
                 Op::Write(key, value) => {
                     match database {
@@ -198,9 +199,11 @@ fn judge(history: &[Txn], has_lists: bool, model: Model) -> Report {
     }
 }
 
+type Promise = (Database, [Option<Model>; 2], Option<Model>, [u32; 2]);
+
 /// What each promises with lists and with registers, what it breaks, and in how many of a hundred histories that is found
 /// at least: registers show less.
-const PROMISES: [(Database, [Option<Model>; 2], Option<Model>, [u32; 2]); 6] = [
+const PROMISES: [Promise; 6] = [
     (Database::Serializable, [Some(Model::StrictSerializable); 2], None, [0, 0]),
     (Database::Stale, [Some(Model::Serializable); 2], Some(Model::StrictSerializable), [80, 60]),
     (Database::Snapshots, [Some(Model::StrongSnapshotIsolation); 2], Some(Model::Serializable), [40, 5]),
