@@ -7,6 +7,7 @@ mod histories;
 mod injected_faults;
 mod isolation;
 mod kafka;
+mod plans;
 mod report;
 mod simulation;
 mod why;
