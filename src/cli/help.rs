@@ -45,7 +45,7 @@ fn workloads() -> String {
     let mut text = "Workloads (messenger help WORKLOAD has the messages of one):\n".to_owned();
     for workload in workload::ALL {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {:<12} {}", workload.name(), workload.about());
+        let _ = writeln!(text, "  {:<15} {}", workload.name(), workload.about());
     }
     text
 }

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+pub mod grade;
 pub mod help;
 mod interrupt;
 pub mod node;

@@ -6,6 +6,7 @@ mod agreement;
 mod broken_nodes;
 mod histories;
 mod injected_faults;
+mod isolation;
 mod kafka;
 mod lock;
 mod plans;

@@ -29,7 +29,7 @@ fn help_has_the_messages_of_a_workload_and_the_options_of_a_subcommand() {
         ),
         (&["help", "lin-kv"], "error 22: the value is not `from`"),
         (&["help", "test"], "--nemesis"),
-        (&["help"], "lin-kv       Registers that are read, written"),
+        (&["help"], "lin-kv          Registers that are read, written"),
     ] {
         let (status, help, _) = output(args);
         assert_eq!(status, Some(0), "{args:?}");
