@@ -6,7 +6,7 @@ use std::fmt;
 use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
-use super::context::{Context, Core, Peer, RESERVED, write_field};
+use super::context::{Context, Core, Peer, write_field};
 use super::timers::{Alarm, soon};
 use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
 use crate::rpc::retry::Policy;
@@ -142,8 +142,8 @@ impl<'m, H> Call<'m, H> {
 
     /// Adds a field to the body. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        if !write_field(self.out.line(), name, value) {
-            self.peer = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+        if let Err(why) = write_field(self.out.line(), name, value) {
+            self.peer = Err(RpcError::new(ErrorCode::CRASH, why));
         }
         self
     }

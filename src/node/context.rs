@@ -23,7 +23,7 @@ use crate::telemetry::metrics::{Counters, KindId, Metrics, Summary};
 use crate::telemetry::trace::{Entry, Trace};
 use crate::time::{Duration, Instant};
 use crate::timer::Wheel;
-use crate::wire::encode::{ToJson, WriteJson as _};
+use crate::wire::encode::{ToJson, WriteJson};
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
@@ -250,8 +250,8 @@ impl<'a, H> Context<'a, H> {
 
     /// Answers a request that was put off with what its handler came to.
     pub(super) fn answer_with(&mut self, deferred: Deferred, answer: &Answer) {
-        if answer.is_forged {
-            return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, RESERVED));
+        if let Some(why) = answer.fault {
+            return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, why));
         }
         let message = self.answer(deferred, &answer.kind);
         message.out.line().extend_from_slice(&answer.fields);
@@ -424,7 +424,8 @@ enum Leave {
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     AnsweredTwice,
-    ReservedField,
+    /// Of a field, and why.
+    BadField(&'static str),
     NoSuchReceiver,
 }
 
@@ -433,7 +434,7 @@ impl From<Fault> for RpcError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::AnsweredTwice => Self::new(ErrorCode::CRASH, ANSWERED_ONCE),
-            Fault::ReservedField => Self::new(ErrorCode::CRASH, RESERVED),
+            Fault::BadField(why) => Self::new(ErrorCode::CRASH, why),
             Fault::NoSuchReceiver => {
                 Self::new(ErrorCode::NODE_NOT_FOUND, "its receiver is neither of this cluster nor a service")
             }
@@ -462,9 +463,16 @@ impl<'m> Message<'m> {
     /// Adds a field to the body. Fields keep the order in which they are added.
     #[inline(always)]
     pub fn field(self, name: &str, value: impl ToJson) -> Self {
-        if !write_field(self.out.line(), name, value) {
-            self.sender.draft.leave = Leave::Refused(Fault::ReservedField);
+        if let Err(why) = write_field(self.out.line(), name, value) {
+            self.sender.draft.leave = Leave::Refused(Fault::BadField(why));
         }
+        self
+    }
+
+    /// Adds a field whose value is written as only this crate can.
+    pub(crate) fn exact_field(self, name: &'static str, value: &impl WriteJson) -> Self {
+        write_name(self.out.line(), name);
+        value.write_json(self.out.line());
         self
     }
 
@@ -541,9 +549,25 @@ pub(super) const ANSWERED_ONCE: &str = "a request is answered only once";
 /// Why a field was refused.
 pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
 
-/// Appends `,"name":value`; `false` for a name that handlers may not use.
+/// Why a field was refused.
+pub(super) const NOT_JSON: &str = "a field is nothing that JSON can say: the node's log has more";
+
+/// Appends `,"name":value`.
+///
+/// # Errors
+/// For a name that handlers may not use, and a value that cannot be written.
 #[inline(always)]
-pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> bool {
+pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> Result<(), &'static str> {
+    write_name(line, name);
+    if !value.write_field(line) {
+        return Err(NOT_JSON);
+    }
+    if matches!(name, "type" | "msg_id" | "in_reply_to") { Err(RESERVED) } else { Ok(()) }
+}
+
+/// Appends `,"name":`.
+#[inline(always)]
+fn write_name(line: &mut Vec<u8>, name: &str) {
     if find_special(name.as_bytes()).is_none() {
         line.extend_from_slice(b",\"");
         line.extend_from_slice(name.as_bytes());
@@ -553,8 +577,6 @@ pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) ->
         name.write_json(line);
         line.push(b':');
     }
-    value.write_json(line);
-    !matches!(name, "type" | "msg_id" | "in_reply_to")
 }
 
 /// A node's own id and the ids of its whole cluster, as `init` told them.

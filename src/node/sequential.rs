@@ -20,7 +20,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::call::{Call, CallError, Reply, write_forwarded};
-use super::context::{ANSWERED_ONCE, Context, Deferred, RESERVED, Request, write_field};
+use super::context::{ANSWERED_ONCE, Context, Deferred, Request, write_field};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::encode::{ToJson, WriteJson as _};
@@ -205,8 +205,10 @@ pub struct WaitingCall<H> {
 impl<H: 'static> WaitingCall<H> {
     /// Adds a field to the body. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        if self.body.as_mut().is_ok_and(|(_, members)| !write_field(members, name, value)) {
-            self.body = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+        if let Ok((_, members)) = &mut self.body
+            && let Err(why) = write_field(members, name, value)
+        {
+            self.body = Err(RpcError::new(ErrorCode::CRASH, why));
         }
         self
     }
@@ -265,18 +267,21 @@ pub struct Answer {
     pub(super) kind: String,
     /// The fields, each after a comma.
     pub(super) fields: Vec<u8>,
-    pub(super) is_forged: bool,
+    /// Why it cannot be sent.
+    pub(super) fault: Option<&'static str>,
 }
 
 impl Answer {
     /// An answer of that type without fields.
     pub fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), fields: Vec::new(), is_forged: false }
+        Self { kind: kind.to_owned(), fields: Vec::new(), fault: None }
     }
 
     /// Adds a field. Fields keep the order in which they are added.
     pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        self.is_forged |= !write_field(&mut self.fields, name, value);
+        if let Err(why) = write_field(&mut self.fields, name, value) {
+            self.fault.get_or_insert(why);
+        }
         self
     }
 }

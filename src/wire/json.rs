@@ -145,7 +145,7 @@ impl Parser {
         Self { index: Index::new(), members: Vec::new() }
     }
 
-    /// Reads a line that is an object or array.
+    /// Reads a text that is one value.
     pub(crate) fn value<'a>(&mut self, line: &'a [u8]) -> Walked<Value<'a>> {
         if let Some(mut lane) = Line::new(line).text().and_then(Lane::of_line)
             && let Ok(span) = lane.whole()

@@ -53,7 +53,7 @@ pub struct SchemaError {
     /// The field's path, such as `body.type`.
     pub field: Cow<'static, str>,
     /// What the schema wants there.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
     /// What the message has there.
     pub found: String,
 }
@@ -69,7 +69,7 @@ impl SchemaError {
             None => "nothing".to_owned(),
             Some(value) => excerpt(value.raw()).into_owned(),
         };
-        Self { field: field.into(), expected, found }
+        Self { field: field.into(), expected: expected.into(), found }
     }
 }
 
