@@ -278,6 +278,55 @@ fn what_the_disk_does_not_take_is_counted() {
     assert_eq!(report["trace_dropped"], 102, "{report}");
 }
 
+/// A node that is started again writes on where it was, and nodes that share a file break no line of each other.
+#[test]
+fn a_trace_file_is_added_to_and_may_be_shared() {
+    let file = std::env::temp_dir().join(format!("messenger-shared-{}.jsonl", std::process::id()));
+    let lines = |count: u64| {
+        let echoes: Vec<String> =
+            (1..=count).map(|n| echo(n, &format!("\"{}\"", "x".repeat(3000)))).collect();
+        format!("{INIT}\n{}\n", echoes.join("\n"))
+    };
+    let input = lines(500);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| run(messenger(&["--trace", file.to_str().unwrap()]), input.as_bytes()));
+        }
+    });
+    run(messenger(&["--trace", file.to_str().unwrap()]), lines(1).as_bytes());
+    let trace = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(trace.lines().count(), 4 * 2 * 501 + 2 * 2);
+    assert!(trace.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
+
+/// What is in the file is there, and what is not is counted: on a disk that fills in the midst of a line, too.
+#[test]
+fn on_a_disk_that_fills_only_what_is_missing_is_counted() {
+    let file = std::env::temp_dir().join(format!("messenger-full-{}.jsonl", std::process::id()));
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {} --trace {}",
+        env!("CARGO_BIN_EXE_messenger"),
+        file.display()
+    );
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]);
+    let lines: String = (1..=100).map(|n| echo(n, "1") + "\n").collect();
+    let output = run(command, format!("{INIT}\n{lines}").as_bytes());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let trace = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(trace.len(), 8 << 10, "{stderr}");
+    let whole = trace.bytes().filter(|&byte| byte == b'\n').count();
+    let report: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(report["trace_dropped"], 202 - whole, "{report}");
+    // Once there is room again the next node begins a line of its own.
+    run(messenger(&["--trace", file.to_str().unwrap()]), format!("{INIT}\n").as_bytes());
+    let trace = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let good = trace.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
+    assert_eq!((good, trace.lines().count()), (whole + 2, whole + 3));
+}
+
 /// Whatever a node is called, its trace has a name, and if it has none the node goes on.
 #[test]
 fn a_trace_never_ends_a_node() {
@@ -317,6 +366,28 @@ fn times_include_a_blocked_stdout() {
     node.wait();
     let report: Value = serde_json::from_str(&errors.iter().last().unwrap()).unwrap();
     assert!(report["service_us"]["by_type"]["echo"]["max"].as_u64().unwrap() > 200_000, "{report}");
+}
+
+/// A cluster may have any number of nodes, and a histogram takes 20 KB.
+#[test]
+fn no_more_than_64_peers_have_times_of_their_own() {
+    let names: Vec<String> = (1..=70).map(|n| format!("n{n}")).collect();
+    let mut node = Node::spawn(&mut messenger(&[]));
+    let init = json!({"src": "c0", "dest": "n1", "body":
+        {"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": names}});
+    node.ask(&init.to_string());
+    for name in &names {
+        let inner = json!({"type": "echo", "echo": 1});
+        let body = json!({"type": "proxy", "msg_id": 2, "target": name, "inner": inner});
+        let call: Value =
+            serde_json::from_str(&node.ask(&json!({"src": "c1", "dest": "n1", "body": body}).to_string()))
+                .unwrap();
+        let body = json!({"type": "echo_ok", "in_reply_to": call["body"]["msg_id"]});
+        assert!(node.ask(&json!({"src": name, "dest": "n1", "body": body}).to_string()).contains("proxy_ok"));
+    }
+    let report: Value = serde_json::from_str(node.end().lines().last().unwrap()).unwrap();
+    let times = &report["round_trip_us"];
+    assert_eq!((&times["all"]["count"], &times["other_peers"]["count"]), (&json!(70), &json!(6)), "{report}");
 }
 
 #[test]

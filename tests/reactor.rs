@@ -231,6 +231,69 @@ fn sockets_and_their_flags() {
     assert_eq!(fcntl_getfl(&theirs).unwrap(), before, "the flags of a shared descriptor are put back");
 }
 
+/// Whatever ends a node, the socket that it shares blocks again for those that it shares it with.
+#[test]
+fn signals_leave_a_shared_socket_as_it_was() {
+    for signal in ["HUP", "TERM", "INT"] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let theirs = OwnedFd::from(theirs);
+        let before = fcntl_getfl(&theirs).unwrap();
+        let mut child = messenger(&[])
+            .stdin(theirs.try_clone().unwrap())
+            .stdout(theirs.try_clone().unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let _watchdog = watch(&child);
+        (&ours).write_all((INIT.to_owned() + "\n").as_bytes()).unwrap();
+        BufReader::new(&ours).read_line(&mut String::new()).unwrap();
+        kill(child.id(), signal);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+        assert_eq!(fcntl_getfl(&theirs).unwrap(), before, "{signal}");
+    }
+}
+
+#[test]
+fn a_hangup_that_is_to_be_ignored_is_ignored() {
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", &format!("trap '' HUP; exec {}", env!("CARGO_BIN_EXE_messenger"))]);
+    let mut node = Node::spawn(&mut command);
+    assert_eq!(node.ask(INIT), INIT_OK);
+    kill(node.child.id(), "HUP");
+    assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
+    node.end();
+}
+
+/// As long as need be is not for ever.
+#[test]
+fn a_node_that_drains_for_as_long_as_it_takes_ends_when_it_is_done() {
+    let mut node = Node::spawn(&mut example("patient"));
+    assert_eq!(node.ask(INIT), INIT_OK);
+    assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
+    node.end();
+}
+
+/// A line that there is no memory for is skipped like one that is too long, and the node goes on.
+#[test]
+fn a_line_beyond_memory_is_skipped() {
+    let mut command = std::process::Command::new("bash");
+    let binary = env!("CARGO_BIN_EXE_messenger");
+    command.args(["-c", &format!("ulimit -v 400000; exec {binary} --max-line 1GiB")]);
+    let mut node = Node::spawn(&mut command);
+    assert_eq!(node.ask(INIT), INIT_OK);
+    let mib = vec![b'1'; 1 << 20];
+    for line in [r#"{"src":"c1","dest":"n1","body":{"type":"echo","echo":""#, "["] {
+        let stdin = node.stdin.as_mut().unwrap();
+        stdin.write_all(line.as_bytes()).unwrap();
+        for _ in 0..300 {
+            stdin.write_all(&mib).unwrap();
+        }
+        node.send("");
+        assert_eq!(node.ask(&echo(1, "1")).replace("\"msg_id\":2", "\"msg_id\":1"), echo_ok(1, "1", 1));
+    }
+    assert!(node.end().contains("bytes are more than a line may have, or than there is memory for"));
+}
+
 #[test]
 fn the_flags_of_a_shared_pipe_are_never_touched() {
     let (reader, writer) = std::io::pipe().unwrap();
@@ -312,7 +375,7 @@ fn a_closed_stdout_ends_it_quietly() {
 
 #[test]
 fn signals_flush_and_end() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let mut node = Node::initialised();
         assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
         kill(node.child.id(), signal);

@@ -254,6 +254,11 @@ fn compute_backoff_computes() {
     );
     let schedule = body["schedule_ms"].as_array().unwrap();
     assert!(schedule[2..].iter().all(|wait| *wait == 3500));
+    // Without a cap of its own it has that of every backoff here, 2 s, up to the most retries that are computed.
+    let body = ask(json!({"type": "compute_backoff", "msg_id": 1, "max_retries": 10_000, "base_delay": 1}));
+    let schedule = body["schedule_ms"].as_array().unwrap();
+    assert_eq!(schedule.len(), 10_000);
+    assert!(schedule[1..].iter().all(|wait| *wait == 2000), "{:?}", &schedule[..9]);
     let body = ask(json!({"type": "compute_backoff", "msg_id": 1, "max_retries": 0, "base_delay": 1}));
     assert_eq!((&body["schedule_ms"], &body["total_ms"]), (&json!([]), &json!(0)));
     for (field, value) in [

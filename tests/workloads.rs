@@ -3,6 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
 mod network;
+mod virtual_time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use messenger::nodes::unique_ids::UniqueIds;
 use messenger::{Duration, Handler, Instant};
 use network::{Conditions, Network};
 use serde_json::{Value, json};
+use virtual_time::Bench;
 
 const SEEDS: u64 = 20;
 
@@ -398,22 +400,47 @@ fn any_value_may_be_told_and_is_read_once() {
     }
 }
 
-/// What nodes of this kind would never say to each other.
+/// What nodes of this kind would never say to each other, and what is for nobody but them.
 #[test]
-fn nonsense_from_peers_is_refused() {
-    let mut network = Network::new(3, 1, calm(10), Broadcast::default);
-    for body in [
-        json!({"type": "values"}),
-        json!({"type": "values", "runs": [["n1", 0]]}),
-        json!({"type": "values", "runs": [["n1", -1, [1]]]}),
-        json!({"type": "values", "runs": [["n1", 1_u64 << 60, [1]]]}),
-        json!({"type": "digest", "have": {"n1": 1}}),
-        json!({"type": "missing", "have": []}),
-    ] {
-        assert_eq!(network.ask(0, body)["code"], 12);
+fn nonsense_from_peers_is_refused_and_so_are_clients_that_gossip() {
+    fn refused<H: Handler>(handler: H, bodies: &[Value], read: &Value, nothing: &Value) {
+        let mut bench = Bench::new(handler, Config::default());
+        for body in bodies {
+            for (src, code) in [("n2", 12), ("c1", 10), ("n1", 10), ("lin-kv", 10)] {
+                let mut body = body.clone();
+                body["msg_id"] = 7.into();
+                bench.receive(src, body.clone());
+                assert_eq!(bench.bodies()[0]["code"], code, "{src} {body}");
+            }
+        }
+        bench.receive("c1", json!({"type": "dance", "msg_id": 1}));
+        assert_eq!(bench.bodies()[0]["code"], 10);
+        bench.receive("c1", read.clone());
+        let body = &bench.bodies()[0];
+        assert!(body["messages"] == *nothing || body["value"] == *nothing, "{body}");
     }
-    assert_eq!(network.ask(0, json!({"type": "dance"}))["code"], 10);
-    assert_eq!(network.ask(0, json!({"type": "read"}))["messages"], json!([]));
+    let spread = [
+        json!({"type": "values"}),
+        json!({"type": "values", "runs": [["n2", 0]]}),
+        json!({"type": "values", "runs": [["n2", -1, [1]]]}),
+        json!({"type": "values", "runs": [["n2", 0, [1]], ["n2", u64::MAX, [1]]]}),
+        json!({"type": "values", "runs": [["n2", 0, [1]], ["n2", 1]]}),
+        json!({"type": "values", "runs": [["n2", 0, [1]]], "batch": ["n2"]}),
+        json!({"type": "digest", "have": {"n2": 1.5}}),
+        json!({"type": "digest", "have": {}, "had": 7}),
+        json!({"type": "missing", "have": []}),
+    ];
+    let read = json!({"type": "read", "msg_id": 9});
+    refused(Broadcast::default(), &spread, &read, &json!([]));
+    refused(GSet::default(), &spread, &read, &json!([]));
+    let counter = [
+        json!({"type": "news", "totals": {"n2": [1, 0], "n3": [1]}}),
+        json!({"type": "news", "totals": {"n2": [1, 0], "n3": [-1, 0]}}),
+        json!({"type": "totals", "totals": {"n2": [1, 0], "n3": [1, 0, 0]}}),
+        json!({"type": "totals", "totals": {"n2": [1, 0], "n3": [u128::MAX.to_string(), 0]}}),
+        json!({"type": "totals", "totals": {"n2": [1, 0], "n3": [0, 1.0e30]}}),
+    ];
+    refused(Counter::any(), &counter, &read, &json!(0));
 }
 
 /// Maelstrom's `lin-kv`.

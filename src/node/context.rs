@@ -787,8 +787,9 @@ impl<H> Core<H> {
     }
 
     pub(super) fn answer_error(&mut self, out: &mut OutBuffer, deferred: Deferred, error: &RpcError) {
-        if deferred.address.is_some() {
-            self.sender.counters.errors += 1;
+        if let Some(address) = &deferred.address {
+            // One that comes too late is dropped, and counted as that.
+            self.sender.counters.errors += u64::from(address.until >= self.now);
             self.answer(out, deferred, ERROR).send_error(error);
         }
     }

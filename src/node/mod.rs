@@ -138,7 +138,10 @@ impl<H: Handler> Node<H> {
         let counters = &mut self.core.sender.counters;
         counters.lines += 1;
         counters.too_long += 1;
-        warn!("line {}: {length} bytes are more than a line may have: skipped", counters.lines);
+        warn!(
+            "line {}: {length} bytes are more than a line may have, or than there is memory for: skipped",
+            counters.lines
+        );
     }
 
     /// Does what is due at the time `now`, as long as the output is below its mark; what is left is due again

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::incarnation;
+use super::{incarnation, only_from_peers};
 use crate::node::{Context, Handler, Request};
 use crate::time::Duration;
 use crate::wire::encode::WriteJson;
@@ -42,6 +42,9 @@ pub struct Counter {
 }
 
 type Totals = BTreeMap<Box<str>, Total>;
+
+/// No node adds more than this: so many deltas of 64 bits do not come in the life of a node.
+const TOTAL_MAX: u128 = 1 << 100;
 
 /// What was added and what was taken away. Both are sums of 64-bit integers, too many to count of which fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +86,9 @@ impl Handler for Counter {
     }
 
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        if matches!(request.kind(), "totals" | "news") {
+            only_from_peers(request, cx)?;
+        }
         match request.kind() {
             "add" => {
                 self.add(self.delta(request)?);
@@ -125,12 +131,14 @@ impl Counter {
         if delta != 0 {
             let total = self.totals.entry(self.own.clone()).or_default();
             let side = if delta < 0 { &mut total.taken } else { &mut total.added };
-            *side += u128::from(delta.unsigned_abs());
+            *side = side.saturating_add(delta.unsigned_abs().into());
             self.quiet = 0;
         }
     }
 
-    fn merge(&mut self, totals: Totals) {
+    /// Takes in what others know of anybody's totals but this node's own, which it knows best.
+    fn merge(&mut self, mut totals: Totals) {
+        totals.remove(&self.own);
         for (origin, total) in totals {
             let known = self.totals.entry(origin).or_default();
             let merged = known.merged(total);
@@ -168,7 +176,8 @@ fn totals(request: &Request<'_>) -> Result<Totals, RpcError> {
         let members = value.as_object()?.map(|(origin, total)| {
             let mut sides = total.as_array()?.map(|side| side.raw().parse().ok());
             let total = Total { added: sides.next()??, taken: sides.next()?? };
-            Some((origin.as_str()?.into(), total))
+            let is_possible = total.added <= TOTAL_MAX && total.taken <= TOTAL_MAX && sides.next().is_none();
+            is_possible.then_some((origin.as_str()?.into(), total))
         });
         members.collect()
     };

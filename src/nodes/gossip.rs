@@ -24,8 +24,8 @@
 
 use std::collections::BTreeSet;
 
-use super::incarnation;
-use super::replica::{Replica, Runs, Version, covers, raise};
+use super::replica::{Replica, Runs, Version, covers, raise, read_runs};
+use super::{incarnation, only_from_peers};
 use crate::node::{Context, Handler, Message, Request};
 use crate::time::{Duration, Instant};
 use crate::wire::encode::{WriteJson, write_in_one_line};
@@ -157,6 +157,9 @@ impl Gossip {
         request: &Request<'_>,
         cx: &mut Context<'_, W>,
     ) -> Result<(), RpcError> {
+        if matches!(request.kind(), "values" | "digest" | "missing") {
+            only_from_peers(request, cx)?;
+        }
         match request.kind() {
             "values" => self.handle_values(request, cx),
             "digest" => self.handle_digest(request, cx),
@@ -220,26 +223,27 @@ impl Gossip {
         request: &Request<'_>,
         cx: &mut Context<'_, W>,
     ) -> Result<(), RpcError> {
+        // All of it is read before anything is taken.
+        let runs = request.typed("runs", "runs of values", read_runs)?;
+        let batch = match request.get("batch") {
+            Some(_) => Some(request.typed("batch", "a name and a number", batch)?),
+            None => None,
+        };
         let Self { replica, role, past, .. } = self;
         let mut of_hub = match role {
             Role::Leaf(leaf) if leaf.hub == request.src() => Some(leaf),
             _ => None,
         };
-        if let Some(leaf) = &mut of_hub {
-            if request.get("batch").is_some() {
-                let (start, number) = request.typed("batch", "a name and a number", batch)?;
-                leaf.note_batch(&start, number);
-            } else {
-                leaf.missing.clear();
-            }
+        match (&mut of_hub, batch) {
+            (Some(leaf), Some((start, number))) => leaf.note_batch(&start, number),
+            (Some(leaf), None) => leaf.missing.clear(),
+            (None, _) => {}
         }
-        let is_new = request.typed("runs", "runs of values", |runs| {
-            replica.take(runs, |owner, count| {
-                if let Some(leaf) = &mut of_hub {
-                    raise(&mut leaf.confirmed, owner, count);
-                }
-            })
-        })?;
+        let is_new = replica.take(&runs, |owner, count| {
+            if let Some(leaf) = &mut of_hub {
+                raise(&mut leaf.confirmed, owner, count);
+            }
+        });
         let is_of_hub = of_hub.is_some();
         match role {
             Role::Hub(_) if is_new => self.send_soon(cx),
@@ -348,7 +352,7 @@ impl Leaf {
             self.missing.remove(&number);
         } else {
             self.missing.extend((self.next_batch..number).rev().take(MISSING_MAX));
-            self.next_batch = number + 1;
+            self.next_batch = number.saturating_add(1);
             while self.missing.len() > MISSING_MAX {
                 self.missing.pop_first();
             }

@@ -31,8 +31,11 @@ const RELAY: Policy = Policy {
 const BACKOFF_RELAY: Policy = Policy {
     retry: RetryOn::Timeout,
     deadline: RELAY_DEADLINE,
-    ..Policy::backoff(5, Duration::from_millis(100), Duration::from_secs(2))
+    ..Policy::backoff(5, Duration::from_millis(100), BACKOFF_CAP)
 };
+
+/// The longest wait of a backoff, unless a request says otherwise.
+const BACKOFF_CAP: Duration = Duration::from_secs(2);
 
 /// How long `batch_echo` waits for the last echo.
 const BATCH_WAIT: Duration = Duration::from_secs(2);
@@ -192,8 +195,7 @@ fn compute_backoff(request: &Request<'_>, cx: &mut Context<'_, Messenger>) -> Re
     };
     let base = request.typed("base_delay", "a number of seconds, not negative", seconds)?;
     let cap = match request.get("max_delay").map(Value::kind) {
-        // A number of milliseconds that every reader of JSON can count.
-        None | Some(Kind::Null) => Duration::from_millis(1 << 52),
+        None | Some(Kind::Null) => BACKOFF_CAP,
         Some(_) => request.typed("max_delay", "a number of seconds, not negative", seconds)?,
     };
     let backoff = Backoff::exponential(base, cap);

@@ -9,7 +9,9 @@ pub mod messenger;
 mod replica;
 pub mod unique_ids;
 
-use crate::node::Context;
+use crate::node::{Context, Request};
+use crate::wire::error::{ErrorCode, RpcError};
+use crate::wire::value::excerpt;
 
 /// A name for a node between its start and its end: no other node has it, nor does the same one after another start.
 /// Ask for it once, in `on_init`.
@@ -20,4 +22,18 @@ use crate::node::Context;
 fn incarnation<W>(cx: &mut Context<'_, W>) -> String {
     let number = cx.rng().u64(..) ^ cx.now().as_micros();
     format!("{}-{number:x}", cx.id())
+}
+
+/// Refuses what only the nodes of a cluster tell each other, if somebody else sent it.
+///
+/// # Errors
+/// Code 10, if the sender is no other node of this cluster.
+fn only_from_peers<W>(request: &Request<'_>, cx: &Context<'_, W>) -> Result<(), RpcError> {
+    if cx.cluster().peers().any(|peer| peer == request.src()) {
+        return Ok(());
+    }
+    let (kind, src) = (request.kind(), excerpt(request.src()));
+    let text =
+        format!("{kind:?} is for the nodes of this cluster among themselves: {src:?} is none of the others");
+    Err(RpcError::new(ErrorCode::NOT_SUPPORTED, text))
 }

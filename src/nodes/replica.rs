@@ -4,6 +4,7 @@
 //! node that has the first n values of a log lacks those from place n on, so one number for each log, a
 //! [`Version`], says all there is to say about what a node has.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -15,9 +16,6 @@ pub(super) type Version = BTreeMap<Box<str>, usize>;
 
 /// One message takes about so many bytes of values; the rest waits for the next.
 const MESSAGE_BYTES: usize = 256 << 10;
-
-/// A run may begin so many places after the end of what is there. Only nonsense begins later.
-const GAP_MAX: usize = 1 << 20;
 
 /// The values that a node has. It grows with them, as the answer to a read does: there is no bound that could be
 /// kept without losing some.
@@ -33,10 +31,32 @@ pub(super) struct Replica {
 
 #[derive(Debug, Default)]
 struct Log {
-    /// Where the value in each place lies; `None` where it has not come yet.
-    places: Vec<Option<Range<usize>>>,
-    /// How many there are before the first that has not come.
-    whole: usize,
+    /// Where each value lies, up to the first that has not come.
+    whole: Vec<Range<usize>>,
+    /// Where those lie that came after a gap, by their places. It takes as much as came, however wide the gap is said
+    /// to be.
+    beyond: BTreeMap<usize, Range<usize>>,
+}
+
+/// A part of a log as another node sent it, checked.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    owner: Cow<'a, str>,
+    start: usize,
+    values: Value<'a>,
+}
+
+/// What another node sent of its [`Runs`]; `None` if these are no runs, or not all.
+pub(super) fn read_runs(runs: Value<'_>) -> Option<Vec<Run<'_>>> {
+    runs.as_array()?.map(read_run).collect()
+}
+
+fn read_run(run: Value<'_>) -> Option<Run<'_>> {
+    let mut parts = run.as_array()?;
+    let (owner, start) = (parts.next()?.as_str()?, parts.next()?.as_integer()?.as_u64()?);
+    let (start, values) = (usize::try_from(start).ok()?, parts.next()?);
+    start.checked_add(values.as_array()?.count())?;
+    Some(Run { owner, start, values })
 }
 
 impl Replica {
@@ -47,12 +67,12 @@ impl Replica {
 
     /// How much of each log is here.
     pub(super) fn version(&self) -> Version {
-        self.logs.iter().map(|(owner, log)| (owner.clone(), log.whole)).collect()
+        self.logs.iter().map(|(owner, log)| (owner.clone(), log.whole.len())).collect()
     }
 
     /// How many values of a log are here, from its beginning.
     pub(super) fn len_of(&self, owner: &str) -> usize {
-        self.logs.get(owner).map_or(0, |log| log.whole)
+        self.logs.get(owner).map_or(0, |log| log.whole.len())
     }
 
     /// Puts a value at the end of a log, unless it is here already.
@@ -65,51 +85,44 @@ impl Replica {
         is_new
     }
 
-    /// Takes in what another node sent of its [`Runs`], and tells `had` for each run whose it is and up to which place
-    /// that node has it. Whether anything was new; `None` if these are no runs, or not all.
-    pub(super) fn take(&mut self, runs: Value<'_>, mut had: impl FnMut(&str, usize)) -> Option<bool> {
+    /// Takes in what another node sent, and tells `had` for each run whose it is and up to which place that node has
+    /// it. Whether anything was new.
+    pub(super) fn take(&mut self, runs: &[Run<'_>], mut had: impl FnMut(&str, usize)) -> bool {
         let mut is_new = false;
-        for run in runs.as_array()? {
-            let mut parts = run.as_array()?;
-            let (owner, start) = (parts.next()?.as_str()?, parts.next()?.as_integer()?.as_u64()?);
-            let start = usize::try_from(start).ok()?;
-            if start > self.logs.get(&*owner).map_or(0, |log| log.places.len()) + GAP_MAX {
-                return None;
-            }
-            let mut end = start;
-            for value in parts.next()?.as_array()? {
-                let is_here = |log: &Log| log.places.get(end).is_some_and(Option::is_some);
-                if !self.logs.get(&*owner).is_some_and(is_here) {
+        for Run { owner, start, values } in runs {
+            let mut end = *start;
+            for value in values.as_array().into_iter().flatten() {
+                if !self.logs.get(&**owner).is_some_and(|log| log.has(end)) {
                     let span = self.place(value.raw());
-                    self.log(&owner).put_at(end, span);
+                    self.log(owner).put_at(end, span);
                     is_new = true;
                 }
                 end += 1;
             }
-            had(&owner, end);
+            had(owner, end);
         }
-        Some(is_new)
+        is_new
     }
 
     /// Everything that a node with `version` lacks, or as much of it as a message takes. What came after a gap in a
     /// log is not handed on before the gap is closed.
     pub(super) fn beyond(&self, version: &Version) -> Runs<'_> {
         let start = |owner| version.get(owner).copied().unwrap_or(0);
-        let runs = self.logs.iter().map(|(owner, log)| (&**owner, start(owner)..log.whole));
+        let runs = self.logs.iter().map(|(owner, log)| (&**owner, start(owner)..log.whole.len()));
         self.runs(runs)
     }
 
     /// The values of one log from a place on, or as many of them as a message takes.
     pub(super) fn log_from(&self, owner: &str, start: usize) -> Runs<'_> {
         let log = self.logs.get_key_value(owner);
-        self.runs(log.into_iter().map(|(owner, log)| (&**owner, start..log.whole)))
+        self.runs(log.into_iter().map(|(owner, log)| (&**owner, start..log.whole.len())))
     }
 
     fn runs<'a>(&'a self, ranges: impl Iterator<Item = (&'a str, Range<usize>)>) -> Runs<'a> {
         let mut runs = Runs { replica: self, ranges: Vec::new(), is_cut: false };
         let mut room = MESSAGE_BYTES;
         for (owner, mut range) in ranges.filter(|(_, range)| !range.is_empty()) {
-            let places = self.logs[owner].places[range.clone()].iter().flatten();
+            let places = self.logs[owner].whole[range.clone()].iter();
             // At least one value, or one that is longer than all that would never leave.
             let taken = places.take_while(|span| {
                 let has_room = room > 0;
@@ -150,17 +163,24 @@ impl Replica {
 }
 
 impl Log {
-    fn put(&mut self, span: Range<usize>) {
-        self.put_at(self.places.len(), span);
+    fn has(&self, place: usize) -> bool {
+        place < self.whole.len() || self.beyond.contains_key(&place)
     }
 
+    /// Puts a value at the end of a log that has no gap: its owner's.
+    fn put(&mut self, span: Range<usize>) {
+        self.put_at(self.whole.len(), span);
+    }
+
+    /// Puts a value into a place that is free.
     fn put_at(&mut self, place: usize, span: Range<usize>) {
-        if self.places.len() <= place {
-            self.places.resize(place + 1, None);
+        if place != self.whole.len() {
+            self.beyond.insert(place, span);
+            return;
         }
-        self.places[place] = Some(span);
-        while self.places.get(self.whole).is_some_and(Option::is_some) {
-            self.whole += 1;
+        self.whole.push(span);
+        while let Some(next) = self.beyond.remove(&self.whole.len()) {
+            self.whole.push(next);
         }
     }
 }
@@ -211,7 +231,7 @@ impl WriteJson for Runs<'_> {
             out.push(b',');
             range.start.write_json(out);
             out.extend_from_slice(b",[");
-            for (n, span) in logs[*owner].places[range.clone()].iter().flatten().enumerate() {
+            for (n, span) in logs[*owner].whole[range.clone()].iter().enumerate() {
                 if n > 0 {
                     out.push(b',');
                 }
@@ -220,5 +240,58 @@ impl WriteJson for Runs<'_> {
             out.extend_from_slice(b"]]");
         }
         out.push(b']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::{Line, Parser};
+    use crate::wire::message::Outline;
+
+    /// Has the replica take what stands under `runs`; whether anything was new, or `None` if that is refused.
+    fn take(replica: &mut Replica, runs: &str) -> Option<bool> {
+        let line = format!(r#"{{"src":"n2","dest":"n1","body":{{"type":"values","runs":{runs}}}}}"#);
+        let mut parser = Parser::new();
+        let outline = Outline::parse(&mut parser, Line::new(line.as_bytes())).unwrap();
+        let envelope = outline.check().unwrap();
+        let runs = read_runs(envelope.body.get("runs").unwrap())?;
+        Some(replica.take(&runs, |_, _| {}))
+    }
+
+    #[test]
+    fn a_gap_takes_no_memory_however_wide_it_is_said_to_be() {
+        let mut replica = Replica::default();
+        for place in [1 << 20, 1 << 40, usize::MAX - 1] {
+            assert_eq!(take(&mut replica, &format!(r#"[["n2",{place},["far {place}"]]]"#)), Some(true));
+        }
+        let log = &replica.logs["n2"];
+        assert_eq!((log.whole.capacity(), log.beyond.len()), (0, 3));
+        assert_eq!(
+            take(&mut replica, &format!(r#"[["n2",{},[1,2]]]"#, usize::MAX - 1)),
+            None,
+            "past the end of places"
+        );
+    }
+
+    #[test]
+    fn what_came_after_a_gap_counts_once_it_is_closed() {
+        let mut replica = Replica::default();
+        take(&mut replica, r#"[["n2",1,[1,2]],["n2",4,[4]]]"#);
+        assert_eq!((replica.len_of("n2"), replica.text()), (0, "1,2,4"));
+        take(&mut replica, r#"[["n2",0,[0]]]"#);
+        assert_eq!(replica.len_of("n2"), 3);
+        assert_eq!(take(&mut replica, r#"[["n2",2,[2,3]]]"#), Some(true));
+        assert_eq!((replica.len_of("n2"), take(&mut replica, r#"[["n2",0,[0,1,2,3,4]]]"#)), (5, Some(false)));
+    }
+
+    #[test]
+    fn runs_are_taken_whole_or_not_at_all() {
+        let mut replica = Replica::default();
+        for last in [r#"["n2",0]"#, r#"["n2",-1,[1]]"#, r#"["n2",0.5,[1]]"#, r#"["n2",0,{"1":1}]"#, "7", "[]"]
+        {
+            assert_eq!(take(&mut replica, &format!(r#"[["n2",0,["good"]],{last}]"#)), None, "{last}");
+            assert_eq!((replica.text(), replica.version().len()), ("", 0), "{last}");
+        }
     }
 }

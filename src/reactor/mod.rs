@@ -15,7 +15,7 @@ use std::time::{Instant as Clock, SystemTime, UNIX_EPOCH};
 use ::log::{debug, info};
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use self::fd::Descriptor;
@@ -63,9 +63,10 @@ impl Default for Options {
 /// Runs a node until its input ends, a signal ends it, or nobody reads its output any more.
 ///
 /// At the end of the input the node waits for its pending calls and handlers, but not for longer than
-/// [`Options::drain_timeout`]; what it has said by then is written, however long that takes. SIGTERM and
-/// SIGINT end the waiting, and leave what was said the same time to be read; a second one ends that too. A
-/// summary and a last report go to the log.
+/// [`Options::drain_timeout`]; what it has said by then is written, however long that takes. SIGTERM, SIGINT
+/// and SIGHUP end the waiting, and leave what was said the same time to be read; a second one ends that too. (A
+/// SIGHUP that the process was started to ignore, as by `nohup`, stays ignored.) A summary and a last report go
+/// to the log.
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written, or the operating system refuses what a
@@ -105,7 +106,7 @@ struct Reactor {
     is_stopping: bool,
     /// After a signal, when to give up writing; after the end of the input, when to give up waiting for what
     /// the node waits for.
-    give_up_at: Instant,
+    give_up_at: Option<Instant>,
     drain_timeout: Duration,
     /// For how many turns in a row timers were postponed.
     turns_postponed: u32,
@@ -151,7 +152,7 @@ enum Output {
 impl Reactor {
     fn open(options: &Options) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
+        let mut signals = Signals::new(signals())?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let stdin = Descriptor::stdin()?;
         let stdout = Descriptor::stdout()?;
@@ -168,7 +169,7 @@ impl Reactor {
             choked: false,
             output: Output::Open,
             is_stopping: false,
-            give_up_at: Instant::END,
+            give_up_at: None,
             drain_timeout: options.drain_timeout,
             turns_postponed: 0,
             started: Clock::now(),
@@ -246,9 +247,9 @@ impl Reactor {
         let now = self.now;
         let has_work = self.lines_left || matches!(self.input, Input::Ready | Input::ReadyToEnd);
         let wake_at = if self.may_take_more(now) {
-            if has_work { now } else { due.unwrap_or(Instant::END).min(self.give_up_at) }
+            if has_work { now } else { due.unwrap_or(Instant::END).min(self.gives_up_at()) }
         } else if self.is_stopping {
-            self.give_up_at
+            self.gives_up_at()
         } else {
             // Stdout alone makes it go on.
             Instant::END
@@ -287,7 +288,7 @@ impl Reactor {
             }
             let patience = if self.is_stopping { Duration::ZERO } else { self.drain_timeout };
             self.is_stopping = true;
-            self.give_up_at = self.now() + patience;
+            self.give_up_at = Some(self.now() + patience);
         }
     }
 
@@ -327,8 +328,8 @@ impl Reactor {
             }
         }
         self.choked = self.lines_left;
-        if self.input == Input::Ended && !self.lines_left && self.give_up_at == Instant::END {
-            self.give_up_at = now + self.drain_timeout;
+        if self.input == Input::Ended && !self.lines_left {
+            self.give_up_at.get_or_insert(now + self.drain_timeout);
         }
     }
 
@@ -380,22 +381,40 @@ impl Reactor {
 
     /// Whether there is anything to do but to write.
     fn may_take_more(&self, now: Instant) -> bool {
-        !self.choked && !self.is_stopping && now < self.give_up_at
+        !self.choked && !self.is_stopping && now < self.gives_up_at()
+    }
+
+    /// When it will give up, at the latest; never as things stand if nothing has ended it yet.
+    fn gives_up_at(&self) -> Instant {
+        self.give_up_at.unwrap_or(Instant::END)
     }
 
     fn is_done<H: Handler>(&self, node: &Node<H>, now: Instant) -> bool {
-        let is_late = self.give_up_at <= now;
+        let is_late = self.gives_up_at() <= now;
         if self.is_stopping {
             return self.out.is_empty() || is_late;
         }
         // Set when the input has ended and was handled.
-        let is_over = self.give_up_at < Instant::END;
+        let is_over = self.give_up_at.is_some();
         is_over && self.out.is_empty() && (is_late || node.is_idle())
     }
 
     fn now(&self) -> Instant {
         now(self.started)
     }
+}
+
+/// The signals that a node handles: SIGHUP only if whoever started it has not had it ignored.
+fn signals() -> Vec<i32> {
+    let mut signals = vec![SIGTERM, SIGINT, SIGUSR1];
+    // The standard library has no way to ask, and Linux a file: proc(5).
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    if ignored & (1 << (SIGHUP - 1)) == 0 {
+        signals.push(SIGHUP);
+    }
+    signals
 }
 
 fn now(started: Clock) -> Instant {

@@ -1,9 +1,9 @@
 //! The file of a trace, which must not hold up the node: a disk may be slow, and a pipe may be full.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::mem;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -116,14 +116,16 @@ impl TraceFile {
     }
 }
 
-/// Opens a new file, and starts the thread that writes it.
+/// Opens a file to add to it, and starts the thread that writes it. What is there stays: a node that is started again
+/// writes on, and several nodes may write to one file.
 fn create(path: &Path) -> io::Result<Arc<Shared>> {
     let name = path.display().to_string();
     // A pipe that nobody reads would make us wait. To write it may make the thread wait.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path);
+    let file = OpenOptions::new().append(true).create(true).custom_flags(flags).open(path);
     let file = file.and_then(|file| {
         fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+        end_last_line(path, &file);
         Ok(file)
     });
     let file = file.map_err(|error| io::Error::new(error.kind(), format!("trace file {name:?}: {error}")))?;
@@ -133,8 +135,27 @@ fn create(path: &Path) -> io::Result<Arc<Shared>> {
     Ok(shared)
 }
 
+/// Ends the line in which a disk was full the last time, lest the first new one is taken for its end.
+fn end_last_line(path: &Path, mut file: &File) {
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    let last_byte = || -> io::Result<u8> {
+        let (mut file, mut last) = (File::open(path)?, [0]);
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        Ok(last[0])
+    };
+    if is_file && last_byte().is_ok_and(|last| last != b'\n') {
+        // If that fails so will the first line.
+        let _ = file.write_all(b"\n");
+    }
+}
+
 /// Writes whatever comes, for ever. After an error it counts what comes.
+///
+/// Each write hands over whole lines, and a file that is open for appending takes them in one piece, whoever else
+/// writes to it: open(2). A pipe takes only so much in one piece, so a pipe of several nodes gets short ones.
 fn write_all(shared: &Shared, mut file: File, name: &str) {
+    let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     let mut lines = Vec::new();
     let mut has_failed = false;
     let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,16 +167,35 @@ fn write_all(shared: &Shared, mut file: File, name: &str) {
         mem::swap(&mut state.waiting, &mut lines);
         state.is_writing = true;
         drop(state);
-        if !has_failed && let Err(error) = file.write_all(&lines) {
-            error!("trace file {name:?}: {error}: the trace ends here");
-            has_failed = true;
+        let mut written = 0;
+        while !has_failed && written < lines.len() {
+            let rest = &lines[written..];
+            let piece = if is_pipe { &rest[..whole_lines_within(rest, PIPE_BUF)] } else { rest };
+            match file.write(piece) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    error!("trace file {name:?}: {error}: the trace ends here");
+                    has_failed = true;
+                }
+            }
         }
         state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.dropped += if has_failed { drop_beyond(&mut lines, 0) } else { 0 };
+        // A line that is not all there is missing.
+        state.dropped += memchr::memchr_iter(b'\n', &lines[written..]).count() as u64;
         lines.clear();
         state.is_writing = false;
         shared.changed.notify_all();
     }
+}
+
+/// What a pipe takes whole or not at all: pipe(7).
+const PIPE_BUF: usize = 4096;
+
+/// How many bytes of so many whole lines are no more than `room`; at least one line.
+fn whole_lines_within(lines: &[u8], room: usize) -> usize {
+    let last = memchr::memrchr(b'\n', &lines[..room.min(lines.len())]);
+    last.or_else(|| memchr::memchr(b'\n', lines)).map_or(lines.len(), |newline| newline + 1)
 }
 
 /// Cuts off the lines that do not fit into so many bytes; how many those are.

@@ -70,7 +70,7 @@ impl<C> Call<C> {
 
     /// Whether another attempt may follow at `now`.
     pub fn may_try_again(&self, now: Instant) -> bool {
-        self.attempts() < self.policy.attempts && now < self.deadline
+        self.attempts() < self.policy.attempts.min(Policy::ATTEMPTS_MAX) && now < self.deadline
     }
 }
 

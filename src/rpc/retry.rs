@@ -54,7 +54,8 @@ impl Backoff {
 /// so a peer that is in trouble is not hammered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
-    /// How many attempts there are, the first one included; at least one is made.
+    /// How many attempts there are, the first one included; at least one is made, and at most
+    /// [`ATTEMPTS_MAX`](Self::ATTEMPTS_MAX).
     pub attempts: u32,
     /// How long each attempt waits for an answer.
     pub wait: Backoff,
@@ -79,6 +80,10 @@ pub enum RetryOn {
 }
 
 impl Policy {
+    /// The most attempts that a call makes. Each is remembered as long as the call waits: an answer may be to any of
+    /// them.
+    pub const ATTEMPTS_MAX: u32 = 10_000;
+
     /// One attempt that waits this long.
     pub const fn once(wait: Duration) -> Self {
         Self { attempts: 1, wait: Backoff::constant(wait), deadline: wait, retry: RetryOn::Unavailable }

@@ -18,6 +18,9 @@ const LONGEST_US: u64 = 60_000_000;
 /// So many types of requests have a histogram each. The rest share one.
 const TYPES_MAX: usize = 64;
 
+/// So many peers have a histogram each: those that answered first. The rest share one.
+const PEERS_MAX: usize = 64;
+
 /// Types with longer names share it too.
 const NAME_MAX: usize = 128;
 
@@ -114,8 +117,10 @@ pub struct Metrics {
     /// Answers that were not written yet, from other turns or to requests of other turns: their kind, the arrival,
     /// and how many.
     unwritten: Vec<(KindId, Instant, u64)>,
-    /// The times of calls by peer, in the order of the node's peers.
-    round_trips: Vec<Option<Times>>,
+    /// The times of calls by peer, which is named by its place among the node's peers.
+    round_trips: Vec<(usize, Times)>,
+    /// Those of the peers for which there was no room.
+    other_round_trips: Times,
 }
 
 /// So many groups of answers wait for their write. If there are more, their time ends then.
@@ -167,6 +172,7 @@ impl Metrics {
             answered: Vec::new(),
             unwritten: Vec::new(),
             round_trips: Vec::new(),
+            other_round_trips: Times::new(),
         }
     }
 
@@ -271,12 +277,19 @@ impl Metrics {
     /// A call to this peer was answered after that time.
     #[inline]
     pub(crate) fn round_trip(&mut self, peer: usize, took: Duration) {
-        if ON {
-            if self.round_trips.len() <= peer {
-                self.round_trips.resize_with(peer + 1, || None);
-            }
-            self.round_trips[peer].get_or_insert_with(Times::new).record(took, 1);
+        if !ON {
+            return;
         }
+        let times = match self.round_trips.iter().position(|&(known, _)| known == peer) {
+            Some(place) => &mut self.round_trips[place].1,
+            None if self.round_trips.len() == PEERS_MAX => &mut self.other_round_trips,
+            None => {
+                self.round_trips.push((peer, Times::new()));
+                let (_, times) = self.round_trips.last_mut().expect("it was just put there");
+                times
+            }
+        };
+        times.record(took, 1);
     }
 
     /// What was measured of all requests until now.
@@ -318,15 +331,19 @@ impl Metrics {
         let names: Vec<_> = kinds.iter().map(|kind| kind.name.text()).collect();
         let kinds = names.iter().zip(kinds).map(|(name, kind)| (&**name, &kind.times));
         let mut omitted = write_times(&mut out, REPORT_MAX / 2, kinds);
-        let calls = peers.zip(&self.round_trips).filter_map(|(peer, times)| Some((peer, times.as_ref()?)));
-        let calls: Vec<_> = calls.collect();
+        let peers: Vec<&str> = peers.collect();
+        let calls: Vec<_> = self.round_trips.iter().map(|(peer, times)| (peers[*peer], times)).collect();
         let mut all = Times::new();
-        for (_, times) in &calls {
+        for times in calls.iter().map(|(_, times)| *times).chain([&self.other_round_trips]) {
             all.histogram.add(&times.histogram).expect("they have the same bounds");
             all.beyond += times.beyond;
         }
         out.extend_from_slice(b"}},\"round_trip_us\":{\"all\":");
         all.write_json(&mut out);
+        if !self.other_round_trips.histogram.is_empty() {
+            out.extend_from_slice(b",\"other_peers\":");
+            self.other_round_trips.write_json(&mut out);
+        }
         out.extend_from_slice(b",\"by_peer\":{");
         omitted += write_times(&mut out, REPORT_MAX - 30, calls);
         out.extend_from_slice(b"}}");

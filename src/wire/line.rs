@@ -28,8 +28,8 @@ const MARGIN: usize = PIECE_MAX;
 ///               ^ the beginning of a line whose newline has not come
 /// ```
 ///
-/// A line longer than the limit is skipped to its newline: what it holds is thrown away as it comes,
-/// and only its length is counted.
+/// A line longer than the limit, or than there is memory for, is skipped to its newline: what it holds is thrown away
+/// as it comes, and only its length is counted.
 #[derive(Clone, Debug)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
@@ -46,7 +46,7 @@ pub struct LineBuffer {
 pub enum NextLine<'a> {
     /// A line, without its newline.
     Line(Line<'a>),
-    /// A line that was longer than the limit; its length in bytes, without the newline.
+    /// A line that was longer than the limit, or than there was memory for; its length in bytes, without the newline.
     TooLong(u64),
 }
 
@@ -74,8 +74,12 @@ impl LineBuffer {
         if self.end == room {
             // A long line: double, up to what the longest one needs with its newline.
             let grown = (room * 2).min(self.limit.saturating_add(1)).max(self.end + 1) + MARGIN;
-            self.bytes.reserve_exact(grown - self.bytes.len());
-            self.bytes.resize(grown, 0);
+            if may_grow(&mut self.bytes, grown) {
+                self.bytes.resize(grown, 0);
+            } else {
+                self.skipped = Some(self.end as u64);
+                self.clear();
+            }
         } else if room > CAPACITY_KEPT && self.end <= READ_SIZE / 2 {
             self.bytes.truncate(READ_SIZE + MARGIN);
             self.bytes.shrink_to_fit();
@@ -119,6 +123,17 @@ impl LineBuffer {
     fn clear(&mut self) {
         (self.start, self.whole, self.end) = (0, 0, 0);
     }
+}
+
+/// Makes room for so many bytes of a line, and sees to it that what its handling takes in the worst case could be had
+/// as well: its index, and a copy of it in the output. `false` if there is not so much memory; whoever asked for it
+/// without asking first would be aborted.
+fn may_grow(bytes: &mut Vec<u8>, size: usize) -> bool {
+    /// What a line of short values takes beside itself.
+    const HANDLING: usize = 10;
+    bytes.try_reserve_exact(size - bytes.len()).is_ok()
+        && (size <= CAPACITY_KEPT
+            || Vec::<u8>::new().try_reserve_exact(size.saturating_mul(HANDLING)).is_ok())
 }
 
 /// The whole lines of a [`LineBuffer`].

@@ -154,6 +154,7 @@ pub fn kill(pid: u32, signal: &str) {
     let signal = match signal {
         "KILL" => rustix::process::Signal::KILL,
         "TERM" => rustix::process::Signal::TERM,
+        "HUP" => rustix::process::Signal::HUP,
         "INT" => rustix::process::Signal::INT,
         "STOP" => rustix::process::Signal::STOP,
         "CONT" => rustix::process::Signal::CONT,
