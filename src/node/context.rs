@@ -12,6 +12,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::call::{Call, Completion};
+use super::fields::write_name;
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
 use crate::boundary::chaos::{Chaos, ChaosConfig};
@@ -23,11 +24,10 @@ use crate::telemetry::metrics::{Counters, KindId, Metrics, Summary};
 use crate::telemetry::trace::{Entry, Trace};
 use crate::time::{Duration, Instant};
 use crate::timer::Wheel;
-use crate::wire::encode::{ToJson, WriteJson};
+use crate::wire::encode::WriteJson;
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
-use crate::wire::scan::find_special;
 use crate::wire::value::{Integer, excerpt};
 
 /// Maelstrom's services, which every node can call.
@@ -249,12 +249,15 @@ impl<'a, H> Context<'a, H> {
     }
 
     /// Answers a request that was put off with what its handler came to.
-    pub(super) fn answer_with(&mut self, deferred: Deferred, answer: &Answer) {
+    pub(super) fn end_task(&mut self, deferred: Deferred, answer: &Answer) {
         if let Some(why) = answer.fault {
             return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, why));
         }
         let message = self.answer(deferred, &answer.kind);
-        message.out.line().extend_from_slice(&answer.fields);
+        if !matches!(message.sender.draft.leave, Leave::Nowhere) {
+            message.out.line().truncate(message.sender.draft.members);
+            message.out.line().extend_from_slice(&answer.members);
+        }
         message.send().expect("its fields were checked");
     }
 
@@ -460,13 +463,40 @@ impl<'m> Message<'m> {
         self.sender.draft.keep = Some(Keep { src: src.to_owned(), kind: kind.to_owned() });
     }
 
-    /// Adds a field to the body. Fields keep the order in which they are added.
+    /// Lets `write` append to the body.
     #[inline(always)]
-    pub fn field(self, name: &str, value: impl ToJson) -> Self {
-        if let Err(why) = write_field(self.out.line(), name, value) {
+    pub(super) fn fields(self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Err(why) = write(self.out.line()) {
             self.sender.draft.leave = Leave::Refused(Fault::BadField(why));
         }
         self
+    }
+
+    /// Sends all members of a body in place of those that it has. `write` appends them, and says where the type is.
+    #[cfg(feature = "serde")]
+    #[inline]
+    pub(super) fn send_whole(
+        self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<std::ops::Range<usize>, RpcError>,
+    ) -> Result<(), RpcError> {
+        let Draft { members, leave, .. } = self.sender.draft;
+        if let Leave::Nowhere | Leave::Refused(_) = leave {
+            return self.send();
+        }
+        let line = self.out.line();
+        line.truncate(members);
+        let kind = write(line)?;
+        // Most types are written as they are.
+        match line[kind.start + 1..kind.end - 1].utf8_chunks().next().map(|text| text.valid()) {
+            Some(kind) if !kind.contains('\\') => {
+                self.sender.trace.name_sketch(kind);
+                if let Some(keep) = &mut self.sender.draft.keep {
+                    kind.clone_into(&mut keep.kind);
+                }
+            }
+            _ => self.sender.trace.name_sketch(&super::typed::type_name(&line[kind])),
+        }
+        self.send()
     }
 
     /// Adds a field whose value is written as only this crate can.
@@ -545,39 +575,6 @@ fn answered_id<'a>(msg_id: &'a str, deferred: Option<&'a ReturnAddress>) -> &'a 
 
 /// Why an answer was refused.
 pub(super) const ANSWERED_ONCE: &str = "a request is answered only once";
-
-/// Why a field was refused.
-pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
-
-/// Why a field was refused.
-pub(super) const NOT_JSON: &str = "a field is nothing that JSON can say: the node's log has more";
-
-/// Appends `,"name":value`.
-///
-/// # Errors
-/// For a name that handlers may not use, and a value that cannot be written.
-#[inline(always)]
-pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> Result<(), &'static str> {
-    write_name(line, name);
-    if !value.write_field(line) {
-        return Err(NOT_JSON);
-    }
-    if matches!(name, "type" | "msg_id" | "in_reply_to") { Err(RESERVED) } else { Ok(()) }
-}
-
-/// Appends `,"name":`.
-#[inline(always)]
-fn write_name(line: &mut Vec<u8>, name: &str) {
-    if find_special(name.as_bytes()).is_none() {
-        line.extend_from_slice(b",\"");
-        line.extend_from_slice(name.as_bytes());
-        line.extend_from_slice(b"\":");
-    } else {
-        line.push(b',');
-        name.write_json(line);
-        line.push(b':');
-    }
-}
 
 /// A node's own id and the ids of its whole cluster, as `init` told them.
 #[derive(Clone, Debug, PartialEq, Eq)]

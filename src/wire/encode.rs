@@ -241,7 +241,7 @@ arrays! { [] [T]  [] Vec<T>  [] BTreeSet<T>  [const N: usize] [T; N] }
 
 /// In the order of their texts: that of a table may be another one in each run, and the same seed has to make the same
 /// bytes.
-impl<T: ToJson, S> WriteJson for HashSet<T, S> {
+impl<T: WriteJson, S> WriteJson for HashSet<T, S> {
     fn write_json(&self, out: &mut Vec<u8>) {
         let text = |element: &T| {
             let mut text = Vec::new();
@@ -306,9 +306,9 @@ macro_rules! objects {
 objects! { [] BTreeMap<K, V> }
 
 /// In the order of their keys, like those of a [`BTreeMap`].
-impl<K: AsRef<str>, V: ToJson, S> WriteJson for HashMap<K, V, S> {
+impl<K: WriteKey + Ord, V: WriteJson, S> WriteJson for HashMap<K, V, S> {
     fn write_json(&self, out: &mut Vec<u8>) {
-        let mut members: Vec<_> = self.iter().map(|(key, value)| (key.as_ref(), value)).collect();
+        let mut members: Vec<_> = self.iter().collect();
         members.sort_unstable_by_key(|&(key, _)| key);
         write_object(members.into_iter(), out);
     }

@@ -72,6 +72,10 @@ fn in_json(expected: String) -> Cow<'static, str> {
         let plural = if count == "1" { "" } else { "s" };
         return format!("an array of {count} element{plural}").into();
     }
+    if let Some((count, _)) = expected.split_once(" elements in sequence").or(expected.split_once(" element in sequence")) {
+        let plural = if count == "1" { "" } else { "s" };
+        return format!("an array of {count} element{plural}").into();
+    }
     match &*expected {
         "f32" | "f64" => "a number".into(),
         "a boolean" => "true or false".into(),
@@ -175,6 +179,28 @@ fn children(text: &str, at: usize) -> impl Iterator<Item = (Option<&str>, usize)
         cursor.value();
         Some((key, at))
     })
+}
+
+/// The elements of an array or the members of an object, which is all of the text; nothing for a scalar.
+pub(super) fn parts(text: &str) -> Vec<&str> {
+    let mut cursor = Cursor::new(text);
+    let is_object = cursor.take(b'{');
+    let mut parts = Vec::new();
+    if !is_object && !cursor.take(b'[') {
+        return parts;
+    }
+    while !matches!(cursor.peek(), b']' | b'}' | 0) {
+        cursor.take(b',');
+        cursor.peek();
+        let start = cursor.at();
+        if is_object {
+            cursor.string();
+            cursor.take(b':');
+        }
+        cursor.value();
+        parts.push(&text[start..cursor.at()]);
+    }
+    parts
 }
 
 /// Where the last value of that name in an object begins.

@@ -30,8 +30,8 @@ impl Body<'_> {
     /// - A struct has the fields that it wants; others are passed over, unless it has `#[serde(deny_unknown_fields)]`.
     ///   `type`, `msg_id` and `in_reply_to` are shown to a struct that names them.
     /// - An enum is a whole protocol: its variant is the one that the body's `type` names. `#[serde(tag = "type")]` is
-    ///   understood, and not needed; without it nothing is buffered, so nothing is allocated, and a [`Value`] inside
-    ///   stays as it came to the byte.
+    ///   understood, and not needed; without it nothing is buffered, so nothing is allocated, and a [`Value`]
+    ///   inside (with `#[serde(borrow)]`) stays as it came to the byte.
     /// - A `&str` cannot have escapes; a `Cow<'_, str>` with `#[serde(borrow)]` and a `String` can.
     ///
     /// # Errors
@@ -61,7 +61,9 @@ fn is_exact(name: &'static str) -> bool {
 
 /// Whether this is one of this module's serializers or deserializers, as far as its name tells.
 fn is_ours<T>() -> bool {
-    type_name::<T>().contains(module_path!())
+    // What serde wraps around them has their names between angle brackets.
+    let name = type_name::<T>();
+    name.split_once('<').map_or(name, |(path, _)| path).contains(module_path!())
 }
 
 /// Byte for byte as it came, in a message of this crate; for other serializers what it stands for.

@@ -40,16 +40,15 @@ pub(crate) fn from_value<'de, T: Deserialize<'de>>(
     read_again(text, root, first)
 }
 
-/// Reads it once more where a key came twice, which the derived code refuses: with the last of them alone.
+/// Reads it once more if a key comes twice, which the derived code refuses: with the last of them alone.
 #[cold]
 fn read_again<'de, T: Deserialize<'de>>(
     text: &'de str,
     root: Root<'_>,
     mut error: Error,
 ) -> Result<T, SchemaError> {
-    let mut run = Run::default();
-    if matches!(error.0.what, What::Duplicate(_)) {
-        run.superseded = superseded(text);
+    let run = Run { superseded: superseded(text), probe: None };
+    if !run.superseded.is_empty() {
         match read(text, root, &run) {
             Ok(read) => return Ok(read),
             Err(another) => error = another,
@@ -77,6 +76,13 @@ struct Run {
     /// Where the members begin that a later one of the same name replaces, in their order.
     superseded: Vec<usize>,
     probe: Option<Probe>,
+}
+
+impl Run {
+    #[inline(always)]
+    fn is_superseded(&self, at: usize) -> bool {
+        !self.superseded.is_empty() && self.superseded.binary_search(&at).is_ok()
+    }
 }
 
 /// A change of the text that shows, by what becomes of the error, where that is.
@@ -292,7 +298,7 @@ impl<'de> Reader<'_, 'de> {
         cursor.step();
         let mut members = Members { cursor, run, shown, is_first: true, added, is_added: false };
         let value = visitor.visit_map(&mut members)?;
-        if members.next_key()?.is_none() {
+        if members.step_to_value()?.is_none() {
             members.cursor.step();
             return Ok(value);
         }
@@ -366,7 +372,15 @@ impl<'de> de::Deserializer<'de> for Reader<'_, 'de> {
     any! {
         deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
         deserialize_u16 deserialize_u32 deserialize_u64 deserialize_char deserialize_str deserialize_string
-        deserialize_seq deserialize_map deserialize_unit deserialize_identifier
+        deserialize_seq deserialize_map deserialize_unit
+    }
+
+    /// A name. The derived code would take numbers for it.
+    fn deserialize_identifier<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        match self.start() {
+            (b'"', _) => self.visit_any(visitor),
+            (_, at) => Err(Error::new(What::Expected("a string".into())).at(at, true)),
+        }
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -491,6 +505,12 @@ impl<'de> de::Deserializer<'de> for Reader<'_, 'de> {
             b'"' => visitor.visit_enum(UnitVariant(Reader { cursor, run })),
             b'{' => {
                 cursor.step();
+                while cursor.peek() == b'"' && run.is_superseded(cursor.at()) {
+                    cursor.string();
+                    cursor.take(b':');
+                    cursor.value();
+                    cursor.take(b',');
+                }
                 if cursor.peek() == b'}' {
                     return Err(expected().at(at, true));
                 }
@@ -580,7 +600,7 @@ type Key<'de> = (&'de str, bool);
 impl<'de> Members<'_, 'de> {
     /// The next key that is shown, with its quotes; the cursor is at its value. `None` at the end.
     #[inline(always)]
-    fn next_key(&mut self) -> Result<Option<Key<'de>>, Error> {
+    fn step_to_value(&mut self) -> Result<Option<Key<'de>>, Error> {
         loop {
             match self.cursor.peek() {
                 b'}' => return Ok(None),
@@ -594,9 +614,7 @@ impl<'de> Members<'_, 'de> {
             let at = self.cursor.at();
             let (raw, has_escapes) = self.cursor.string();
             self.cursor.take(b':');
-            let is_superseded =
-                !self.run.superseded.is_empty() && self.run.superseded.binary_search(&at).is_ok();
-            if is_superseded || !self.is_shown(raw, has_escapes) {
+            if self.run.is_superseded(at) || !self.is_shown(raw, has_escapes) {
                 self.cursor.value();
                 continue;
             }
@@ -618,7 +636,7 @@ impl<'de> MapAccess<'de> for &mut Members<'_, 'de> {
 
     #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let Some((raw, has_escapes)) = self.next_key()? else {
+        let Some((raw, has_escapes)) = self.step_to_value()? else {
             return match self.added.take() {
                 None => Ok(None),
                 Some(name) => {

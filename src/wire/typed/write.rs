@@ -1,10 +1,12 @@
 //! serde's serializer, straight into the output.
 
+use std::any::type_name;
 use std::fmt;
 
 use serde::ser::{self, Impossible, Serialize};
 
 use super::is_exact;
+use super::locate::parts;
 use crate::wire::encode::{Raw, WriteJson as _};
 
 /// Appends a value.
@@ -13,7 +15,7 @@ use crate::wire::encode::{Raw, WriteJson as _};
 /// If it is nothing that JSON can say. What was appended then is to be taken back.
 #[inline]
 pub(crate) fn write_value<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Unwritable> {
-    value.serialize(Writer { out })
+    put(value, out)
 }
 
 /// Appends the members of a whole body, its `type` among them; where that stands.
@@ -23,7 +25,10 @@ pub(crate) fn write_value<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -
 pub(crate) fn write_body<T: Serialize + ?Sized>(body: &T, out: &mut Vec<u8>) -> Result<Kind, Unwritable> {
     let mut kind = None;
     let start = out.len();
-    body.serialize(BodyWriter { out, start, kind: Some(&mut kind) })?;
+    body.serialize(BodyWriter { out: &mut *out, start, kind: Some(&mut kind) })?;
+    if is_hashed::<T>() {
+        kind = sort_members(start, out);
+    }
     kind.ok_or_else(|| {
         Unwritable::new("expected a field `type`: an enum, whose variants are the types, or a struct with \
                          `#[serde(tag = \"type\", rename = \"…\")]`")
@@ -35,7 +40,12 @@ pub(crate) fn write_body<T: Serialize + ?Sized>(body: &T, out: &mut Vec<u8>) -> 
 /// # Errors
 /// If it is no object, has what the node itself writes or a `type`, or is nothing that JSON can say.
 pub(crate) fn write_fields<T: Serialize + ?Sized>(fields: &T, out: &mut Vec<u8>) -> Result<(), Unwritable> {
-    fields.serialize(BodyWriter { start: usize::MAX, out, kind: None })
+    let start = out.len();
+    fields.serialize(BodyWriter { start: usize::MAX, out: &mut *out, kind: None })?;
+    if is_hashed::<T>() {
+        sort_members(start, out);
+    }
+    Ok(())
 }
 
 /// Where the type stands of a body that was written: a JSON string.
@@ -67,6 +77,64 @@ impl ser::Error for Unwritable {
 }
 
 type Written = Result<(), Unwritable>;
+
+/// Appends a value. What comes out of a hash table is put in order: that of the table may be another one in each run,
+/// and the same seed has to make the same bytes.
+#[inline(always)]
+fn put<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Written {
+    if !is_hashed::<T>() {
+        return value.serialize(Writer { out });
+    }
+    let start = out.len();
+    value.serialize(Writer { out: &mut *out })?;
+    sort(start, out);
+    Ok(())
+}
+
+/// Whether that is a hash table, as far as its name tells.
+#[inline(always)]
+fn is_hashed<T: ?Sized>() -> bool {
+    let name = type_name::<T>();
+    let path = name.split_once('<').map_or(name, |(path, _)| path);
+    path.ends_with("HashMap") || path.ends_with("HashSet")
+}
+
+/// Puts the elements or members of what was written from there in the order of their texts.
+#[cold]
+fn sort(start: usize, out: &mut Vec<u8>) {
+    let Ok(text) = std::str::from_utf8(&out[start..]) else { return };
+    let mut parts = parts(text);
+    if parts.len() < 2 {
+        return;
+    }
+    parts.sort_unstable();
+    let (open, close) = (out[start], out[out.len() - 1]);
+    let mut sorted = vec![open];
+    sorted.extend_from_slice(parts.join(",").as_bytes());
+    sorted.push(close);
+    out.truncate(start);
+    out.extend_from_slice(&sorted);
+}
+
+/// Puts the members of a body that were written from there in order; where its type stands then.
+#[cold]
+fn sort_members(start: usize, out: &mut Vec<u8>) -> Option<Kind> {
+    let mut members = out.split_off(start);
+    let has_comma = members.first() == Some(&b',');
+    members.splice(..usize::from(has_comma), *b"{");
+    members.push(b'}');
+    sort(0, &mut members);
+    members.pop();
+    out.extend_from_slice(if has_comma { b"," } else { b"" });
+    out.extend_from_slice(&members[1..]);
+    let name = b"\"type\":";
+    let text = std::str::from_utf8(&out[start..]).ok()?;
+    // They begin with a bracket for `parts` to see them.
+    let object = format!("{{{text}}}");
+    let member = parts(&object).into_iter().find(|part| part.as_bytes().starts_with(name))?;
+    let at = start + member.as_ptr().addr() - object.as_ptr().addr() - 1;
+    Some(at + name.len()..at + member.len())
+}
 
 /// Writes one value.
 struct Writer<'o> {
@@ -114,7 +182,7 @@ impl<'o> ser::Serializer for Writer<'o> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Written {
-        value.serialize(self)
+        put(value, self.out)
     }
 
     fn serialize_unit(self) -> Written {
@@ -132,7 +200,7 @@ impl<'o> ser::Serializer for Writer<'o> {
 
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Written {
-        if is_exact(name) { value.serialize(ExactWriter { out: self.out }) } else { value.serialize(self) }
+        if is_exact(name) { value.serialize(ExactWriter { out: self.out }) } else { put(value, self.out) }
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -143,7 +211,7 @@ impl<'o> ser::Serializer for Writer<'o> {
         value: &T,
     ) -> Written {
         open_variant(variant, self.out);
-        value.serialize(Writer { out: &mut *self.out })?;
+        put(value, self.out)?;
         self.out.push(b'}');
         Ok(())
     }
@@ -217,7 +285,7 @@ impl Array<'_> {
             self.out.push(b',');
         }
         self.is_first = false;
-        value.serialize(Writer { out: self.out })
+        put(value, self.out)
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "it is what serde wants")]
@@ -267,7 +335,7 @@ impl Object<'_> {
         self.is_first = false;
         key.write_json(self.out);
         self.out.push(b':');
-        value.serialize(Writer { out: self.out })
+        put(value, self.out)
     }
 }
 
@@ -316,7 +384,7 @@ impl ser::SerializeMap for Object<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
-        value.serialize(Writer { out: self.out })
+        put(value, self.out)
     }
 
     fn end(self) -> Written {
@@ -534,7 +602,7 @@ impl<'o, 'k> BodyWriter<'o, 'k> {
     #[inline]
     fn value<T: Serialize + ?Sized>(&mut self, is_kind: bool, value: &T) -> Written {
         let start = self.out.len();
-        value.serialize(Writer { out: self.out })?;
+        put(value, self.out)?;
         if is_kind && let Some(kind) = &mut self.kind {
             if self.out[start] != b'"' {
                 return Err(Unwritable::new("expected a `type` that is a string"));
