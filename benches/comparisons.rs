@@ -12,8 +12,9 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use messenger::wire::json::{Line, Parser};
-use messenger::wire::message::Outline;
+use messenger::json::index::Parser;
+use messenger::wire::envelope::UncheckedEnvelope;
+use messenger::wire::lines::Line;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use prost::Message;
@@ -82,8 +83,8 @@ fn encodings() {
         let line = serde_json::to_vec(&envelope).unwrap();
         let length = line.len();
         let decode_ns = nanoseconds(|| {
-            let outline = Outline::parse(&mut parser, Line::new(black_box(&line))).unwrap();
-            black_box(outline.check().unwrap().body.get("echo"));
+            let unchecked = UncheckedEnvelope::parse(&mut parser, Line::new(black_box(&line))).unwrap();
+            black_box(unchecked.check().unwrap().body.get("echo"));
         });
         println!("| {size} bytes of text, JSON by this crate, borrowed | {length} | | {decode_ns:.0} |");
     }

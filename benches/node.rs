@@ -11,8 +11,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use memchr::memchr;
 use messenger::node::{Config, Node};
 use messenger::nodes::messenger::Messenger;
-use messenger::wire::json::Line;
-use messenger::wire::line::{LineBuffer, NextLine};
+use messenger::wire::lines::Line;
+use messenger::wire::lines::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
 use messenger::{Context, Handler, Instant, Request, RpcError};
 use serde::{Deserialize, Serialize};

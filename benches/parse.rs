@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use messenger::wire::json::{Line, Parser};
-use messenger::wire::message::{self, Outline};
-use messenger::wire::shape::Shapes;
+use messenger::json::index::Parser;
+use messenger::wire::envelope::{self, UncheckedEnvelope};
+use messenger::wire::lines::Line;
+use messenger::wire::template::Templates;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use simd_json::{Buffers, INPUT_PADDING, Tape};
@@ -44,18 +45,18 @@ fn read_a_line(criterion: &mut Criterion) {
         padded.resize(size + INPUT_PADDING, 0);
         group.throughput(Throughput::Bytes(size as u64));
 
-        let look = |envelope: &message::Envelope<'_>| {
-            let message::Envelope { src, body, .. } = envelope;
+        let look = |message: &envelope::Envelope<'_>| {
+            let envelope::Envelope { src, body, .. } = message;
             black_box((src, &body.kind, body.msg_id, body.get("echo")));
         };
         // A node reads lines among others.
         let lines = format!("{line}\n{line}\n");
-        let mut shapes = Shapes::new();
-        shapes.learn(Line::first_of(lines.as_bytes(), line.len()));
+        let mut templates = Templates::new();
+        templates.learn(Line::first_of(lines.as_bytes(), line.len()));
         group.bench_function(BenchmarkId::new("messenger, by shape", size), |bencher| {
             bencher.iter(|| {
                 let line = Line::first_of(black_box(lines.as_bytes()), line.len());
-                look(&shapes.read(line).unwrap());
+                look(&templates.read(line).unwrap());
             });
         });
 
@@ -63,7 +64,7 @@ fn read_a_line(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("messenger, by grammar", size), |bencher| {
             bencher.iter(|| {
                 let line = Line::new(black_box(line.as_bytes()));
-                look(&Outline::parse(&mut parser, line).unwrap().check().unwrap());
+                look(&UncheckedEnvelope::parse(&mut parser, line).unwrap().check().unwrap());
             });
         });
 

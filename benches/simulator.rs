@@ -6,39 +6,41 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use messenger::Duration;
-use messenger::workbench::exercise::Exercise;
+use messenger::nodes::own;
 use messenger::workbench::network::{Distribution, Latency};
-use messenger::workbench::simulation;
+use messenger::workbench::settings::Settings;
 use messenger::workbench::verdict::Results;
-use messenger::workbench::world::{Settings, World};
+use messenger::workbench::workload::{self, Workload};
+use messenger::workbench::world::World;
 
-fn run(exercise: Exercise) -> World {
-    let mut world = World::new(Settings {
+fn run(workload: &'static dyn Workload) -> World {
+    let settings = Settings {
         workers: 10,
         rate: Some(100.0),
         latency: Latency { mean: Duration::from_millis(10), spread: Distribution::Exponential },
         seed: 7,
-        ..Settings::new(exercise)
-    });
-    simulation::run_own_nodes(&mut world);
+        ..Settings::default()
+    };
+    let mut world = World::new(workload, settings).expect("they make a test");
+    own::simulate(&mut world);
     world
 }
 
 fn worlds(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ten seconds of five nodes");
     group.sample_size(20);
-    for exercise in Exercise::ALL {
-        let world = run(exercise);
+    for workload in workload::ALL {
+        let world = run(workload);
         group.throughput(Throughput::Elements(world.history().len() as u64));
-        group.bench_function(exercise.name(), |bencher| bencher.iter(|| run(black_box(exercise))));
+        group.bench_function(workload.name(), |bencher| bencher.iter(|| run(black_box(workload))));
     }
     group.finish();
 
     let mut group = criterion.benchmark_group("judge what they did");
-    for exercise in [Exercise::Broadcast, Exercise::LinKv] {
-        let world = run(exercise);
+    for workload in ["broadcast", "lin-kv"].map(|name| workload::by_name(name).expect("it is one of ours")) {
+        let world = run(workload);
         group.throughput(Throughput::Elements(world.history().len() as u64));
-        group.bench_function(exercise.name(), |bencher| bencher.iter(|| Results::of(black_box(&world))));
+        group.bench_function(workload.name(), |bencher| bencher.iter(|| Results::of(black_box(&world))));
     }
     group.finish();
 }

@@ -43,7 +43,7 @@ use std::io::{Read, Write};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -77,9 +77,9 @@ struct Options {
     /// Runs of each node, each in a fresh process
     #[arg(long, default_value = "3")]
     runs: NonZeroUsize,
-    /// The node to measure
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_messenger"))]
-    bin: PathBuf,
+    /// The node to measure [default: this crate's, built if need be]
+    #[arg(long)]
+    bin: Option<PathBuf>,
     /// Arguments of the node
     #[arg(last = true)]
     node_args: Vec<OsString>,
@@ -134,7 +134,7 @@ fn main() -> ExitCode {
 fn compare(options: &Options) -> Outcome<bool> {
     let load = Load::new(options)?;
     let mut targets: Vec<Target> =
-        iter::once(Target::main(options)).chain(options.against.iter().cloned()).collect();
+        iter::once(Target::main(options)?).chain(options.against.iter().cloned()).collect();
     let machine = machine();
     let title = load.title();
     if options.markdown {
@@ -184,11 +184,12 @@ struct Target {
 }
 
 impl Target {
-    fn main(options: &Options) -> Self {
-        let mut command = vec![options.bin.clone().into()];
+    fn main(options: &Options) -> Outcome<Self> {
+        let bin = options.bin.clone().map_or_else(build_messenger, Ok)?;
+        let name = bin.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut command = vec![bin.into()];
         command.extend(options.node_args.iter().cloned());
-        let name = options.bin.file_name().unwrap_or_default();
-        Self::new(&name.to_string_lossy(), command)
+        Ok(Self::new(&name, command))
     }
 
     fn from_shell(text: &str) -> Result<Self, String> {
@@ -238,6 +239,34 @@ impl Target {
             "runs": runs.collect::<Value>(),
             "median": object(&self.spread()[1]),
         })
+    }
+}
+
+/// Builds this crate's binary where the driver itself was built, in `target/release` unless told otherwise, and says where
+/// it is: Cargo does so for the benches of the binary's own package only.
+fn build_messenger() -> Outcome<PathBuf> {
+    let driver = env::current_exe()?;
+    let folder =
+        driver.parent().and_then(Path::parent).ok_or("expected the driver in target/release/deps")?;
+    let target = folder.parent().ok_or("expected the driver in target/release/deps")?;
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--bin",
+            "messenger",
+            "--manifest-path",
+            manifest,
+            "--target-dir",
+        ])
+        .arg(target)
+        .status()?;
+    if build.success() {
+        Ok(folder.join("messenger"))
+    } else {
+        Err("this crate's node cannot be built".into())
     }
 }
 

@@ -15,11 +15,11 @@
 
 use std::marker::PhantomData;
 
+use crate::json::read::FromJson;
+use crate::json::write::ToJson;
 use crate::node::{CallError, Handle, OwnedReply, WaitingCall};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
-use crate::wire::decode::FromJson;
-use crate::wire::encode::ToJson;
 use crate::wire::error::ErrorCode;
 
 /// Reads, and other requests that may be handled twice: three attempts of a second.

@@ -7,10 +7,11 @@
 //! list:
 //!
 //! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
-//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::line::LineBuffer) takes what was read. A line that
-//!   differs from an earlier one in its values alone becomes an [`Envelope`](wire::message::Envelope) by its
-//!   [shape](wire::shape), in one walk that also finds its end. Any other is cut at its newline, checked by a
-//!   [`Parser`](wire::json::Parser) that goes along the grammar, and, if that refuses it, by an index of SIMD
+//! - [`json`]: values that lie where they came, and values written.
+//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::lines::LineBuffer) takes what was read. A line that
+//!   differs from an earlier one in its values alone becomes an [`Envelope`](wire::envelope::Envelope) by its
+//!   [template](wire::template), in one walk that also finds its end. Any other is cut at its newline, checked by a
+//!   [`Parser`](json::index::Parser) that goes along the grammar, and, if that refuses it, by an index of SIMD
 //!   instructions. Either way it stays where it lies, and its [`Value`]s are borrowed and unchanged to the byte.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
@@ -37,7 +38,7 @@
 //! - A message is read in place; an echo's payload is copied once, into the output; a request that is
 //!   answered at once allocates nothing.
 //! - Everything has a bound: a line by [`Options::max_line`](reactor::Options), nesting by
-//!   [`MAX_DEPTH`](wire::json::MAX_DEPTH), the output by
+//!   [`MAX_DEPTH`](json::text::MAX_DEPTH), the output by
 //!   [`HIGH_WATER`](wire::out::HIGH_WATER), past which nothing is read until somebody reads it; calls and
 //!   handlers that wait, the log of messages and the answers kept for duplicates by [`Config`].
 //! - Only whole messages leave, each from this node: each answer to the sender of a request that was read,
@@ -46,6 +47,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boundary;
+pub mod json;
 pub mod kv;
 pub mod node;
 pub mod nodes;
@@ -58,11 +60,11 @@ pub mod wire;
 #[cfg(feature = "workbench")]
 pub mod workbench;
 
+pub use crate::json::value::{OwnedValue, Value};
 pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, Request};
 pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
 pub use crate::wire::error::{ErrorCode, RpcError};
-pub use crate::wire::value::Value;
 
 /// Runs a node on stdin and stdout, until stdin ends, a signal comes, or nobody reads stdout any more. Its
 /// log goes to stderr.

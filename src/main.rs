@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use log::{LevelFilter, warn};
 use messenger::boundary::chaos::ChaosConfig;
 use messenger::boundary::dedup::DedupConfig;
+use messenger::json;
 use messenger::node::{Config, Node};
 use messenger::nodes::broadcast::Broadcast;
 use messenger::nodes::counter::Counter;
@@ -19,9 +20,8 @@ use messenger::nodes::messenger::Messenger;
 use messenger::nodes::unique_ids::UniqueIds;
 use messenger::reactor::{self, Options};
 use messenger::time::Duration;
-use messenger::wire::json;
-use messenger::wire::line::{LineBuffer, NextLine};
-use messenger::wire::message::{Outline, SchemaError};
+use messenger::wire::envelope::{SchemaError, UncheckedEnvelope};
+use messenger::wire::lines::{LineBuffer, NextLine};
 
 use self::cli::seconds;
 
@@ -212,7 +212,7 @@ fn serve(workload: impl messenger::Handler, config: Config, options: &Options) -
 /// Prints the gist of each message, and reports what is none.
 fn parse(mut lines: LineBuffer) -> io::Result<()> {
     let (mut stdin, mut stdout) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
-    let mut parser = json::Parser::new();
+    let mut parser = json::index::Parser::new();
     let mut number = 0;
     loop {
         let count = stdin.read(lines.space())?;
@@ -232,7 +232,7 @@ fn parse(mut lines: LineBuffer) -> io::Result<()> {
 }
 
 fn print_gist(
-    parser: &mut json::Parser,
+    parser: &mut json::index::Parser,
     number: u64,
     line: NextLine<'_>,
     out: &mut impl Write,
@@ -244,16 +244,16 @@ fn print_gist(
             return Ok(());
         }
     };
-    let outline = match Outline::parse(parser, line) {
-        Ok(outline) => outline,
+    let unchecked = match UncheckedEnvelope::parse(parser, line) {
+        Ok(unchecked) => unchecked,
         Err(error) => {
             warn!("line {number}: not JSON: {error}");
             return Ok(());
         }
     };
     let gist = || -> Result<String, SchemaError> {
-        let (src, dest, _) = (outline.src()?, outline.dest()?, outline.body()?);
-        let kind = if outline.has_kind() { outline.kind()? } else { "unknown".into() };
+        let (src, dest, _) = (unchecked.src()?, unchecked.dest()?, unchecked.body()?);
+        let kind = if unchecked.has_kind() { unchecked.kind()? } else { "unknown".into() };
         let gist = format!("PARSED: {src}|{dest}|{kind}");
         // A name may have any character; a line of output and a terminal may not.
         let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };

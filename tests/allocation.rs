@@ -6,8 +6,8 @@ use std::cell::Cell;
 
 use messenger::node::{Config, Node};
 use messenger::nodes::messenger::Messenger;
-use messenger::wire::json::Line;
-use messenger::wire::line::LineBuffer;
+use messenger::wire::lines::Line;
+use messenger::wire::lines::LineBuffer;
 use messenger::wire::out::OutBuffer;
 use messenger::{Context, Duration, Handler, Instant, Policy, Request, RpcError};
 

@@ -8,9 +8,8 @@ use fastrand::Rng;
 use log::debug;
 use thiserror::Error;
 
+use crate::telemetry::trace::Sent;
 use crate::time::{Duration, Instant};
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::Outline;
 use crate::wire::out::OutBuffer;
 
 /// What chaos never touches, so that whoever switches it on can switch it off.
@@ -107,7 +106,6 @@ pub struct Chaos {
     held_bytes: usize,
     /// Numbers what was held back, so that what leaves at the same time keeps its order.
     held_ever: u64,
-    parser: Parser,
 }
 
 /// What chaos did so far.
@@ -142,7 +140,6 @@ impl Chaos {
             held: BinaryHeap::new(),
             held_bytes: 0,
             held_ever: 0,
-            parser: Parser::new(),
         }
     }
 
@@ -186,17 +183,6 @@ impl Chaos {
         self.held.peek().map(|Reverse(held)| held.at)
     }
 
-    /// Takes the messages of `node`, and passes on what is left of them.
-    pub(crate) fn pass(&mut self, now: Instant, node: &mut OutBuffer, out: &mut OutBuffer) {
-        let mut rest = node.waiting();
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.pass_line(now, &rest[..end], out);
-            rest = &rest[end + 1..];
-        }
-        node.consume(node.len());
-        self.release(now, out);
-    }
-
     /// Lets go of the messages whose time has come.
     pub(crate) fn release(&mut self, now: Instant, out: &mut OutBuffer) {
         while let Some(Reverse(held)) = self.held.peek()
@@ -208,20 +194,20 @@ impl Chaos {
         }
     }
 
-    fn pass_line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
-        let outline = Outline::parse(&mut self.parser, Line::new(line)).unwrap_or_default();
-        let (dest, kind) = (outline.dest().unwrap_or_default(), outline.kind().unwrap_or_default());
-        let is_spared = SPARED.contains(&&*kind) && outline.claims_to_be_a_reply();
+    /// Passes on what is left of a message, which is this line.
+    pub(crate) fn pass(&mut self, now: Instant, message: &Sent, line: &[u8], out: &mut OutBuffer) {
+        let Sent { dest, kind, in_reply_to, .. } = message;
+        let is_spared = !in_reply_to.is_empty() && SPARED.iter().any(|spared| kind.is(spared));
         if !self.is_on || is_spared {
             return send(line, out);
         }
         self.stats.offered += 1;
-        if !self.config.peers.is_empty() && !self.config.peers.iter().any(|peer| *peer == dest) {
+        if !self.config.peers.is_empty() && !self.config.peers.iter().any(|peer| dest.is(peer)) {
             return send(line, out);
         }
         if self.rng.f64() < self.config.drop {
             self.stats.dropped += 1;
-            debug!("chaos drops {kind} to {dest}");
+            debug!("chaos drops {} to {}", kind.text(), dest.text());
             return;
         }
         let copies = if self.config.duplicate > 0.0 && self.rng.f64() < self.config.duplicate {

@@ -7,22 +7,24 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
+use messenger::node::Config;
+use messenger::nodes::own;
 use messenger::reactor;
 use messenger::time::{Duration, Instant};
+use messenger::workbench::checker::Verdict;
 use messenger::workbench::checker::stats::Availability;
-use messenger::workbench::checker::{Quantiles, Verdict};
-use messenger::workbench::exercise::Exercise;
+use messenger::workbench::fault::Fault;
 use messenger::workbench::journal::Logging;
-use messenger::workbench::nemesis::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::processes::{self, Program};
 use messenger::workbench::report::Report;
-use messenger::workbench::simulation;
-use messenger::workbench::verdict::{Finding, Results};
-use messenger::workbench::world::{Settings, Topology, World};
+use messenger::workbench::settings::{Settings, Topology};
+use messenger::workbench::verdict::Results;
+use messenger::workbench::workload::{self, Workload};
+use messenger::workbench::world::World;
 
 use super::{millis, seconds};
 
@@ -31,8 +33,8 @@ use super::{millis, seconds};
 #[command(after_help = EXAMPLES)]
 pub struct TestArgs {
     /// What to ask of the nodes
-    #[arg(short, long)]
-    workload: Workload,
+    #[arg(short, long, value_parser = workload_parser())]
+    workload: &'static dyn Workload,
     /// The node to test [default: this crate's own for the workload]
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
     bin: Option<PathBuf>,
@@ -57,7 +59,7 @@ pub struct TestArgs {
     /// What goes wrong
     #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
     nemesis: Vec<Nemesis>,
-    /// How long until a fault starts, and until it ends, in seconds
+    /// How long it is on average until a fault begins, and until it ends, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     nemesis_interval: Duration,
     /// Which neighbours a broadcast test suggests to the nodes
@@ -105,29 +107,6 @@ Exit status: 0 valid, 1 invalid, 2 could not be run, 254 undecided.";
 
 /// What could not be run.
 const UNUSABLE: u8 = 2;
-
-/// The exercises, by Maelstrom's names.
-#[derive(Clone, Copy)]
-struct Workload(Exercise);
-
-impl ValueEnum for Workload {
-    fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Workload; Exercise::ALL.len()] = {
-            let mut all = [Workload(Exercise::Echo); Exercise::ALL.len()];
-            let mut place = 0;
-            while place < all.len() {
-                all[place] = Workload(Exercise::ALL[place]);
-                place += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.name()))
-    }
-}
 
 #[derive(Clone, Copy)]
 enum Concurrency {
@@ -195,15 +174,16 @@ pub fn run(args: &TestArgs) -> ExitCode {
 }
 
 fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
-    let settings = settings(args, seed)?;
-    let exercise = settings.exercise;
-    let folder = create_folder(&args.store, exercise)?;
-    let mut world = World::new(settings);
+    let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
+    let mut world = World::new(args.workload, settings(args, seed)?).map_err(invalid)?;
+    let folder = create_folder(&args.store, args.workload)?;
     let mut last_words = Vec::new();
     if args.sim {
-        simulation::run_own_nodes(&mut world);
+        if !own::simulate(&mut world) {
+            return Err(no_own_node(args.workload));
+        }
     } else {
-        let program = program(args, world.settings(), &folder)?;
+        let program = program(args, &world, &folder)?;
         let progress = progress(args.time_limit);
         let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
         progress.finish_and_clear();
@@ -224,6 +204,17 @@ fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
         Err(error) => eprintln!("messenger: the report in {} was not written: {error}", folder.display()),
     }
     Ok(results.verdict)
+}
+
+/// The workload of a name that is one of the list.
+fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
+    let names = workload::ALL.map(Workload::name);
+    PossibleValuesParser::new(names).map(|name| workload::by_name(&name).expect("it is one of the list"))
+}
+
+fn no_own_node(workload: &dyn Workload) -> io::Error {
+    let text = format!("this crate has no node of its own for {}: name yours with --bin", workload.name());
+    io::Error::new(ErrorKind::InvalidInput, text)
 }
 
 fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
@@ -270,15 +261,15 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
         availability: args.availability.unwrap_or_default(),
         seed,
         logging: Logging { sent: args.log_net_send, received: args.log_net_recv },
-        ..Settings::new(args.workload.0)
+        ..Settings::default()
     })
 }
 
 /// `store/echo/20261122T142536.123`, and in it a place for logs.
-fn create_folder(store: &Path, exercise: Exercise) -> io::Result<PathBuf> {
+fn create_folder(store: &Path, workload: &dyn Workload) -> io::Result<PathBuf> {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let time: String = time.chars().filter(|c| !matches!(c, '-' | ':' | 'Z')).collect();
-    let folder = store.join(exercise.name()).join(time);
+    let folder = store.join(workload.name()).join(time);
     fs::create_dir_all(folder.join("node-logs"))
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))?;
     Ok(folder)
@@ -294,13 +285,16 @@ fn link_latest(store: &Path, folder: &Path) {
     }
 }
 
-fn program(args: &TestArgs, settings: &Settings, folder: &Path) -> io::Result<Program> {
+fn program(args: &TestArgs, world: &World, folder: &Path) -> io::Result<Program> {
     let (path, mut arguments) = if let Some(path) = &args.bin {
         (path.clone(), Vec::new())
     } else {
-        let exercise = settings.exercise;
-        let workload = if exercise == Exercise::Echo { "messenger" } else { exercise.name() };
-        let answer_within = settings.answer_within().as_micros() / 1000;
+        let name = world.workload().name();
+        if own::node(name, Config::default()).is_none() {
+            return Err(no_own_node(world.workload()));
+        }
+        let workload = if name == "echo" { "messenger" } else { name };
+        let answer_within = world.answer_within().as_micros() / 1000;
         let words = [
             "node",
             workload,
@@ -338,7 +332,7 @@ fn summary(
     results: &Results,
     last_words: &[String],
 ) -> String {
-    let exercise = world.settings().exercise.name();
+    let workload = world.workload().name();
     let verdict = match results.verdict {
         Verdict::Valid => "valid",
         Verdict::Unknown => "UNKNOWN",
@@ -351,36 +345,28 @@ fn summary(
         lines.push("its last words on stderr:".to_owned());
         lines.extend(last_words.iter().map(|line| format!("  {}", harmless(line))));
     }
-    let spread = |latencies: &Quantiles| {
-        let [median, p99, max] = [latencies.median, latencies.p99, latencies.max].map(humane);
-        format!("{median} median, {p99} at 99 %, {max} at most")
-    };
     for (kind, counts) in &results.stats.kinds {
-        let latencies = counts.latencies.as_ref().map(|latencies| format!("; latency {}", spread(latencies)));
+        let latencies = counts.latencies.as_ref().map(|latencies| format!("; latency {latencies}"));
         let (ok, fail, info) = (counts.ok, counts.fail, counts.info);
         let latencies = latencies.unwrap_or_default();
         lines.push(format!("{kind}: {ok} ok, {fail} failed, {info} in doubt{latencies}"));
     }
     lines.push(format!("{:.0} operations a second", results.operations_per_second));
-    if let Finding::Set(report) = &results.finding
-        && let Some(latencies) = &report.stable_latencies
-    {
-        lines.push(format!("everywhere after {}", spread(latencies)));
-    }
+    lines.extend(results.finding.summary());
     lines.push(format!(
         "messages: {} with clients, {} between servers, {:.2} of those for each operation",
         results.clients.sent, results.servers.sent, results.messages_per_operation
     ));
     if !args.nemesis.is_empty() {
         lines.push(match world.faults().len() {
-            0 => "faults: none; the first would have come after about the --nemesis-interval".to_owned(),
+            0 => "faults: none; there was nobody to strike, or the test ended before".to_owned(),
             count => format!("faults: {count}"),
         });
     }
     if args.sim && results.verdict != Verdict::Valid {
         lines.push(format!("again: {command}"));
     }
-    let mut text = format!("{exercise}: {verdict}\n");
+    let mut text = format!("{workload}: {verdict}\n");
     for line in lines {
         let _ = writeln!(text, "  {line}");
     }
@@ -413,15 +399,6 @@ fn quoted(word: String) -> String {
         word
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// `0.2 ms`, `1.5 s`
-#[allow(clippy::cast_precision_loss, reason = "spans of a test are short")]
-fn humane(span: Duration) -> String {
-    match span.as_micros() {
-        micros @ 0..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
-        micros => format!("{:.1} s", micros as f64 / 1e6),
     }
 }
 

@@ -9,7 +9,7 @@ use log::warn;
 use messenger::telemetry::diagram::diagram;
 use messenger::telemetry::recording::Recording;
 use messenger::telemetry::sequence::{Filter, Log, start};
-use messenger::wire::line::{LineBuffer, NextLine};
+use messenger::wire::lines::{LineBuffer, NextLine};
 
 /// More than a node reads by default, with what a record adds to it.
 const MAX_LINE: usize = 65 << 20;

@@ -8,14 +8,14 @@ use thiserror::Error;
 
 use super::context::{Context, Core, Peer};
 use super::timers::{Alarm, soon};
+use crate::json::value::Value;
+use crate::json::write::{WriteJson as _, write_in_one_line};
 use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
-use crate::wire::encode::{WriteJson as _, write_in_one_line};
+use crate::wire::envelope::{Body, Envelope, SchemaError};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::message::{Body, Envelope, SchemaError};
 use crate::wire::out::OutBuffer;
-use crate::wire::value::Value;
 
 /// How long a call waits that nobody waits for.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
@@ -159,7 +159,7 @@ impl<'m, H> Call<'m, H> {
         line.truncate(self.body);
         match write(line) {
             Ok(kind) => {
-                let kind = super::typed::type_name(&line[kind]);
+                let kind = super::fields::type_name(&line[kind]);
                 self.kind = SmallVec::from_slice(kind.as_bytes());
                 self.core.sender.trace.name_sketch(&kind);
             }

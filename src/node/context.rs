@@ -12,11 +12,15 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::call::{Call, Completion};
-use super::fields::write_name;
+use super::fields::{NO_TYPE, type_name, write_name};
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
+use crate::boundary::Boundary;
 use crate::boundary::chaos::{Chaos, ChaosConfig};
-use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
+use crate::boundary::dedup::DedupConfig;
+use crate::json::text::excerpt;
+use crate::json::value::Integer;
+use crate::json::write::WriteJson;
 use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
 use crate::telemetry::label::Label;
@@ -24,11 +28,9 @@ use crate::telemetry::metrics::{Counters, KindId, Metrics, Summary};
 use crate::telemetry::trace::{Entry, Trace};
 use crate::time::{Duration, Instant};
 use crate::timer::Wheel;
-use crate::wire::encode::WriteJson;
+use crate::wire::envelope::{Body, Envelope};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::message::{Body, Envelope};
 use crate::wire::out::OutBuffer;
-use crate::wire::value::{Integer, excerpt};
 
 /// Maelstrom's services, which every node can call.
 const SERVICES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
@@ -77,8 +79,6 @@ impl Default for Config {
 pub struct Request<'a> {
     envelope: &'a Envelope<'a>,
     answered: Cell<Answered>,
-    /// Its answer is kept for when it comes again.
-    is_remembered: Cell<bool>,
 }
 
 /// Whether a request has its answer.
@@ -92,7 +92,7 @@ pub(super) enum Answered {
 
 impl<'a> Request<'a> {
     pub(super) const fn new(envelope: &'a Envelope<'a>) -> Self {
-        Self { envelope, answered: Cell::new(Answered::No), is_remembered: Cell::new(false) }
+        Self { envelope, answered: Cell::new(Answered::No) }
     }
 
     /// Who sent it.
@@ -110,8 +110,9 @@ impl<'a> Request<'a> {
         !matches!(self.answered.get(), Answered::No)
     }
 
-    pub(super) const fn is_remembered(&self) -> bool {
-        self.is_remembered.get()
+    /// Whether it is to be answered later.
+    pub(super) const fn is_put_off(&self) -> bool {
+        matches!(self.answered.get(), Answered::Later)
     }
 
     /// Whom to answer; `None` if the request has no `msg_id` and wants no answer.
@@ -164,7 +165,6 @@ pub(super) struct ReturnAddress {
     kind: KindId,
     /// When the request came.
     arrived: Instant,
-    is_remembered: bool,
     /// When an answer would come too late.
     until: Instant,
 }
@@ -208,9 +208,6 @@ impl<'a, H> Context<'a, H> {
             Some(msg_id) => {
                 message.in_reply_to = msg_id.as_str();
                 message.request = Some(request);
-                if request.is_remembered() {
-                    message.keep(src, kind);
-                }
             }
         }
         message
@@ -229,7 +226,6 @@ impl<'a, H> Context<'a, H> {
                 msg_id: MsgIdText::from_slice(msg_id.as_str().as_bytes()),
                 kind: self.core.sender.metrics.kind(request.kind()),
                 arrived: self.core.arrived.unwrap_or(now),
-                is_remembered: request.is_remembered(),
                 until: if is_patient { Instant::END } else { now + self.core.config.answer_within },
             }
         });
@@ -253,12 +249,12 @@ impl<'a, H> Context<'a, H> {
         if let Some(why) = answer.fault {
             return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, why));
         }
-        let message = self.answer(deferred, &answer.kind);
-        if !matches!(message.sender.draft.leave, Leave::Nowhere) {
-            message.out.line().truncate(message.sender.draft.members);
-            message.out.line().extend_from_slice(&answer.members);
-        }
-        message.send().expect("its fields were checked");
+        let message = self.answer(deferred, "").send_whole(|line| {
+            let start = line.len();
+            line.extend_from_slice(&answer.members);
+            Ok(start + answer.kind.start..start + answer.kind.end)
+        });
+        message.expect("its fields were checked");
     }
 
     /// Starts a message to another node, or to one of Maelstrom's services, that waits for no answer: add its
@@ -330,7 +326,7 @@ impl<'a, H> Context<'a, H> {
 
     /// What happens to the messages that this node sends.
     pub const fn chaos(&mut self) -> &mut Chaos {
-        &mut self.core.chaos
+        &mut self.core.boundary.chaos
     }
 
     /// Random numbers from the node's seed and id.
@@ -377,38 +373,19 @@ pub struct Message<'m> {
 /// moved by each of its methods.
 #[derive(Debug)]
 struct Draft {
-    /// Where the members of the body begin.
-    members: usize,
     leave: Leave,
-    /// It is kept for when the request comes again.
-    keep: Option<Keep>,
     /// What it answers, if that was put off. It is still to be answered if the message is not sent.
     deferred: Option<Deferred>,
 }
 
 impl Draft {
-    const NONE: Self = Self { members: 0, leave: Leave::Nowhere, keep: None, deferred: None };
+    const NONE: Self = Self { leave: Leave::Nowhere, deferred: None };
 
     /// Whether it has anything that outlives the message.
     #[inline(always)]
     const fn is_special(&self) -> bool {
-        self.keep.is_some() || self.deferred.is_some()
+        self.deferred.is_some()
     }
-}
-
-/// Whose request it is that an answer is kept for, and what the answer is.
-#[derive(Debug)]
-struct Keep {
-    src: String,
-    kind: String,
-}
-
-/// An answer to be given again.
-#[derive(Debug)]
-struct KeptAnswer {
-    kind: String,
-    /// The members of its body but for `in_reply_to` and `msg_id`.
-    members: Box<[u8]>,
 }
 
 /// What becomes of a message when it is sent.
@@ -448,19 +425,13 @@ impl From<Fault> for RpcError {
 impl<'m> Message<'m> {
     /// The message that was just started.
     #[inline(always)]
-    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, members: usize, leave: Leave) -> Self {
+    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, leave: Leave) -> Self {
         if sender.draft.is_special() {
             // The last message was neither sent nor dropped.
             sender.draft = Draft::NONE;
         }
-        sender.draft.members = members;
         sender.draft.leave = leave;
         Self { sender, out, in_reply_to: "", request: None }
-    }
-
-    /// Has the answer kept.
-    fn keep(&mut self, src: &str, kind: &str) {
-        self.sender.draft.keep = Some(Keep { src: src.to_owned(), kind: kind.to_owned() });
     }
 
     /// Lets `write` append to the body.
@@ -472,29 +443,23 @@ impl<'m> Message<'m> {
         self
     }
 
-    /// Sends all members of a body in place of those that it has. `write` appends them, and says where the type is.
-    #[cfg(feature = "serde")]
+    /// Sends all members of a body, of a message that was started without type and fields. `write` appends them, and
+    /// says where the type is.
     #[inline]
     pub(super) fn send_whole(
         self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<std::ops::Range<usize>, RpcError>,
     ) -> Result<(), RpcError> {
-        let Draft { members, leave, .. } = self.sender.draft;
-        if let Leave::Nowhere | Leave::Refused(_) = leave {
+        if let Leave::Nowhere | Leave::Refused(_) = self.sender.draft.leave {
             return self.send();
         }
         let line = self.out.line();
-        line.truncate(members);
+        line.truncate(line.len() - NO_TYPE.len());
         let kind = write(line)?;
         // Most types are written as they are.
         match line[kind.start + 1..kind.end - 1].utf8_chunks().next().map(|text| text.valid()) {
-            Some(kind) if !kind.contains('\\') => {
-                self.sender.trace.name_sketch(kind);
-                if let Some(keep) = &mut self.sender.draft.keep {
-                    kind.clone_into(&mut keep.kind);
-                }
-            }
-            _ => self.sender.trace.name_sketch(&super::typed::type_name(&line[kind])),
+            Some(kind) if !kind.contains('\\') => self.sender.trace.name_sketch(kind),
+            _ => self.sender.trace.name_sketch(&type_name(&line[kind])),
         }
         self.send()
     }
@@ -527,7 +492,7 @@ impl<'m> Message<'m> {
     /// Sends what is not the first and only answer to a request, at once.
     #[inline(never)]
     fn send_specially(self) -> Result<(), RpcError> {
-        let Draft { members, leave, .. } = self.sender.draft;
+        let Draft { leave, .. } = self.sender.draft;
         match leave {
             Leave::Refused(fault) => return Err(fault.into()),
             Leave::Nowhere => return Ok(()),
@@ -535,11 +500,8 @@ impl<'m> Message<'m> {
         }
         let address = self.sender.draft.deferred.take().and_then(|mut deferred| deferred.address.take());
         let in_reply_to = answered_id(self.in_reply_to, address.as_ref());
-        if let Some(keep) = self.sender.draft.keep.take() {
-            self.sender.keep_answer(keep, members, in_reply_to, self.out);
-        }
         if matches!(leave, Leave::TooLate) {
-            self.sender.counters.late_answers += 1;
+            self.sender.withhold(self.out, in_reply_to);
             return Ok(());
         }
         if let Some(&ReturnAddress { kind, arrived, .. }) = address.as_ref() {
@@ -620,7 +582,8 @@ pub(super) struct Core<H> {
     pub(super) rng: Rng,
     pub(super) cluster: Option<Cluster>,
     pub(super) sender: Sender,
-    pub(super) chaos: Chaos,
+    /// What messages pass on their way in and out. The core only keeps it, for handlers to find.
+    pub(super) boundary: Boundary,
     /// When the bytes came that are handled, if that was before this turn.
     pub(super) arrived: Option<Instant>,
     /// The shell's clock, for those who measure. Everything else goes by `now`.
@@ -662,7 +625,7 @@ impl<H> Core<H> {
             rng: Rng::with_seed(config.seed),
             cluster: None,
             sender: Sender::new(&config),
-            chaos: Chaos::new(config.chaos.clone()),
+            boundary: Boundary::new(config.chaos.clone(), config.dedup),
             arrived: None,
             clock: None,
             peers: Vec::new(),
@@ -686,16 +649,6 @@ impl<H> Core<H> {
         self.sender.metrics.start_turn(self.arrived.unwrap_or(now));
     }
 
-    /// Notes a message that came.
-    #[inline(always)]
-    pub(super) fn note_received(&mut self, envelope: &Envelope<'_>, is_ours: bool) {
-        let Envelope { src, dest, body } = envelope;
-        let stranger = if is_ours { None } else { Some(&**dest) };
-        if !self.sender.trace.received(self.now, src, stranger, &body.kind, envelope.line()) {
-            self.sender.counters.trace_dropped += 1;
-        }
-    }
-
     pub(super) fn read_clock(&self) -> Instant {
         self.clock.as_ref().map_or(self.now, |Clock(read)| read())
     }
@@ -707,7 +660,7 @@ impl<H> Core<H> {
             self.rng.seed(seed);
         }
         self.sender.identify(&cluster.id);
-        self.chaos.identify(&cluster.id);
+        self.boundary.chaos.identify(&cluster.id);
         let nodes = cluster.nodes.iter().map(String::as_str);
         for name in nodes.chain(SERVICES).chain([&*cluster.id]) {
             if !self.peer_ids.contains_key(name) {
@@ -750,34 +703,22 @@ impl<H> Core<H> {
         }
     }
 
-    pub(super) fn send_error(
-        &mut self,
-        origin: &Origin<'_>,
-        error: &RpcError,
-        is_remembered: bool,
-        out: &mut OutBuffer,
-    ) {
+    pub(super) fn send_error(&mut self, origin: &Origin<'_>, error: &RpcError, out: &mut OutBuffer) {
         self.sender.counters.errors += 1;
         let mut message = self.sender.message(out, origin.dest, origin.src, ERROR);
         message.in_reply_to = origin.msg_id.as_str();
-        if is_remembered {
-            message.keep(origin.src, ERROR);
-        }
         message.send_error(error);
     }
 
     fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, deferred: Deferred, kind: &str) -> Message<'m> {
         let Some(address) = &deferred.address else {
             out.start_line();
-            return Message::new(&mut self.sender, out, 0, Leave::Nowhere);
+            return Message::new(&mut self.sender, out, Leave::Nowhere);
         };
         let is_late = address.until < self.now;
-        let mut message = self.sender.message(out, "", address.dest(), kind);
+        let message = self.sender.message(out, "", address.dest(), kind);
         if is_late {
             message.sender.draft.leave = Leave::TooLate;
-        }
-        if address.is_remembered {
-            message.keep(address.dest(), kind);
         }
         message.sender.draft.deferred = Some(deferred);
         message
@@ -790,56 +731,12 @@ impl<H> Core<H> {
             self.answer(out, deferred, ERROR).send_error(error);
         }
     }
-
-    /// Remembers a request, if that is wanted. One that came before is answered with its first answer, or not at all
-    /// if that is still to come, and `false` comes back.
-    pub(super) fn is_new(&mut self, request: &Request<'_>, out: &mut OutBuffer) -> bool {
-        let Sender { dedup, trace, heads, metrics, counters, .. } = &mut self.sender;
-        let (Some(dedup), Some(origin)) = (dedup, request.origin()) else { return true };
-        match dedup.see(origin.src, origin.msg_id.as_str()) {
-            Seen::Never => {
-                request.is_remembered.set(true);
-                return true;
-            }
-            Seen::Unanswered => counters.duplicates_dropped += 1,
-            Seen::Answered(KeptAnswer { kind, members }) => {
-                counters.duplicates_answered += 1;
-                metrics.answered(request.kind());
-                let line = heads.start_bare(trace, out, origin.src, kind);
-                line.extend_from_slice(members);
-                line.extend_from_slice(b",\"in_reply_to\":");
-                origin.msg_id.write_json(line);
-                self.sender.end_message(out);
-            }
-        }
-        false
-    }
-
-    /// Nobody works on a request any more.
-    pub(super) fn close(&mut self, request: &Request<'_>) {
-        if let (true, Some(dedup), Some(origin)) =
-            (request.is_remembered(), &mut self.sender.dedup, request.origin())
-            && !matches!(request.answered.get(), Answered::Later)
-        {
-            dedup.closed(origin.src, origin.msg_id.as_str());
-        }
-    }
 }
 
 const ERROR: &str = "error";
 
 impl Message<'_> {
     fn send_error(self, error: &RpcError) {
-        let Sender { dedup, draft, .. } = &mut *self.sender;
-        if error.code == ErrorCode::TEMPORARILY_UNAVAILABLE
-            && let (Some(keep), Some(dedup)) = (draft.keep.take(), dedup)
-        {
-            // It was not done, and may be done when it comes again.
-            let address = draft.deferred.as_ref().and_then(|deferred| deferred.address.as_ref());
-            if let Ok(msg_id) = std::str::from_utf8(answered_id(self.in_reply_to, address)) {
-                dedup.forget(&keep.src, msg_id);
-            }
-        }
         self.field("code", error.code.0).field("text", &*error.text).send().expect("an error is no forgery");
     }
 }
@@ -851,7 +748,6 @@ pub(super) struct Sender {
     pub(super) counters: Counters,
     pub(super) trace: Trace,
     pub(super) metrics: Metrics,
-    dedup: Option<Dedup<KeptAnswer>>,
     heads: Heads,
     numbering: Numbering,
     draft: Draft,
@@ -1015,7 +911,6 @@ impl Sender {
             counters: Counters::default(),
             trace: Trace::new(config.trace_size),
             metrics: Metrics::new(),
-            dedup: config.dedup.map(Dedup::new),
             heads: Heads { src: Vec::new(), latest: Box::new(std::array::from_fn(|_| Head::default())) },
             numbering: Numbering::new(),
             draft: Draft::NONE,
@@ -1043,12 +938,12 @@ impl Sender {
         dest: &str,
         kind: &str,
     ) -> Message<'m> {
-        let members = if self.heads.src.is_empty() {
-            self.start_nameless(out, nameless_src, dest, kind)
+        if self.heads.src.is_empty() {
+            self.start_nameless(out, nameless_src, dest, kind);
         } else {
-            self.start(out, dest, kind)
-        };
-        Message::new(self, out, members, Leave::Out)
+            self.start(out, dest, kind);
+        }
+        Message::new(self, out, Leave::Out)
     }
 
     #[cold]
@@ -1075,36 +970,69 @@ impl Sender {
         self.heads.start_bare(&mut self.trace, out, dest, kind)
     }
 
-    /// Keeps the answer that is being written, for requests that come again.
-    fn keep_answer(&mut self, keep: Keep, members: usize, in_reply_to: &[u8], out: &mut OutBuffer) {
-        if let (Some(dedup), Ok(msg_id)) = (&mut self.dedup, std::str::from_utf8(in_reply_to)) {
-            let Keep { src, kind } = keep;
-            let members = &out.line()[members..];
-            let bytes = kind.len() + members.len();
-            dedup.answered(&src, msg_id, bytes, || KeptAnswer { kind, members: members.into() });
+    /// Notes a message that came.
+    #[inline(always)]
+    pub(super) fn note_received(&mut self, envelope: &Envelope<'_>, is_ours: bool) {
+        let Envelope { src, dest, body } = envelope;
+        let stranger = if is_ours { None } else { Some(&**dest) };
+        if !self.trace.received(self.now, src, stranger, &body.kind, envelope.line()) {
+            self.counters.trace_dropped += 1;
+        }
+    }
+
+    /// Sends a line again that was sent before.
+    pub(super) fn send_again(&mut self, out: &mut OutBuffer, dest: &str, kind: &str, line: &[u8]) {
+        self.trace.sketch(&Label::new(dest), &Label::new(kind));
+        out.start_line().extend_from_slice(line);
+        self.note_sent(out, b"");
+    }
+
+    /// Holds the reply back that is being written: its client has given up.
+    fn withhold(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
+        self.counters.late_answers += 1;
+        if self.trace.watches_sent() {
+            let start = out.end();
+            write_in_reply_to(out.line(), in_reply_to);
+            self.numbering.end(out.line());
+            self.numbering.step();
+            self.trace.withheld(&out.line()[start..], in_reply_to);
         }
     }
 
     /// Says what the message that is being written answers, numbers it, and sends it.
     #[inline(always)]
     fn end_reply(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
-        let line = out.line();
-        line.extend_from_slice(b",\"in_reply_to\":");
-        line.extend_from_slice(in_reply_to);
-        self.end_message(out);
+        write_in_reply_to(out.line(), in_reply_to);
+        self.end(out, in_reply_to);
     }
 
     /// Numbers the message that is being written, and sends it.
     #[inline(always)]
     pub(super) fn end_message(&mut self, out: &mut OutBuffer) {
+        self.end(out, b"");
+    }
+
+    #[inline(always)]
+    fn end(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
         self.numbering.end(out.line());
+        self.numbering.step();
+        self.note_sent(out, in_reply_to);
+    }
+
+    #[inline(always)]
+    fn note_sent(&mut self, out: &mut OutBuffer, in_reply_to: &[u8]) {
         let line = out.end_line();
-        if !self.trace.sent(self.now, line) {
+        if !self.trace.sent(self.now, line, in_reply_to) {
             self.counters.trace_dropped += 1;
         }
-        self.numbering.step();
         self.counters.sent += 1;
     }
+}
+
+#[inline(always)]
+fn write_in_reply_to(line: &mut Vec<u8>, in_reply_to: &[u8]) {
+    line.extend_from_slice(b",\"in_reply_to\":");
+    line.extend_from_slice(in_reply_to);
 }
 
 /// Writes the beginning of a message, up to the fields of its handler; where the members of its body begin.

@@ -3,8 +3,9 @@
 use super::call::Call;
 use super::context::Message;
 use super::sequential::{Answer, WaitingCall};
-use crate::wire::encode::{ToJson, WriteJson as _};
-use crate::wire::scan::find_special;
+use crate::json::scan::find_special;
+use crate::json::value::Value;
+use crate::json::write::{ToJson, WriteJson as _};
 
 /// Why a field was refused.
 pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
@@ -30,7 +31,7 @@ macro_rules! builders {
             #[cfg(feature = "serde")]
             pub fn body(self, fields: &(impl serde::Serialize + ?Sized)) -> Self {
                 self.fields(|body| {
-                    crate::wire::typed::write_fields(fields, body).map_err(|error| super::typed::logged(&error))
+                    crate::json::typed::write_fields(fields, body).map_err(|error| super::typed::logged(&error))
                 })
             }
         }
@@ -64,4 +65,13 @@ pub(super) fn write_name(body: &mut Vec<u8>, name: &str) {
         name.write_json(body);
         body.push(b':');
     }
+}
+
+/// The members of a body that was started with a type of no letters.
+pub(super) const NO_TYPE: &str = "\"type\":\"\"";
+
+/// What a type says that stands in a body as a JSON string.
+pub(super) fn type_name(written: &[u8]) -> String {
+    let text = std::str::from_utf8(written).unwrap_or_default();
+    Value::of_checked(text).as_str().unwrap_or_default().into_owned()
 }

@@ -23,16 +23,18 @@ pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
+use crate::boundary::Admission;
 use crate::boundary::chaos::ChaosStats;
+use crate::json::index::Parser;
+use crate::json::text::excerpt;
 use crate::telemetry::metrics::Counters;
 use crate::time::Instant;
+use crate::wire::envelope::{Envelope, SchemaError, UncheckedEnvelope};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::json::{Line, Parser};
-use crate::wire::line::{Lines, NextLine};
-use crate::wire::message::{Envelope, Outline, SchemaError};
+use crate::wire::lines::Line;
+use crate::wire::lines::{Lines, NextLine};
 use crate::wire::out::{HIGH_WATER, OutBuffer};
-use crate::wire::shape::Shapes;
-use crate::wire::value::excerpt;
+use crate::wire::template::Templates;
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
 pub trait Handler: Sized + 'static {
@@ -53,19 +55,16 @@ pub trait Handler: Sized + 'static {
 #[derive(Debug)]
 pub struct Node<H> {
     parser: Parser,
-    shapes: Shapes,
+    templates: Templates,
     core: Core<H>,
     handler: H,
-    /// What is said before chaos has its way with it.
-    before_chaos: OutBuffer,
 }
 
 impl<H: Handler> Node<H> {
     /// A node that waits for its `init`.
     pub fn new(handler: H, config: Config) -> Self {
         let core = Core::new(config);
-        let (parser, shapes, before_chaos) = (Parser::new(), Shapes::new(), OutBuffer::new());
-        Self { parser, shapes, core, handler, before_chaos }
+        Self { parser: Parser::new(), templates: Templates::new(), core, handler }
     }
 
     /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
@@ -79,15 +78,15 @@ impl<H: Handler> Node<H> {
     pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
         self.core.start_turn(now);
         while out.len() < HIGH_WATER {
-            let Self { shapes, core, handler, before_chaos, .. } = self;
-            if let Some(envelope) = shapes.read_next(lines) {
-                handle_alike(core, handler, before_chaos, &envelope, out);
+            let Self { templates, core, handler, .. } = self;
+            if let Some(envelope) = templates.read_next(lines) {
+                handle_templated(core, handler, &envelope, out);
                 continue;
             }
             let is_text = lines.is_text();
             match lines.next() {
-                Some(NextLine::Line(line)) if is_text => self.handle_unlike(line, out),
-                Some(NextLine::Line(line)) => self.handle_alone(line, out),
+                Some(NextLine::Line(line)) if is_text => self.handle_parsed(line, out),
+                Some(NextLine::Line(line)) => self.handle_one(line, out),
                 Some(NextLine::TooLong(length)) => self.handle_too_long(length),
                 None => return true,
             }
@@ -100,40 +99,40 @@ impl<H: Handler> Node<H> {
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         self.core.start_turn(now);
-        self.handle_alone(line, out);
+        self.handle_one(line, out);
     }
 
-    /// Handles a line that nobody has tried the shapes on.
+    /// Handles a line that nobody has tried the templates on.
     #[inline]
-    fn handle_alone(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { shapes, core, handler, before_chaos, .. } = self;
-        match shapes.read(line) {
-            Some(envelope) => handle_alike(core, handler, before_chaos, &envelope, out),
-            None => self.handle_unlike(line, out),
+    fn handle_one(&mut self, line: Line<'_>, out: &mut OutBuffer) {
+        let Self { templates, core, handler, .. } = self;
+        match templates.read(line) {
+            Some(envelope) => handle_templated(core, handler, &envelope, out),
+            None => self.handle_parsed(line, out),
         }
     }
 
     /// Handles a line of no known shape.
     #[inline(never)]
-    fn handle_unlike(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { parser, shapes, core, handler, before_chaos } = self;
-        through_chaos(core, handler, before_chaos, out, |core, handler, out| {
-            core.sender.counters.lines += 1;
-            let number = core.sender.counters.lines;
-            let mut outline = Outline::default();
-            if let Err(error) = outline.read(parser, line) {
-                core.sender.counters.not_json += 1;
-                return warn!("line {number}: not JSON: {error}");
+    fn handle_parsed(&mut self, line: Line<'_>, out: &mut OutBuffer) {
+        let Self { parser, templates, core, handler } = self;
+        core.sender.counters.lines += 1;
+        let number = core.sender.counters.lines;
+        let mut unchecked = UncheckedEnvelope::default();
+        if let Err(error) = unchecked.read(parser, line) {
+            core.sender.counters.not_json += 1;
+            return warn!("line {number}: not JSON: {error}");
+        }
+        // By reference: an envelope that was just written is not moved.
+        match &unchecked.check() {
+            Ok(envelope) => {
+                templates.learn(line);
+                handle_envelope(core, handler, envelope, out);
             }
-            // By reference: an envelope that was just written is not moved.
-            match &outline.check() {
-                Ok(envelope) => {
-                    shapes.learn(line);
-                    handle_message(core, handler, envelope, out);
-                }
-                Err(error) => refuse(core, &outline, error, out),
+            Err(error) => {
+                through_boundary(core, false, out, |core, out| refuse(core, &unchecked, error, out));
             }
-        });
+        }
     }
 
     /// Says that a line of `length` bytes was too long and was skipped.
@@ -151,9 +150,9 @@ impl<H: Handler> Node<H> {
     /// at once.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
         self.core.start_turn(now);
-        self.core.chaos.release(now, out);
-        let Self { core, handler, before_chaos, .. } = self;
-        through_chaos(core, handler, before_chaos, out, |core, handler, out| {
+        self.core.boundary.chaos.release(now, out);
+        let Self { core, handler, .. } = self;
+        through_boundary(core, true, out, |core, out| {
             settle(core, handler, out);
             while out.len() < HIGH_WATER
                 && let Some((due, alarm)) = core.wheel.pop_expired(now)
@@ -189,7 +188,7 @@ impl<H: Handler> Node<H> {
 
     /// Lets go of what [`chaos`](crate::boundary::chaos) holds back, early: it is the end.
     pub fn release_held(&mut self, out: &mut OutBuffer) {
-        self.core.chaos.release(Instant::END, out);
+        self.core.boundary.chaos.release(Instant::END, out);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
@@ -197,14 +196,14 @@ impl<H: Handler> Node<H> {
         if self.core.tasks.is_ready() {
             return Some(self.core.now);
         }
-        [self.core.wheel.next_deadline(), self.core.chaos.poll_timeout()].into_iter().flatten().min()
+        [self.core.wheel.next_deadline(), self.core.boundary.chaos.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Whether nothing waits: no call for its answer, no handler, no timer that fires once.
     pub fn is_idle(&self) -> bool {
         let core = &self.core;
         let waits = !core.pending.is_empty() || core.tasks.len() > 0 || core.has_timer_that_ends();
-        !waits && core.chaos.poll_timeout().is_none()
+        !waits && core.boundary.chaos.poll_timeout().is_none()
     }
 
     /// What was counted so far.
@@ -250,63 +249,116 @@ impl<H: Handler> Node<H> {
     }
 }
 
-/// Lets the node act, and while chaos is on its messages go through that. The messages of the act that switches it on
-/// are not touched.
-#[inline(always)]
-fn through_chaos<H>(
-    core: &mut Core<H>,
-    handler: &mut H,
-    before_chaos: &mut OutBuffer,
-    out: &mut OutBuffer,
-    act: impl FnOnce(&mut Core<H>, &mut H, &mut OutBuffer),
-) {
-    if !core.chaos.is_on() {
-        return act(core, handler, out);
-    }
-    act(core, handler, before_chaos);
-    core.chaos.pass(core.now, before_chaos, out);
-    let ChaosStats { dropped, duplicated, .. } = core.chaos.stats();
-    core.sender.counters.chaos_dropped = dropped;
-    core.sender.counters.chaos_duplicated = duplicated;
-}
-
 /// Handles a message that was read by its shape.
 #[inline(always)]
-fn handle_alike<H: Handler>(
+fn handle_templated<H: Handler>(
     core: &mut Core<H>,
     handler: &mut H,
-    before_chaos: &mut OutBuffer,
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
 ) {
-    through_chaos(core, handler, before_chaos, out, |core, handler, out| {
-        core.sender.counters.lines += 1;
-        handle_message(core, handler, envelope, out);
-    });
+    core.sender.counters.lines += 1;
+    handle_envelope(core, handler, envelope, out);
 }
 
-/// Handles a message, and what follows from it.
+/// Handles a message that came, with what stands between the node and its network, if anything does.
+#[inline(always)]
+fn handle_envelope<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
+    envelope: &Envelope<'_>,
+    out: &mut OutBuffer,
+) {
+    if core.boundary.is_on() {
+        let is_done =
+            through_boundary(core, true, out, |core, out| handle_if_admitted(core, handler, envelope, out));
+        if is_done {
+            core.boundary.closed(envelope);
+        }
+    } else {
+        handle_message(core, handler, envelope, out);
+    }
+}
+
+/// Lets the node act, and what it says pass what stands between it and its network. Its replies may be kept, if that is
+/// what `are_replies` says.
+fn through_boundary<H, T>(
+    core: &mut Core<H>,
+    are_replies: bool,
+    out: &mut OutBuffer,
+    act: impl FnOnce(&mut Core<H>, &mut OutBuffer) -> T,
+) -> T {
+    if !core.boundary.is_on() {
+        return act(core, out);
+    }
+    let start = out.end();
+    core.sender.trace.watch_sent();
+    let outcome = act(core, out);
+    let sent = core.sender.trace.take_sent();
+    core.boundary.pass(core.now, sent, are_replies, start, out);
+    let ChaosStats { dropped, duplicated, .. } = core.boundary.chaos.stats();
+    core.sender.counters.chaos_dropped = dropped;
+    core.sender.counters.chaos_duplicated = duplicated;
+    outcome
+}
+
+/// Handles a message, if it is no request that was handled before. Whether it was, and is not to be answered later.
+fn handle_if_admitted<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
+    envelope: &Envelope<'_>,
+    out: &mut OutBuffer,
+) -> bool {
+    let is_ours = core.cluster.as_ref().is_some_and(|cluster| cluster.is_for_us(&envelope.dest));
+    if !is_ours || envelope.body.in_reply_to.is_some() || envelope.body.kind == "init" {
+        handle_message(core, handler, envelope, out);
+        return false;
+    }
+    match core.boundary.admit(core.now, envelope) {
+        Admission::Handle => return !handle_message(core, handler, envelope, out),
+        Admission::Drop => {
+            core.sender.note_received(envelope, true);
+            core.sender.counters.duplicates_dropped += 1;
+        }
+        Admission::Reply(reply) => {
+            core.sender.note_received(envelope, true);
+            core.sender.counters.duplicates_answered += 1;
+            core.sender.send_again(out, &envelope.src, &reply.kind, &reply.line);
+            core.sender.metrics.answered(&envelope.body.kind);
+        }
+    }
+    false
+}
+
+/// Handles a message, and what follows from it. Whether it is a request that is to be answered later.
 fn handle_message<H: Handler>(
     core: &mut Core<H>,
     handler: &mut H,
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
-) {
+) -> bool {
     let is_ours = core.cluster.as_ref().is_some_and(|cluster| cluster.is_for_us(&envelope.dest));
-    core.note_received(envelope, is_ours);
-    match &core.cluster {
+    core.sender.note_received(envelope, is_ours);
+    let is_put_off = match &core.cluster {
         Some(cluster) if !is_ours => {
             core.sender.counters.misaddressed += 1;
             let (line, dest, id) = (core.sender.counters.lines, excerpt(&envelope.dest), cluster.id());
             warn!("line {line}: dest is {dest:?}, this node is {id:?}: not handled");
+            false
         }
         _ => dispatch(core, handler, envelope, out),
-    }
+    };
     settle(core, handler, out);
+    is_put_off
 }
 
 #[inline(always)]
-fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope<'_>, out: &mut OutBuffer) {
+fn dispatch<H: Handler>(
+    core: &mut Core<H>,
+    handler: &mut H,
+    envelope: &Envelope<'_>,
+    out: &mut OutBuffer,
+) -> bool {
     let line = core.sender.counters.lines;
     if let Some(id) = envelope.body.in_reply_to {
         if let Some((completion, outcome)) = core.handle_reply(id.as_u64(), envelope) {
@@ -314,14 +366,13 @@ fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope
             let outcome = outcome.map(|(attempts, waits)| Reply { body, attempts, waits });
             let _ = guard(core, out, |cx| completion.complete(handler, outcome, cx));
         }
-        return;
+        return false;
     }
 
     let request = Request::new(envelope);
     let outcome = guard(core, out, |cx| match (request.kind(), cx.is_initialised()) {
         ("init", _) => handle_init(handler, &request, cx),
-        (_, true) if cx.core.is_new(&request, cx.out) => handler.on_request(&request, cx),
-        (_, true) => Ok(()),
+        (_, true) => handler.on_request(&request, cx),
         (_, false) => Err(RpcError::temporarily_unavailable("this node waits for its init message")),
     });
     let Some(error) = outcome.map_or_else(
@@ -331,7 +382,7 @@ fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope
         },
         Result::err,
     ) else {
-        return core.close(&request);
+        return request.is_put_off();
     };
     let kind = excerpt(request.kind());
     match request.origin() {
@@ -346,10 +397,11 @@ fn dispatch<H: Handler>(core: &mut Core<H>, handler: &mut H, envelope: &Envelope
             } else {
                 core.sender.metrics.answered(request.kind());
             }
-            core.send_error(&origin, &error, request.is_remembered(), out);
+            core.send_error(&origin, &error, out);
         }
         None => warn!("line {line}: {kind:?} has no msg_id, so nobody hears of {error}"),
     }
+    request.is_put_off()
 }
 
 /// Runs code of the handler. A panic is counted, and its text comes back; to report it is for the process's
@@ -425,20 +477,25 @@ fn handle_init<H: Handler>(
 }
 
 /// A line that is JSON and no message is reported, and answered if it says whom to answer.
-fn refuse<H>(core: &mut Core<H>, outline: &Outline<'_>, error: &SchemaError, out: &mut OutBuffer) {
+fn refuse<H>(
+    core: &mut Core<H>,
+    unchecked: &UncheckedEnvelope<'_>,
+    error: &SchemaError,
+    out: &mut OutBuffer,
+) {
     core.sender.counters.malformed += 1;
     warn!("line {}: not a message: {error}", core.sender.counters.lines);
-    let dest = outline.dest();
+    let dest = unchecked.dest();
     let may_answer = match (&core.cluster, &dest) {
-        _ if outline.claims_to_be_a_reply() => false,
+        _ if unchecked.claims_to_be_a_reply() => false,
         (Some(cluster), Ok(dest)) => cluster.id() == dest,
         (Some(_), Err(_)) | (None, Ok(_)) => true,
         // Nobody has told this node what to call itself.
         (None, Err(_)) => false,
     };
-    if let (true, Ok(src), Ok(Some(msg_id))) = (may_answer, outline.src(), outline.msg_id()) {
+    if let (true, Ok(src), Ok(Some(msg_id))) = (may_answer, unchecked.src(), unchecked.msg_id()) {
         let origin = Origin { src: &src, dest: dest.as_deref().unwrap_or_default(), msg_id };
-        core.send_error(&origin, &RpcError::malformed(error.to_string()), false, out);
+        core.send_error(&origin, &RpcError::malformed(error.to_string()), out);
     }
 }
 

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,12 +22,12 @@ use futures_util::stream::FuturesUnordered;
 
 use super::call::{Call, CallError, Reply, write_forwarded};
 use super::context::{ANSWERED_ONCE, Context, Deferred, Request};
+use crate::json::value::Value;
+use crate::json::write::WriteJson as _;
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
-use crate::wire::encode::WriteJson as _;
+use crate::wire::envelope::{Body, OwnedBody};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::message::{Body, OwnedBody};
-use crate::wire::value::Value;
 
 /// The waiting handlers of a node.
 pub(super) struct Tasks<H> {
@@ -168,7 +169,11 @@ impl<H: 'static> Handle<H> {
         self.waiting_call(peer, kind.map(|kind| (kind.into_owned(), members)))
     }
 
-    pub(super) fn waiting_call(&self, peer: &str, body: Result<(String, Vec<u8>), RpcError>) -> WaitingCall<H> {
+    pub(super) fn waiting_call(
+        &self,
+        peer: &str,
+        body: Result<(String, Vec<u8>), RpcError>,
+    ) -> WaitingCall<H> {
         WaitingCall { node: self.clone(), peer: peer.to_owned(), body, policy: Policy::default() }
     }
 
@@ -204,10 +209,7 @@ pub struct WaitingCall<H> {
 
 impl<H: 'static> WaitingCall<H> {
     /// Lets `write` append to the body.
-    pub(super) fn fields(
-        mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>,
-    ) -> Self {
+    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
         if let Ok((_, members)) = &mut self.body
             && let Err(why) = write(members)
         {
@@ -267,7 +269,8 @@ impl OwnedReply {
 #[derive(Clone, Debug)]
 #[must_use = "an answer is what a waiting handler returns"]
 pub struct Answer {
-    pub(super) kind: String,
+    /// Where its type is among the members.
+    pub(super) kind: Range<usize>,
     /// All members of its body, its type among them.
     pub(super) members: Vec<u8>,
     /// Why it cannot be sent.
@@ -279,25 +282,22 @@ impl Answer {
     pub fn new(kind: &str) -> Self {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
-        Self::of_members(kind.to_owned(), members)
+        Self::of_members(b"\"type\":".len()..members.len(), members)
     }
 
     /// An answer of all these members, its type among them.
-    pub(super) const fn of_members(kind: String, members: Vec<u8>) -> Self {
+    pub(super) const fn of_members(kind: Range<usize>, members: Vec<u8>) -> Self {
         Self { kind, members, fault: None }
     }
 
     /// An answer that cannot be sent.
     #[cfg(feature = "serde")]
     pub(super) const fn faulty(why: &'static str) -> Self {
-        Self { kind: String::new(), members: Vec::new(), fault: Some(why) }
+        Self { kind: 0..0, members: Vec::new(), fault: Some(why) }
     }
 
     /// Lets `write` append to the body.
-    pub(super) fn fields(
-        mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>,
-    ) -> Self {
+    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
         if let Err(why) = write(&mut self.members) {
             self.fault.get_or_insert(why);
         }

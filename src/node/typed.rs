@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, CallError, Reply};
 use super::context::{Context, Deferred, Message, Request};
+use super::fields::type_name;
 use super::sequential::{Answer, Handle, OwnedReply, WaitingCall};
+use crate::json::typed::{Unwritable, write_body};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::typed::{Unwritable, write_body};
 
 impl Request<'_> {
     /// The request as a type of its own, which may borrow from its line: see [`Body::parse`].
@@ -53,9 +54,9 @@ impl Request<'_> {
     /// Code 12 with the first field that is not what the type wants, what that is, and what came. Code 10 for an enum
     /// without a variant for the request's type.
     ///
-    /// [`Body::parse`]: crate::wire::message::Body::parse
+    /// [`Body::parse`]: crate::wire::envelope::Body::parse
     pub fn parse<'de, T: Deserialize<'de>>(&'de self) -> Result<T, RpcError> {
-        let body: &crate::wire::message::Body<'_> = self;
+        let body: &crate::wire::envelope::Body<'_> = self;
         body.parse().map_err(|error| match &*error.field {
             // That it is a string was checked, so it is one that nobody wants.
             "body.type" => RpcError::not_supported(self.kind()),
@@ -66,7 +67,7 @@ impl Request<'_> {
 
 impl<'a> Reply<'a> {
     /// The answer as a type of its own, which may borrow from its line: see
-    /// [`Body::parse`](crate::wire::message::Body::parse).
+    /// [`Body::parse`](crate::wire::envelope::Body::parse).
     ///
     /// # Errors
     /// [`CallError::BadReply`] with the first field that is not what the type wants, which includes a `type` that it
@@ -77,7 +78,7 @@ impl<'a> Reply<'a> {
 }
 
 impl OwnedReply {
-    /// The answer as a type of its own: see [`Body::parse`](crate::wire::message::Body::parse).
+    /// The answer as a type of its own: see [`Body::parse`](crate::wire::envelope::Body::parse).
     ///
     /// # Errors
     /// [`CallError::BadReply`] with the first field that is not what the type wants, which includes a `type` that it
@@ -154,16 +155,10 @@ impl Answer {
     pub fn with(body: &(impl Serialize + ?Sized)) -> Self {
         let mut members = Vec::new();
         match write_body(body, &mut members) {
-            Ok(kind) => Self::of_members(type_name(&members[kind]), members),
+            Ok(kind) => Self::of_members(kind, members),
             Err(error) => Self::faulty(logged(&error)),
         }
     }
-}
-
-/// What a type says that stands in a body as a JSON string.
-pub(super) fn type_name(written: &[u8]) -> String {
-    let text = std::str::from_utf8(written).unwrap_or_default();
-    crate::wire::value::Value::of_checked(text).as_str().unwrap_or_default().into_owned()
 }
 
 #[cold]

@@ -8,7 +8,7 @@ use crate::wire::error::RpcError;
 ///
 /// With 25 nodes, 100 ms between them and 100 operations a second of which half are reads, this takes 1.9 messages
 /// between nodes for an operation, and a value is everywhere after 0.3 s in the median and 0.4 s at most. Run
-/// `cargo test --test workloads -- --nocapture` to see it. There is one hub, which sends what is new to all others in
+/// `cargo test --test library workloads -- --nocapture` to see it. There is one hub, which sends what is new to all others in
 /// batches; Maelstrom's topology is accepted, and not used. Without the hub, by partition or otherwise, nodes
 /// exchange what they lack every second or so.
 ///

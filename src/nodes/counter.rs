@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{incarnation, only_from_peers};
+use crate::json::value::Value;
+use crate::json::write::WriteJson;
 use crate::node::{Context, Handler, Request};
 use crate::time::Duration;
-use crate::wire::encode::WriteJson;
 use crate::wire::error::RpcError;
-use crate::wire::value::Value;
 
 /// How often a node that has news tells one of the others, taken at random. News reaches twice as many nodes each
 /// time, or more.

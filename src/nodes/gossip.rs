@@ -26,11 +26,11 @@ use std::collections::BTreeSet;
 
 use super::replica::{Replica, Runs, Version, covers, raise, read_runs};
 use super::{incarnation, only_from_peers};
+use crate::json::value::Value;
+use crate::json::write::{WriteJson, write_in_one_line};
 use crate::node::{Context, Handler, Message, Request};
 use crate::time::{Duration, Instant};
-use crate::wire::encode::{WriteJson, write_in_one_line};
 use crate::wire::error::RpcError;
-use crate::wire::value::Value;
 
 /// A node sends one message with new values in this time, on average: the hub a batch to 24 leaves every 192 ms, or to
 /// 4 every 32 ms; a leaf whatever came within 8 ms.

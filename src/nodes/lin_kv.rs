@@ -1,10 +1,11 @@
 //! `lin-kv`: registers that behave as if there were one copy of them.
 
+use crate::json::text::excerpt;
+use crate::json::value::{OwnedValue, Value};
 use crate::kv::{Cas, Kv, Lin};
 use crate::node::{Answer, Context, Handle, Handler, Request};
 use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::value::{OwnedValue, Value, excerpt};
 
 /// A client of this workload gives up after a second, or after ten times the mean latency if that is longer. Maelstrom
 /// goes deaf to a node that answers it later than that.

@@ -4,14 +4,15 @@ use slab::Slab;
 
 use crate::boundary::chaos::ChaosConfig;
 use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
+use crate::json::index::Parser;
+use crate::json::value::{Kind, Value};
+use crate::json::write::Raw;
 use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};
 use crate::rpc::retry::{Backoff, Policy, RetryOn};
 use crate::time::Duration;
-use crate::wire::encode::Raw;
+use crate::wire::envelope::UncheckedEnvelope;
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::Outline;
-use crate::wire::value::{Kind, Value};
+use crate::wire::lines::Line;
 
 /// How long `proxy` waits for its answer.
 const PROXY_WAIT: Duration = Duration::from_secs(1);
@@ -44,7 +45,10 @@ const BATCH_WAIT: Duration = Duration::from_secs(2);
 const SCHEDULE_MAX: i64 = 10_000;
 
 /// What `dedup_echo` remembers.
-const DEDUP: DedupConfig = DedupConfig { entries: 1000, bytes: 16 * 1024 * 1024 };
+const DEDUP: DedupConfig = DedupConfig { entries: 1000, bytes: 16 * 1024 * 1024, within: Duration::MAX };
+
+/// Of a `dedup_echo` that comes again the first echo counts, whatever it says itself.
+const ANY_ECHO: u128 = 0;
 
 /// The rate at which `chaos_on` drops if it is not told.
 const DROP_RATE: f64 = 0.1;
@@ -337,7 +341,7 @@ impl Messenger {
         // Without a number there is no telling, and nobody to answer.
         let Some(msg_id) = request.msg_id else { return Ok(()) };
         let mut first = echo.raw();
-        let is_duplicate = match self.echoes.see(request.src(), msg_id.as_str()) {
+        let is_duplicate = match self.echoes.see(cx.now(), request.src(), msg_id.as_str(), ANY_ECHO) {
             Seen::Never => false,
             // It was too long to be kept, as this one is likely to be.
             Seen::Unanswered => true,
@@ -361,17 +365,17 @@ impl Messenger {
     fn validate(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
         let payload = request.string("payload")?;
         let line = Line::new(payload.as_bytes());
-        let outline = Outline::parse(&mut self.parser, line).unwrap_or_default();
+        let unchecked = UncheckedEnvelope::parse(&mut self.parser, line).unwrap_or_default();
         let fields = [
-            ("src", outline.src().is_ok()),
-            ("dest", outline.dest().is_ok()),
-            ("body.type", outline.kind().is_ok()),
-            ("body.msg_id", outline.msg_id().is_ok_and(|id| id.is_some())),
-            ("body.in_reply_to", outline.in_reply_to().is_ok_and(|id| id.is_some())),
+            ("src", unchecked.src().is_ok()),
+            ("dest", unchecked.dest().is_ok()),
+            ("body.type", unchecked.kind().is_ok()),
+            ("body.msg_id", unchecked.msg_id().is_ok_and(|id| id.is_some())),
+            ("body.in_reply_to", unchecked.in_reply_to().is_ok_and(|id| id.is_some())),
         ];
         let present: Vec<&str> = fields.iter().filter(|(_, ok)| *ok).map(|(name, _)| *name).collect();
         cx.reply(request, "validate_ok")
-            .field("valid", outline.check().is_ok())
+            .field("valid", unchecked.check().is_ok())
             .field("fields", present)
             .send()
     }

@@ -6,12 +6,14 @@ pub mod g_set;
 mod gossip;
 pub mod lin_kv;
 pub mod messenger;
+#[cfg(feature = "workbench")]
+pub mod own;
 mod replica;
 pub mod unique_ids;
 
+use crate::json::text::excerpt;
 use crate::node::{Context, Request};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::value::excerpt;
 
 /// A name for a node between its start and its end: no other node has it, nor does the same one after another start.
 /// Ask for it once, in `on_init`.

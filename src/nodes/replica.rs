@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use crate::wire::encode::{WriteJson, write_in_one_line};
-use crate::wire::value::Value;
+use crate::json::value::Value;
+use crate::json::write::{WriteJson, write_in_one_line};
 
 /// How many values of each log a node has, from the log's beginning.
 pub(super) type Version = BTreeMap<Box<str>, usize>;
@@ -246,14 +246,15 @@ impl WriteJson for Runs<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::{Line, Parser};
-    use crate::wire::message::Outline;
+    use crate::json::index::Parser;
+    use crate::wire::envelope::UncheckedEnvelope;
+    use crate::wire::lines::Line;
 
     /// Has the replica take what stands under `runs`; whether anything was new, or `None` if that is refused.
     fn take(replica: &mut Replica, runs: &str) -> Option<bool> {
         let line = format!(r#"{{"src":"n2","dest":"n1","body":{{"type":"values","runs":{runs}}}}}"#);
         let mut parser = Parser::new();
-        let outline = Outline::parse(&mut parser, Line::new(line.as_bytes())).unwrap();
+        let outline = UncheckedEnvelope::parse(&mut parser, Line::new(line.as_bytes())).unwrap();
         let envelope = outline.check().unwrap();
         let runs = read_runs(envelope.body.get("runs").unwrap())?;
         Some(replica.take(&runs, |_, _| {}))

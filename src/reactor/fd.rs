@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::wire::line::READ_SIZE;
+use crate::wire::lines::READ_SIZE;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};

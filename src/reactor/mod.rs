@@ -24,7 +24,7 @@ use self::log::report;
 use self::trace_file::TraceFile;
 use crate::node::{Handler, Node};
 use crate::time::{Duration, Instant};
-use crate::wire::line::{LineBuffer, NextLine};
+use crate::wire::lines::{LineBuffer, NextLine};
 use crate::wire::out::{LOW_WATER, OutBuffer};
 
 const STDIN: Token = Token(0);

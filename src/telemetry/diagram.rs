@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::sequence::{Transfer, events, printable, seconds};
+use crate::json::text::beginning;
 use crate::time::{Duration, Instant};
-use crate::wire::value::beginning;
 
 /// Draws the first `limit` of these messages; how many more there are is written below them. Times are shown
 /// as seconds from `start`.

@@ -7,9 +7,9 @@ use hdrhistogram::Histogram;
 
 use super::ON;
 use super::label::Label;
+use crate::json::text::excerpt;
+use crate::json::write::WriteJson;
 use crate::time::{Duration, Instant};
-use crate::wire::encode::WriteJson;
-use crate::wire::value::excerpt;
 
 /// The longest time that a histogram tells apart, in microseconds: a minute. What takes longer counts as that, and
 /// is counted apart.

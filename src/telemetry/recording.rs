@@ -17,10 +17,13 @@ use std::hash::{Hash, Hasher};
 use thiserror::Error;
 
 use super::sequence::{Transfer, mark_unanswered};
+use crate::json::error::SyntaxError;
+use crate::json::index::Parser;
+use crate::json::text::beginning;
+use crate::json::value::{Kind, Value};
 use crate::time::Instant;
-use crate::wire::json::{Line, Parser, SyntaxError};
-use crate::wire::message::SchemaError;
-use crate::wire::value::{Kind, Value, beginning};
+use crate::wire::envelope::SchemaError;
+use crate::wire::lines::Line;
 
 /// How much of a body is kept, in characters.
 const BODY_KEPT: usize = 200;
@@ -179,7 +182,7 @@ fn field<'a, T>(
 ) -> Result<T, SchemaError> {
     let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
     let found = of.member(name);
-    found.and_then(read).ok_or_else(|| SchemaError::new(path, expected, found))
+    found.and_then(read).ok_or_else(|| SchemaError::new(path, expected, found.map(Value::raw)))
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+use smallvec::SmallVec;
+
 use super::ON;
 use super::label::Label;
+use crate::json::write::WriteJson;
 use crate::time::Instant;
-use crate::wire::encode::WriteJson;
 
 /// So many bytes of trace wait for their file; a line that does not fit is dropped and counted.
 const FILE_BUFFER_MAX: usize = 4 * 1024 * 1024;
@@ -71,7 +73,7 @@ impl serde::Serialize for Entry {
         let mut text = Vec::new();
         self.write_json(&mut text);
         let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
-        crate::wire::value::Value::of_checked(&text).serialize(serializer)
+        crate::json::value::Value::of_checked(&text).serialize(serializer)
     }
 }
 
@@ -88,8 +90,31 @@ pub struct Trace {
     start_unix_us: u64,
     /// The node's id; empty before `init`.
     node: Label,
+    /// Somebody wants more than that: one of the two below.
+    is_watched: bool,
     /// Lines that wait for their file, if there is one.
     file: Option<Vec<u8>>,
+    /// What was sent since somebody began to watch, until it is taken.
+    sent: Option<Vec<Sent>>,
+}
+
+/// A message that was sent.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) dest: Label,
+    pub(crate) kind: Label,
+    /// As it is written; empty in what is no reply.
+    pub(crate) in_reply_to: SmallVec<[u8; 16]>,
+    pub(crate) line: Line,
+}
+
+/// Where the line of a message is.
+#[derive(Debug)]
+pub(crate) enum Line {
+    /// In the output, after that of the message before. It has so many bytes without its newline.
+    Out(usize),
+    /// It would have come too late, and was held back.
+    Withheld(Box<[u8]>),
 }
 
 /// Memory of a message, used again and again.
@@ -127,7 +152,16 @@ impl Trace {
     pub fn new(capacity: usize) -> Self {
         // One more is for what is only sketched.
         let ring = vec![Slot::default(); capacity.max(1) + 1].into();
-        Self { ring, next: 0, count: 0, start_unix_us: 0, node: Label::default(), file: None }
+        Self {
+            ring,
+            next: 0,
+            count: 0,
+            start_unix_us: 0,
+            node: Label::default(),
+            is_watched: false,
+            file: None,
+            sent: None,
+        }
     }
 
     /// Says what Unix time it was at [`Instant::START`], in microseconds. In virtual time it was 1970.
@@ -162,6 +196,38 @@ impl Trace {
     /// From now on every message becomes a line to be taken out of [`lines_mut`](Self::lines_mut).
     pub(crate) fn start_lines(&mut self) {
         self.file.get_or_insert_default();
+        self.is_watched = true;
+    }
+
+    /// From now on every message that is sent is noted, to be taken by [`take_sent`](Self::take_sent).
+    pub(crate) fn watch_sent(&mut self) {
+        self.sent = Some(Vec::new());
+        self.is_watched = true;
+    }
+
+    /// The messages that were sent since [`watch_sent`](Self::watch_sent), in their order.
+    pub(crate) fn take_sent(&mut self) -> Vec<Sent> {
+        self.is_watched = self.file.is_some();
+        self.sent.take().unwrap_or_default()
+    }
+
+    /// Whether somebody wants to see what is sent, and what is held back.
+    pub(crate) const fn watches_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// Notes that the message that was sketched last was held back, and what it would have said.
+    pub(crate) fn withheld(&mut self, line: &[u8], in_reply_to: &[u8]) {
+        let Slot { other, kind, .. } = &self.ring[self.next];
+        if let Some(sent) = &mut self.sent {
+            let (dest, kind) = (other.clone(), kind.clone());
+            sent.push(Sent {
+                dest,
+                kind,
+                in_reply_to: in_reply_to.into(),
+                line: Line::Withheld(line.into()),
+            });
+        }
     }
 
     /// The lines that wait for their file: whole ones, each of them JSON.
@@ -189,7 +255,7 @@ impl Trace {
             slot.other.set(src);
             slot.kind.set(kind);
         }
-        self.note(now, Direction::Received, line.as_bytes())
+        self.note(now, Direction::Received, line.as_bytes(), b"")
     }
 
     /// Notes a message that may be sent. One that is not gives way to the next.
@@ -221,15 +287,15 @@ impl Trace {
         }
     }
 
-    /// Notes that the message that was sketched last was sent, as this line. `false` if there was no room for the
-    /// line in the file's buffer.
-    #[inline]
-    pub(crate) fn sent(&mut self, now: Instant, line: &[u8]) -> bool {
-        self.note(now, Direction::Sent, line)
+    /// Notes that the message that was sketched last was sent, as this line, and what it answers, if anything. `false`
+    /// if there was no room for the line in the file's buffer.
+    #[inline(always)]
+    pub(crate) fn sent(&mut self, now: Instant, line: &[u8], in_reply_to: &[u8]) -> bool {
+        self.note(now, Direction::Sent, line, in_reply_to)
     }
 
     #[inline(always)]
-    fn note(&mut self, now: Instant, direction: Direction, line: &[u8]) -> bool {
+    fn note(&mut self, now: Instant, direction: Direction, line: &[u8], in_reply_to: &[u8]) -> bool {
         if !ON {
             return true;
         }
@@ -241,11 +307,21 @@ impl Trace {
             self.next = 0;
         }
         self.count += 1;
-        self.file.is_none() || self.keep_line(line)
+        !self.is_watched || self.show(line, in_reply_to)
+    }
+
+    /// Shows what was noted last to those who watch.
+    #[cold]
+    fn show(&mut self, line: &[u8], in_reply_to: &[u8]) -> bool {
+        let slot = &self.ring[self.next.checked_sub(1).unwrap_or(self.ring.len() - 1)];
+        if let (Some(sent), Direction::Sent) = (&mut self.sent, slot.direction) {
+            let (dest, kind) = (slot.other.clone(), slot.kind.clone());
+            sent.push(Sent { dest, kind, in_reply_to: in_reply_to.into(), line: Line::Out(line.len()) });
+        }
+        self.keep_line(line)
     }
 
     /// Writes what was noted last down for the file.
-    #[cold]
     fn keep_line(&mut self, message: &[u8]) -> bool {
         const FRAME_MAX: usize = 128;
         let slot = &self.ring[self.next.checked_sub(1).unwrap_or(self.ring.len() - 1)];
@@ -295,7 +371,7 @@ mod tests {
         let sketch = |trace: &mut Trace, dest, kind| trace.sketch(&Label::new(dest), &Label::new(kind));
         sketch(&mut trace, "c1", "a");
         sketch(&mut trace, "c2", "b");
-        trace.sent(Instant::START, b"{}");
+        trace.sent(Instant::START, b"{}", b"");
         sketch(&mut trace, "c3", "c");
         let [entry] = &trace.newest(9)[..] else { panic!("{trace:?}") };
         assert_eq!((&*entry.dest, &*entry.kind, entry.direction), ("c2", "b", Direction::Sent));

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::message::SchemaError;
-use super::value::excerpt;
+use super::envelope::SchemaError;
+use crate::json::text::excerpt;
 
 /// Maelstrom's error codes: 0 to 30 are its own, and workloads may add theirs from 1000.
 ///

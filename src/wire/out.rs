@@ -86,6 +86,28 @@ impl OutBuffer {
     }
 }
 
+impl OutBuffer {
+    /// Where the next line begins, as long as nothing is written meanwhile.
+    pub(crate) const fn end(&self) -> usize {
+        self.ended
+    }
+
+    /// Moves the whole lines from `start` on to the end of `lines`.
+    pub(crate) fn take_from(&mut self, start: usize, lines: &mut Vec<u8>) {
+        lines.extend_from_slice(&self.bytes[start..self.ended]);
+        self.bytes.truncate(start);
+        self.ended = start;
+    }
+
+    /// Takes in whole lines.
+    #[allow(dead_code, reason = "the durable log is next")]
+    pub(crate) fn give(&mut self, lines: &[u8]) {
+        debug_assert!(lines.last().is_none_or(|&last| last == b'\n'), "half a line");
+        self.start_line().extend_from_slice(lines);
+        self.ended = self.bytes.len();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

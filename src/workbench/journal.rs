@@ -6,13 +6,15 @@ use std::ops::Range;
 use log::info;
 use smallvec::SmallVec;
 
-use super::service::Service;
+use super::services::Service;
+use crate::json::index::Parser;
+use crate::json::text::beginning;
+use crate::json::value::Integer;
+use crate::json::write::{Raw, WriteJson as _};
 use crate::telemetry::sequence::{Transfer, mark_unanswered};
 use crate::time::Instant;
-use crate::wire::encode::{Raw, WriteJson as _};
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::Outline;
-use crate::wire::value::{Integer, beginning};
+use crate::wire::envelope::UncheckedEnvelope;
+use crate::wire::lines::Line;
 
 /// Somebody who sends and receives messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +39,14 @@ impl Address {
             b'n' => number().map(Self::Node),
             b'c' => number().map(Self::Client),
             _ => Service::ALL.into_iter().find(|service| service.name() == name).map(Self::Service),
+        }
+    }
+
+    /// The number of the node that it is, if it is one.
+    pub const fn node(self) -> Option<usize> {
+        match self {
+            Self::Node(node) => Some(node),
+            _ => None,
         }
     }
 
@@ -84,13 +94,13 @@ pub struct Traffic {
     pub received: u64,
 }
 
-/// So many bytes of bodies are kept.
-const BYTES_MAX: usize = 128 * 1024 * 1024;
-
 /// The messages of a test: the first of them with all that they say, and how many there were.
 #[derive(Debug)]
 pub struct Journal {
-    limit: usize,
+    /// Maximum messages kept.
+    messages_max: usize,
+    /// Maximum bytes of their bodies; the message that reaches it is the last.
+    bytes_max: usize,
     entries: Vec<Entry>,
     /// What their bodies take.
     bytes: usize,
@@ -112,10 +122,10 @@ pub struct Logging {
 }
 
 impl Journal {
-    /// Keeps at most so many messages.
-    pub const fn new(limit: usize, logging: Logging) -> Self {
+    /// Keeps at most so many messages, and none after those whose bodies have so many bytes.
+    pub const fn new(messages_max: usize, bytes_max: usize, logging: Logging) -> Self {
         let none = Traffic { sent: 0, received: 0 };
-        Self { limit, entries: Vec::new(), bytes: 0, clients: none, servers: none, logging }
+        Self { messages_max, bytes_max, entries: Vec::new(), bytes: 0, clients: none, servers: none, logging }
     }
 
     /// The messages that were kept, in the order in which they were sent.
@@ -130,7 +140,7 @@ impl Journal {
         if self.logging.sent {
             info!("sent #{id} {src} -> {dest} {body}");
         }
-        if self.entries.len() < self.limit && self.bytes < BYTES_MAX {
+        if self.entries.len() < self.messages_max && self.bytes < self.bytes_max {
             self.bytes += body.len();
             let received = SmallVec::new();
             self.entries.push(Entry {
@@ -182,14 +192,14 @@ impl Journal {
             line.extend_from_slice(b"{\"body\":");
             line.extend_from_slice(entry.body.as_bytes());
             line.push(b'}');
-            let outline = Outline::parse(&mut parser, Line::new(&line)).unwrap_or_default();
+            let unchecked = UncheckedEnvelope::parse(&mut parser, Line::new(&line)).unwrap_or_default();
             let number = |id: Option<Integer<'_>>| id.and_then(Integer::as_i64);
             Transfer {
                 src: entry.src.to_string(),
                 dest: entry.dest.to_string(),
-                kind: outline.kind().unwrap_or_default().into_owned(),
-                msg_id: number(outline.msg_id().unwrap_or_default()),
-                in_reply_to: number(outline.in_reply_to().unwrap_or_default()),
+                kind: unchecked.kind().unwrap_or_default().into_owned(),
+                msg_id: number(unchecked.msg_id().unwrap_or_default()),
+                in_reply_to: number(unchecked.in_reply_to().unwrap_or_default()),
                 body: beginning(&entry.body, BODY_SHOWN).into_owned(),
                 sent_at: Some(entry.sent),
                 received_at: entry.received.to_vec(),

@@ -9,10 +9,11 @@
 //! ```
 //! use messenger::node::{Config, Node};
 //! use messenger::workbench::checker::Verdict;
-//! use messenger::workbench::exercise::Exercise;
+//! use messenger::workbench::settings::Settings;
 //! use messenger::workbench::simulation;
 //! use messenger::workbench::verdict::Results;
-//! use messenger::workbench::world::{Settings, World};
+//! use messenger::workbench::workload;
+//! use messenger::workbench::world::World;
 //! use messenger::{Context, Handler, Request, RpcError};
 //!
 //! struct Echo;
@@ -23,20 +24,27 @@
 //!     }
 //! }
 //!
-//! let mut world = World::new(Settings { nodes: 3, seed: 7, ..Settings::new(Exercise::Echo) });
+//! let settings = Settings { nodes: 3, seed: 7, ..Settings::default() };
+//! let mut world = World::new(&workload::echo::Echo, settings)?;
 //! simulation::run(&mut world, |_, seed| Box::new(Node::new(Echo, Config { seed, ..Config::default() })));
 //! let results = Results::of(&world);
 //! assert_eq!(results.verdict, Verdict::Valid, "{:?}", results.explain());
+//! # Ok::<(), messenger::workbench::settings::InvalidSetting>(())
 //! ```
 
 pub mod checker;
-pub mod exercise;
+pub mod data;
+pub mod fault;
+pub mod history;
 pub mod journal;
+pub mod limits;
 pub mod nemesis;
 pub mod network;
 pub mod processes;
 pub mod report;
-pub mod service;
+pub mod services;
+pub mod settings;
 pub mod simulation;
 pub mod verdict;
+pub mod workload;
 pub mod world;

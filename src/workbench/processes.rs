@@ -18,7 +18,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::nemesis::ProcessCommand;
 use super::world::World;
 use crate::time::Instant;
-use crate::wire::line::{LineBuffer, NextLine};
+use crate::wire::lines::{LineBuffer, NextLine};
 
 /// How nodes are started.
 #[derive(Clone, Debug)]

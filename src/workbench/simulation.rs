@@ -1,17 +1,10 @@
 //! Nodes of this crate in one process and in virtual time: the same seed makes the same test, to the byte.
 
-use super::exercise::Exercise;
 use super::nemesis::ProcessCommand;
 use super::world::World;
-use crate::node::{Config, Handler, Node};
-use crate::nodes::broadcast::Broadcast;
-use crate::nodes::counter::Counter;
-use crate::nodes::g_set::GSet;
-use crate::nodes::lin_kv::LinKv;
-use crate::nodes::messenger::Messenger;
-use crate::nodes::unique_ids::UniqueIds;
+use crate::node::{Handler, Node};
 use crate::time::Instant;
-use crate::wire::json::Line;
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 
 /// A node of any workload.
@@ -35,24 +28,6 @@ impl<W: Handler> SimulatedNode for Node<W> {
 
     fn poll_timeout(&mut self) -> Option<Instant> {
         Self::poll_timeout(self)
-    }
-}
-
-/// Runs a test of this crate's own nodes to its end.
-pub fn run_own_nodes(world: &mut World) {
-    let (exercise, answer_within) = (world.settings().exercise, world.settings().answer_within());
-    run(world, |_, seed| own_node(exercise, Config { seed, answer_within, ..Config::default() }));
-}
-
-fn own_node(exercise: Exercise, config: Config) -> Box<dyn SimulatedNode> {
-    match exercise {
-        Exercise::Echo => Box::new(Node::new(Messenger::default(), config)),
-        Exercise::UniqueIds => Box::new(Node::new(UniqueIds::default(), config)),
-        Exercise::Broadcast => Box::new(Node::new(Broadcast::default(), config)),
-        Exercise::GSet => Box::new(Node::new(GSet::default(), config)),
-        Exercise::GCounter => Box::new(Node::new(Counter::growing(), config)),
-        Exercise::PnCounter => Box::new(Node::new(Counter::any(), config)),
-        Exercise::LinKv => Box::new(Node::new(LinKv::new(config.answer_within), config)),
     }
 }
 

@@ -3,25 +3,24 @@
 use std::collections::BTreeMap;
 
 use super::checker::stats;
-use super::checker::{Interval, Verdict, counter, echo, linearizable, set_full, unique_ids};
-use super::exercise::{Answer, Exercise, Operation, Outcome};
+use super::checker::{Interval, Verdict};
+use super::fault::Fault;
+use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
-use super::nemesis::{Fault, Window};
-use super::world::{Failure, Invocation, UnexpectedReplies, World};
+use super::nemesis::Window;
+use super::workload::Finding;
+use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
 
-/// How much work it may be to find an order for the operations of one key: some seconds.
-const STEPS: u64 = 20_000_000;
-
 /// What there is to say about a test.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Results {
     /// Whether it is right.
     pub verdict: Verdict,
     /// What a node did that ended the test, if one did.
     pub failure: Option<Failure>,
     /// What the workload's own checker says.
-    pub finding: Finding,
+    pub finding: Box<dyn Finding>,
     /// Nodes that answered nothing more.
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
@@ -55,65 +54,27 @@ pub struct SilentNode {
     pub asked: usize,
 }
 
-/// What the checker of a workload says.
-#[derive(Clone, Debug)]
-pub enum Finding {
-    /// Of [`Exercise::Echo`].
-    Echo(echo::Report),
-    /// Of [`Exercise::UniqueIds`].
-    UniqueIds(unique_ids::Report),
-    /// Of [`Exercise::Broadcast`] and [`Exercise::GSet`].
-    Set(set_full::Report),
-    /// Of [`Exercise::GCounter`] and [`Exercise::PnCounter`].
-    Counter(counter::Report),
-    /// Of [`Exercise::LinKv`].
-    Linearizable(linearizable::Report),
-}
-
-impl Finding {
-    /// The verdict.
-    pub const fn verdict(&self) -> Verdict {
-        match self {
-            Self::Echo(report) => report.verdict,
-            Self::UniqueIds(report) => report.verdict,
-            Self::Set(report) => report.verdict,
-            Self::Counter(report) => report.verdict,
-            Self::Linearizable(report) => report.verdict,
-        }
-    }
-
-    /// Why, in sentences.
-    pub fn explain(&self) -> Vec<String> {
-        match self {
-            Self::Echo(report) => report.explain(),
-            Self::UniqueIds(report) => report.explain(),
-            Self::Set(report) => report.explain(),
-            Self::Counter(report) => report.explain(),
-            Self::Linearizable(report) => report.explain(),
-        }
-    }
-}
-
 impl Results {
     /// Looks at a test that is over.
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn of(world: &World) -> Self {
         let history = world.history();
-        let finding = check(world.settings().exercise, history);
+        let (workload, settings) = (world.workload(), world.settings());
+        let finding = workload.check(history, settings);
         // The final ones come after a rest, which would distort the rates.
         let operations: Vec<_> = history
             .iter()
-            .filter(|invocation| !invocation.is_final)
+            .filter(|invocation| !invocation.is_final && workload.counts(invocation.operation.f))
             .map(|invocation| stats::Operation {
-                kind: invocation.operation.kind(),
+                kind: invocation.operation.f,
                 interval: invocation.interval,
                 completion: invocation.outcome.completion(),
             })
             .collect();
-        let stats = stats::check(&operations, world.settings().availability);
+        let stats = stats::check(&operations, settings.availability);
         let failure = world.failure().cloned();
         let silent = silent_nodes(history, world.faults());
-        let nodes = 0..world.settings().nodes;
+        let nodes = 0..settings.nodes;
         let is_asked = |node: &usize| history.iter().any(|invocation| invocation.node == *node);
         let (asked, unasked): (Vec<usize>, Vec<usize>) = nodes.partition(is_asked);
         let is_unread = |node: &usize| {
@@ -121,7 +82,7 @@ impl Results {
                 history.iter().filter(|invocation| invocation.is_final && invocation.node == *node);
             !of_node.any(|invocation| matches!(invocation.outcome, Outcome::Ok(_)))
         };
-        let has_final = world.settings().exercise.final_operation().is_some();
+        let has_final = workload.final_phase().is_some();
         let unread: Vec<usize> = asked.into_iter().filter(|node| has_final && is_unread(node)).collect();
         let verdict = match &failure {
             None if silent.is_empty() => {
@@ -212,7 +173,7 @@ fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
             overlaps
                 && match window.fault {
                     Fault::Kill | Fault::Pause => window.nodes.contains(&node),
-                    Fault::Partition | Fault::Loss => true,
+                    Fault::Partition | Fault::Loss | Fault::Slow | Fault::Reorder => true,
                     Fault::Duplicate => false,
                 }
         })
@@ -230,120 +191,4 @@ fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
         }
     }
     silent.into_values().collect()
-}
-
-/// Asks the checker of the workload.
-fn check(exercise: Exercise, history: &[Invocation]) -> Finding {
-    match exercise {
-        Exercise::Echo => check_echo(history),
-        Exercise::UniqueIds => {
-            let ids: Vec<_> = answers(history)
-                .filter_map(|(invocation, answer)| match answer {
-                    Answer::Raw(raw) => Some(unique_ids::Id { answered: place(invocation), raw }),
-                    _ => None,
-                })
-                .collect();
-            Finding::UniqueIds(unique_ids::check(history.len(), &ids))
-        }
-        Exercise::Broadcast | Exercise::GSet => {
-            let adds: Vec<_> = history
-                .iter()
-                .filter_map(|invocation| match invocation.operation {
-                    Operation::Broadcast(element) | Operation::Add { value: element, .. } => {
-                        Some(set_full::Add {
-                            element,
-                            interval: invocation.interval,
-                            completion: invocation.outcome.completion(),
-                        })
-                    }
-                    _ => None,
-                })
-                .collect();
-            let reads: Vec<_> = answers(history)
-                .filter_map(|(invocation, answer)| match answer {
-                    Answer::Elements(elements) => Some(set_full::Read {
-                        node: invocation.node,
-                        interval: invocation.interval,
-                        elements,
-                    }),
-                    _ => None,
-                })
-                .collect();
-            Finding::Set(set_full::check(&adds, &reads))
-        }
-        Exercise::GCounter | Exercise::PnCounter => {
-            let adds: Vec<_> = history
-                .iter()
-                .filter_map(|invocation| match invocation.operation {
-                    Operation::Add { value: delta, .. } => {
-                        Some(counter::Add { delta, completion: invocation.outcome.completion() })
-                    }
-                    _ => None,
-                })
-                .collect();
-            let reads: Vec<_> = answers(history)
-                .filter(|(invocation, _)| invocation.is_final)
-                .filter_map(|(invocation, answer)| match *answer {
-                    Answer::Integer(value) => {
-                        Some(counter::Read { node: invocation.node, interval: invocation.interval, value })
-                    }
-                    _ => None,
-                })
-                .collect();
-            Finding::Counter(counter::check(&adds, &reads))
-        }
-        Exercise::LinKv => {
-            let operations: Vec<_> = history.iter().filter_map(register_operation).collect();
-            Finding::Linearizable(linearizable::check(&operations, STEPS))
-        }
-    }
-}
-
-fn check_echo(history: &[Invocation]) -> Finding {
-    let text = |operation: Operation| {
-        let mut text = Vec::new();
-        operation.write_echo(&mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    let sent: Vec<String> = (0..=u8::MAX).map(|number| text(Operation::Echo(number))).collect();
-    let exchanges: Vec<_> = answers(history)
-        .filter_map(|(invocation, answer)| {
-            let Operation::Echo(number) = invocation.operation else { return None };
-            let sent = &*sent[usize::from(number)];
-            let received = if let Answer::Raw(raw) = answer { raw } else { sent };
-            Some(echo::Exchange { answered: place(invocation), sent, received })
-        })
-        .collect();
-    Finding::Echo(echo::check(&exchanges))
-}
-
-fn register_operation(invocation: &Invocation) -> Option<linearizable::Operation> {
-    let (key, action) = match (invocation.operation, &invocation.outcome) {
-        (Operation::ReadKey(key), Outcome::Ok(Answer::Integer(value))) => {
-            (key, linearizable::Action::Read(Some(*value)))
-        }
-        // That there is no such key is an answer. Maelstrom throws it away.
-        (Operation::ReadKey(key), _) => (key, linearizable::Action::Read(None)),
-        (Operation::Write { key, value }, _) => (key, linearizable::Action::Write(value)),
-        (Operation::Cas { key, from, to }, _) => (key, linearizable::Action::Cas { from, to }),
-        _ => return None,
-    };
-    Some(linearizable::Operation {
-        key,
-        process: invocation.process as u64,
-        action,
-        interval: invocation.interval,
-        completion: invocation.outcome.completion(),
-    })
-}
-
-fn answers(history: &[Invocation]) -> impl Iterator<Item = (&Invocation, &Answer)> {
-    history.iter().filter_map(|invocation| match &invocation.outcome {
-        Outcome::Ok(answer) => Some((invocation, answer)),
-        _ => None,
-    })
-}
-
-const fn place(invocation: &Invocation) -> super::checker::Place {
-    super::checker::Place { node: invocation.node, at: invocation.interval.completed }
 }

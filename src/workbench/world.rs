@@ -4,44 +4,41 @@
 //! what is in its [`inbox`](World::inbox); that is the same for nodes that are processes and for nodes in virtual
 //! time.
 
-use std::collections::VecDeque;
-use std::{fmt, mem};
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use fastrand::Rng;
 use slab::Slab;
 
-use super::checker::stats::Availability;
 use super::checker::{Completion, Interval};
-use super::exercise::{Answer, Exercise, Generator, MalformedReply, Operation, Outcome, closed};
-use super::journal::{Address, Journal, Logging};
-use super::nemesis::{Fault, Nemesis, ProcessCommand, Window};
-use super::network::{Distribution, Latency, Network};
-use super::service::Services;
+use super::data::Data;
+use super::history::{Invocation, Operation, Outcome};
+use super::journal::{Address, Journal};
+use super::limits::Limits;
+use super::nemesis::{Nemesis, ProcessCommand, Window};
+use super::network::{Delivery, Fate, Network};
+use super::services::Services;
+use super::settings::{InvalidSetting, Settings};
+use super::workload::{
+    CallFailure, Client, FinalStep, Generator, GeneratorContext, MalformedReply, RequestBody, Rpc, Step,
+    Workload,
+};
+use crate::json::index::Parser;
+use crate::json::text::{beginning, excerpt};
+use crate::json::value::Integer;
+use crate::json::write::WriteJson as _;
+use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
 use crate::timer::{TimerKey, Wheel};
-use crate::wire::encode::WriteJson as _;
-use crate::wire::json::{Line, Parser};
-use crate::wire::message::{Body, Outline};
+use crate::wire::envelope::{Body, UncheckedEnvelope};
+use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
-use crate::wire::value::{Integer, beginning, excerpt};
 
 /// How long a node may take for its `init`.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// How long the cluster has to recover before the final operations.
 const RECOVERY: Duration = Duration::from_secs(10);
-
-/// So many bytes may wait for a node to read them.
-const INBOX_MAX: usize = 256 * 1024 * 1024;
-
-/// So many operations are kept. With them a test ends.
-const OPERATIONS_MAX: usize = 5_000_000;
-
-/// So many elements in answers to reads are kept. With them a test ends, too.
-const ELEMENTS_MAX: usize = 50_000_000;
 
 /// Operations that are due this long ago are not made up for any more.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
@@ -49,132 +46,6 @@ const BEHIND_MAX: Duration = Duration::from_secs(1);
 /// The next microsecond. A process starts nothing in the microsecond in which its last operation ended, or the
 /// checkers would take the two for concurrent.
 const TICK: Duration = Duration::from_micros(1);
-
-/// What a test is like.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What is tested.
-    pub exercise: Exercise,
-    /// How many nodes there are.
-    pub nodes: usize,
-    /// How many clients ask at once.
-    pub workers: usize,
-    /// How many operations there are a second, all clients together. Without a rate every client asks again as
-    /// soon as it has its answer.
-    pub rate: Option<f64>,
-    /// For how long.
-    pub time_limit: Duration,
-    /// How long messages between nodes take.
-    pub latency: Latency,
-    /// What goes wrong.
-    pub faults: Vec<Fault>,
-    /// How long until a fault starts, and until it ends.
-    pub fault_interval: Duration,
-    /// Which neighbours the nodes are told to have.
-    pub topology: Topology,
-    /// How many operations have to succeed.
-    pub availability: Availability,
-    /// The same seed and the same nodes make the same test.
-    pub seed: u64,
-    /// How many messages are kept for the journal.
-    pub journal_size: usize,
-    /// Which messages are logged.
-    pub logging: Logging,
-}
-
-impl Settings {
-    /// How long a client waits for an answer.
-    pub fn patience(&self) -> Duration {
-        match self.exercise {
-            // As in Maelstrom: linearizability is checked faster if fewer operations are concurrent.
-            Exercise::LinKv => {
-                Duration::from_micros(10 * self.latency.mean.as_micros()).max(Duration::from_secs(1))
-            }
-            _ => PATIENCE,
-        }
-    }
-
-    /// How long this crate's own nodes take at most, lest they answer a client that is gone.
-    pub fn answer_within(&self) -> Duration {
-        Duration::from_micros(self.patience().as_micros() / 100 * 95)
-    }
-
-    /// Five nodes, each with a client, five operations a second for ten seconds, no latency and no faults.
-    pub const fn new(exercise: Exercise) -> Self {
-        Self {
-            exercise,
-            nodes: 5,
-            workers: 5,
-            rate: Some(5.0),
-            time_limit: Duration::from_secs(10),
-            latency: Latency { mean: Duration::ZERO, spread: Distribution::Constant },
-            faults: Vec::new(),
-            fault_interval: Duration::from_secs(10),
-            topology: Topology::Grid,
-            availability: Availability::None,
-            seed: 0,
-            journal_size: 200_000,
-            logging: Logging { sent: false, received: false },
-        }
-    }
-}
-
-/// The neighbours that a broadcast test suggests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Topology {
-    /// Rows of about the square root of the number of nodes.
-    #[default]
-    Grid,
-    /// Each to the next.
-    Line,
-    /// Each to all others.
-    Total,
-    /// Each to so many children.
-    Tree(usize),
-}
-
-/// As on the command line: `grid`, `tree3`.
-impl fmt::Display for Topology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Grid => f.write_str("grid"),
-            Self::Line => f.write_str("line"),
-            Self::Total => f.write_str("total"),
-            Self::Tree(children) => write!(f, "tree{children}"),
-        }
-    }
-}
-
-impl Topology {
-    /// The neighbours of a node among so many.
-    fn neighbours(self, node: usize, nodes: usize) -> Vec<usize> {
-        let width = (1..=nodes).find(|width| width * width >= nodes).unwrap_or(1);
-        let is_next = |a: usize, b: usize| match self {
-            Self::Grid => b == a + width || b == a + 1 && !b.is_multiple_of(width),
-            Self::Line => b == a + 1,
-            Self::Total => a < b,
-            Self::Tree(children) => b > 0 && (b - 1) / children == a,
-        };
-        (0..nodes).filter(|&other| is_next(node, other) || is_next(other, node)).collect()
-    }
-}
-
-/// What a client asked for, and what became of it.
-#[derive(Clone, Debug)]
-pub struct Invocation {
-    /// Whose: a worker goes on under a new number when it does not know what became of its last operation.
-    pub process: usize,
-    /// Which node was asked.
-    pub node: usize,
-    /// What it was asked for.
-    pub operation: Operation,
-    /// From when to when.
-    pub interval: Interval,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// Whether it was one of the last, after the recovery.
-    pub is_final: bool,
-}
 
 /// Why a test ended before its time: a node did what no node may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,7 +85,10 @@ fn shown(line: &[u8]) -> String {
 /// See the [module](self).
 #[derive(Debug)]
 pub struct World {
+    workload: &'static dyn Workload,
     settings: Settings,
+    /// How long a client waits for an answer.
+    patience: Duration,
     now: Instant,
     rng: Rng,
     events: Wheel<Event>,
@@ -222,9 +96,11 @@ pub struct World {
     nodes: Vec<Node>,
     network: Network,
     packets: Slab<Packet>,
+    /// What they take, in bytes.
+    under_way: usize,
     services: Services,
     nemesis: Nemesis,
-    generator: Generator,
+    generator: Box<dyn Generator>,
     workers: Vec<Worker>,
     /// Workers that wait for something to do, and since when.
     free: VecDeque<(usize, Instant)>,
@@ -233,9 +109,13 @@ pub struct World {
     /// It was due when everybody was busy.
     is_owed: bool,
     /// Whom each client number stands for.
-    clients: Vec<Client>,
+    clients: Vec<Role>,
+    /// What each client sends first, if it sends anything.
+    setup: Option<Request>,
+    /// Where requests are written.
+    request: RequestBody,
     /// What there is to do for the driver.
-    orders: Vec<ProcessCommand>,
+    commands: Vec<ProcessCommand>,
     /// Away while a line is read.
     parser: Option<Parser>,
     history: Vec<Invocation>,
@@ -246,8 +126,10 @@ pub struct World {
     started: Instant,
     /// When the last operations were invoked, but for the final ones.
     ended: Instant,
-    /// How many elements the answers to reads have together.
-    elements: usize,
+    /// How many values the answers have together.
+    values: usize,
+    /// Which bound ended the operations before their time.
+    cut_short: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +140,7 @@ enum Phase {
     /// No more operations start.
     Ending,
     Recovering,
+    /// Each worker does what the workload wants of it at last.
     Final,
     Done,
 }
@@ -273,6 +156,9 @@ enum Event {
     Fault(usize),
     End,
     Recovered,
+    /// A worker goes on in the final phase.
+    FinalStep(usize),
+    FinalEnd,
 }
 
 /// A message between nodes or services that is under way.
@@ -283,6 +169,14 @@ struct Packet {
     dest: Address,
     /// The line, if it is for a node; the body, if it is for a service.
     text: Box<[u8]>,
+    fate: Fate,
+}
+
+impl Packet {
+    /// About what it takes to hold it, in bytes: its text, its places in the slab and the wheel, and its allocation.
+    const fn size(&self) -> usize {
+        self.text.len() + size_of::<Self>() + 64
+    }
 }
 
 #[derive(Debug)]
@@ -298,23 +192,37 @@ struct Node {
 struct Worker {
     process: usize,
     node: usize,
-    client: usize,
+    /// Its number among all clients.
+    number: usize,
+    /// What its process does and remembers.
+    client: Box<dyn Client>,
     next_msg_id: u64,
     waits: Option<Waits>,
     is_prepared: bool,
+    /// It does nothing more in the final phase.
+    is_done: bool,
 }
 
 /// What a worker waits for.
 #[derive(Debug)]
 struct Waits {
     msg_id: u64,
+    rpc: &'static Rpc,
     timeout: TimerKey,
     /// Its place in the history; none for what is no operation.
     invocation: Option<usize>,
 }
 
+/// A request that is sent again and again: the members of its body after the type.
+#[derive(Debug)]
+struct Request {
+    rpc: &'static Rpc,
+    members: Vec<u8>,
+}
+
+/// What a client is there for.
 #[derive(Clone, Copy, Debug)]
-enum Client {
+enum Role {
     Init(usize),
     Worker(usize),
     /// It told a node something, and does not care for the answer.
@@ -325,47 +233,69 @@ enum Client {
 
 impl World {
     /// A world in which nothing has happened yet. The driver has started the nodes.
-    pub fn new(settings: Settings) -> Self {
-        let Settings { exercise, nodes, workers, latency, .. } = settings;
+    ///
+    /// # Errors
+    /// [Settings that make no test](Settings::check).
+    pub fn new(workload: &'static dyn Workload, settings: Settings) -> Result<Self, InvalidSetting> {
+        settings.check()?;
+        let mut request = RequestBody::default();
+        workload.setup(&settings, &mut request);
+        let setup = request.take().map(|(rpc, members)| Request { rpc, members: members.to_vec() });
+        let Settings { nodes, workers, latency, .. } = settings;
         let node = |_| Node { inbox: OutBuffer::new(), is_dead: false, init: None };
         let worker = |place| Worker {
             process: place,
             node: place % nodes,
-            client: 0,
+            number: 0,
+            client: workload.client(&settings),
             next_msg_id: 1,
             waits: None,
-            is_prepared: exercise != Exercise::Broadcast,
+            is_prepared: setup.is_none(),
+            is_done: false,
         };
         let mut world = Self {
+            workload,
+            patience: workload.patience(&settings),
             now: Instant::START,
             rng: Rng::with_seed(settings.seed),
             events: Wheel::new(),
             phase: Phase::Starting,
             nodes: (0..nodes).map(node).collect(),
-            network: Network::new(latency, nodes),
+            network: Network::new(settings.seed, latency, nodes),
             packets: Slab::new(),
+            under_way: 0,
             services: Services::default(),
-            nemesis: Nemesis::new(&settings.faults, settings.fault_interval, nodes),
-            generator: Generator::new(exercise, nodes, workers),
+            nemesis: Nemesis::new(
+                settings.seed,
+                &settings.faults,
+                settings.fault_interval,
+                &settings.planned_faults,
+                settings.time_limit,
+                nodes,
+            ),
+            generator: workload.generator(&settings),
             workers: (0..workers).map(worker).collect(),
             free: VecDeque::new(),
             next_at: Instant::START,
             is_owed: false,
             clients: Vec::new(),
-            orders: Vec::new(),
+            setup,
+            request,
+            commands: Vec::new(),
             parser: None,
             history: Vec::new(),
-            journal: Journal::new(settings.journal_size, settings.logging),
+            journal: Journal::new(settings.journal_size, settings.limits.journal_bytes, settings.logging),
             late_answers: UnexpectedReplies::default(),
             stray_answers: UnexpectedReplies::default(),
             failure: None,
             started: Instant::START,
             ended: Instant::END,
-            elements: 0,
+            values: 0,
+            cut_short: None,
             settings,
         };
         (0..nodes).for_each(|node| world.init(node));
-        world
+        Ok(world)
     }
 
     /// What is there for a node to read.
@@ -375,7 +305,7 @@ impl World {
 
     /// What is to be done to nodes.
     pub fn take_commands(&mut self) -> Vec<ProcessCommand> {
-        mem::take(&mut self.orders)
+        mem::take(&mut self.commands)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
@@ -434,9 +364,24 @@ impl World {
         self.started
     }
 
+    /// What is asked of the nodes.
+    pub const fn workload(&self) -> &'static dyn Workload {
+        self.workload
+    }
+
     /// What the test is like.
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How long a node may take for an answer, lest the client be gone: a little less than clients wait.
+    pub const fn answer_within(&self) -> Duration {
+        Duration::from_micros(self.patience.as_micros() / 100 * 95)
+    }
+
+    /// The bound at which the operations ended before their time, if they did.
+    pub fn cut_short(&self) -> Option<&str> {
+        self.cut_short.as_deref()
     }
 
     /// Does what is due.
@@ -459,19 +404,25 @@ impl World {
                 Event::Fault(place) => {
                     let nodes = &self.nodes;
                     let free = |node: usize| !nodes[node].is_dead && nodes[node].init.is_none();
-                    let orders = self.nemesis.turn(place, now, &mut self.network, free, &mut self.rng);
-                    self.apply(orders);
-                    let pause = self.nemesis.pause(&mut self.rng);
-                    self.events.insert(now + pause, Event::Fault(place));
+                    let commands = self.nemesis.toggle(place, now, &mut self.network, free);
+                    self.apply(commands);
+                    if let Some(delay) = self.nemesis.next_delay(place) {
+                        self.events.insert(now + delay, Event::Fault(place));
+                    }
                 }
                 Event::End => {
                     self.phase = Phase::Ending;
                     self.ended = now;
-                    let orders = self.nemesis.heal(now, &mut self.network);
-                    self.apply(orders);
+                    let commands = self.nemesis.heal(now, &mut self.network);
+                    self.apply(commands);
                     self.end_if_quiet();
                 }
                 Event::Recovered => self.start_final(),
+                Event::FinalStep(worker) => self.go_on_finally(worker),
+                Event::FinalEnd => {
+                    self.workers.iter_mut().for_each(|worker| worker.is_done = true);
+                    self.end_if_quiet();
+                }
             }
         }
     }
@@ -499,10 +450,10 @@ impl World {
         }
         let bytes = line.bytes().to_vec();
         let fail = |reason: String| (reason, bytes.clone());
-        let outline =
-            Outline::parse(parser, line).map_err(|error| fail(format!("{EXPECTED}; not JSON: {error}")))?;
-        let message = outline.check().map_err(|error| fail(format!("{EXPECTED}; {error}")))?;
-        if let Some(key) = outline.unknown_key() {
+        let unchecked = UncheckedEnvelope::parse(parser, line)
+            .map_err(|error| fail(format!("{EXPECTED}; not JSON: {error}")))?;
+        let message = unchecked.check().map_err(|error| fail(format!("{EXPECTED}; {error}")))?;
+        if let Some(key) = unchecked.unknown_key() {
             return Err(fail(format!(
                 "expected no keys but src, dest, body and id in a message; found {:?}",
                 excerpt(&key)
@@ -545,21 +496,50 @@ impl World {
 
     /// Puts a message on its way.
     fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
-        let is_between_nodes =
-            matches!((src, dest), (Address::Node(src), Address::Node(dest)) if src != dest);
-        let copies = self.network.copies(is_between_nodes, &mut self.rng);
+        let Delivery { copies, fate } = self.network.send(src, dest);
         if copies.is_empty() {
             self.journal.lost(id);
         }
         for delay in copies {
-            let packet = self.packets.insert(Packet { id, src, dest, text: text.into() });
-            self.events.insert(self.now + delay, Event::Arrival(packet));
+            let packet = Packet { id, src, dest, text: text.into(), fate };
+            self.under_way += packet.size();
+            let place = self.packets.insert(packet);
+            self.events.insert(self.now + delay, Event::Arrival(place));
+        }
+        if self.under_way > self.settings.limits.under_way_bytes {
+            self.fail_for_flood();
+        }
+    }
+
+    /// Too much is under way: ends the test, and names the link that has most of it.
+    fn fail_for_flood(&mut self) {
+        let mut links: BTreeMap<(Address, Address), (usize, usize)> = BTreeMap::new();
+        for (_, packet) in &self.packets {
+            let (count, bytes) = links.entry((packet.src, packet.dest)).or_default();
+            *count += 1;
+            *bytes += packet.size();
+        }
+        let Some(((src, dest), (count, bytes))) = links.into_iter().max_by_key(|(_, (_, bytes))| *bytes)
+        else {
+            return;
+        };
+        let messages = if count == 1 { "a message".to_owned() } else { format!("{count} messages") };
+        let limit = self.settings.limits.under_way_bytes;
+        let reason = format!(
+            "{src} sent {dest} {messages} that are still under way and take {bytes} bytes; the network holds {limit} \
+             bytes in all"
+        );
+        // What a service sends it was asked for.
+        if let Some(node) = [src, dest].into_iter().find_map(Address::node) {
+            self.fail(node, reason, None);
         }
     }
 
     /// A message is there.
     fn arrive(&mut self, packet: usize) {
-        let Packet { id, src, dest, text } = self.packets.remove(packet);
+        let packet = self.packets.remove(packet);
+        self.under_way -= packet.size();
+        let Packet { id, src, dest, text, fate } = packet;
         if let Address::Node(receiver) = dest {
             let is_blocked =
                 matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
@@ -572,10 +552,11 @@ impl World {
             Address::Node(node) => self.deliver(node, &text),
             Address::Service(service) => {
                 let parser = self.parser.get_or_insert_default();
-                let Ok(outline) = Outline::parse(parser, Line::new(&text)) else { return };
-                let Ok(request) = outline.check() else { return };
+                let Ok(unchecked) = UncheckedEnvelope::parse(parser, Line::new(&text)) else { return };
+                let Ok(request) = unchecked.check() else { return };
                 let mut members = Vec::new();
-                if !self.services.answer(service, &request.src, &request.body, &mut self.rng, &mut members) {
+                let mut rng = fate.service_rng();
+                if !self.services.answer(service, &request.src, &request.body, &mut rng, &mut members) {
                     return;
                 }
                 if let Some(msg_id) = request.body.msg_id {
@@ -595,15 +576,17 @@ impl World {
         let inbox = &mut self.nodes[node].inbox;
         inbox.start_line().extend_from_slice(line);
         inbox.end_line();
-        if inbox.len() > INBOX_MAX {
-            self.fail(node, format!("it does not read its stdin: {INBOX_MAX} bytes wait there"), None);
+        let limit = self.settings.limits.inbox_bytes;
+        if inbox.len() > limit {
+            self.fail(node, format!("it does not read its stdin: more than {limit} bytes wait there"), None);
         }
     }
 
-    /// A client sends a request; its number.
-    fn request(&mut self, client: usize, node: usize, msg_id: u64, members: &[u8]) {
-        let mut body = Vec::with_capacity(members.len() + 32);
-        body.push(b'{');
+    /// A client sends a request: its type, and the members of its body after that.
+    fn request(&mut self, client: usize, node: usize, msg_id: u64, kind: &str, members: &[u8]) {
+        let mut body = Vec::with_capacity(members.len() + 48);
+        body.extend_from_slice(b"{\"type\":");
+        kind.write_json(&mut body);
         body.extend_from_slice(members);
         body.extend_from_slice(b",\"msg_id\":");
         msg_id.write_json(&mut body);
@@ -618,22 +601,22 @@ impl World {
         self.deliver(node, &frame(id, src, dest, &body));
     }
 
-    fn open_client(&mut self, client: Client) -> usize {
-        self.clients.push(client);
+    fn open_client(&mut self, role: Role) -> usize {
+        self.clients.push(role);
         self.clients.len() - 1
     }
 
     /// Tells a node who it is.
     fn init(&mut self, node: usize) {
-        let client = self.open_client(Client::Init(node));
+        let client = self.open_client(Role::Init(node));
         let names: Vec<String> = (0..self.nodes.len()).map(|node| Address::Node(node).to_string()).collect();
-        let mut members = b"\"type\":\"init\",\"node_id\":".to_vec();
+        let mut members = b",\"node_id\":".to_vec();
         names[node].write_json(&mut members);
         members.extend_from_slice(b",\"node_ids\":");
         names.write_json(&mut members);
         let timeout = self.events.insert(self.now + INIT_WITHIN, Event::InitTimeout(node));
         self.nodes[node].init = Some((client, timeout));
-        self.request(client, node, 1, &members);
+        self.request(client, node, 1, "init", &members);
     }
 
     /// A message of a node for a client.
@@ -651,25 +634,27 @@ impl World {
         }
         let in_reply_to = body.in_reply_to.and_then(Integer::as_u64);
         match self.clients[client] {
-            Client::Told => {}
-            Client::Closed => self.late_answers.note(line),
-            Client::Init(expected) => {
+            Role::Told => {}
+            Role::Closed => self.late_answers.note(line),
+            Role::Init(expected) => {
                 if expected != node || in_reply_to != Some(1) {
                     return Err("expected in_reply_to 1 in the answer to `init`".to_owned());
                 }
-                closed(body, "init_ok", &[])
-                    .map_err(|MalformedReply(text)| format!("its answer to `init`: {text}"))?;
-                self.clients[client] = Client::Closed;
+                if body.kind != "init_ok" {
+                    let found = excerpt(&body.kind);
+                    return Err(format!("its answer to `init`: type: expected \"init_ok\", found {found:?}"));
+                }
+                self.clients[client] = Role::Closed;
                 if let Some((_, timeout)) = self.nodes[node].init.take() {
                     self.events.cancel(timeout);
                 }
                 if self.phase != Phase::Starting {
-                    self.tell_topology(node);
+                    self.set_up_again(node);
                 } else if self.nodes.iter().all(|node| node.init.is_none()) {
                     self.open_workers();
                 }
             }
-            Client::Worker(worker) => {
+            Role::Worker(worker) => {
                 let expected = self.workers[worker].waits.as_ref().map(|waits| waits.msg_id);
                 if in_reply_to.is_some() && in_reply_to == expected {
                     return self.take_answer(worker, body);
@@ -682,41 +667,23 @@ impl World {
 
     /// Every node has answered its `init`: clients come, and prepare for their work.
     fn open_workers(&mut self) {
-        let members = self.topology();
         for place in 0..self.workers.len() {
-            self.workers[place].client = self.open_client(Client::Worker(place));
-            if !self.workers[place].is_prepared {
-                self.ask(place, None, &members);
+            self.workers[place].number = self.open_client(Role::Worker(place));
+            if let Some(Request { rpc, members }) = self.setup.take() {
+                self.ask(place, None, rpc, &members);
+                self.setup = Some(Request { rpc, members });
             }
         }
         self.start_if_prepared();
     }
 
-    /// A node that was started again has to be told of its neighbours again.
-    fn tell_topology(&mut self, node: usize) {
-        if self.settings.exercise == Exercise::Broadcast {
-            let client = self.open_client(Client::Told);
-            let members = self.topology();
-            self.request(client, node, 1, &members);
+    /// A node that was started again has to be told again what clients tell a node first.
+    fn set_up_again(&mut self, node: usize) {
+        if let Some(Request { rpc, members }) = self.setup.take() {
+            let client = self.open_client(Role::Told);
+            self.request(client, node, 1, rpc.request, &members);
+            self.setup = Some(Request { rpc, members });
         }
-    }
-
-    /// The members of a `topology` request.
-    fn topology(&self) -> Vec<u8> {
-        let (mut members, nodes) = (b"\"type\":\"topology\",\"topology\":{".to_vec(), self.nodes.len());
-        for node in 0..nodes {
-            if node > 0 {
-                members.push(b',');
-            }
-            Address::Node(node).to_string().write_json(&mut members);
-            members.push(b':');
-            let neighbours = self.settings.topology.neighbours(node, nodes);
-            let neighbours: Vec<_> =
-                neighbours.into_iter().map(|node| Address::Node(node).to_string()).collect();
-            neighbours.write_json(&mut members);
-        }
-        members.push(b'}');
-        members
     }
 
     fn start_if_prepared(&mut self) {
@@ -726,9 +693,10 @@ impl World {
         self.phase = Phase::Running;
         self.started = self.now;
         self.events.insert(self.now + self.settings.time_limit, Event::End);
-        for place in self.nemesis.faults() {
-            let pause = self.nemesis.pause(&mut self.rng);
-            self.events.insert(self.now + pause, Event::Fault(place));
+        for place in self.nemesis.sources() {
+            if let Some(delay) = self.nemesis.next_delay(place) {
+                self.events.insert(self.now + delay, Event::Fault(place));
+            }
         }
         if self.settings.rate.is_some() {
             self.free = (0..self.workers.len()).map(|worker| (worker, self.now)).collect();
@@ -771,19 +739,29 @@ impl World {
 
     /// A worker does its next operation.
     fn go(&mut self, worker: usize) {
-        let operation = match self.phase {
-            Phase::Running => Some(self.generator.next(worker, &mut self.rng)),
-            Phase::Final => self.settings.exercise.final_operation(),
-            _ => None,
-        };
-        let Some(operation) = operation else { return };
-        if self.phase == Phase::Running
-            && (self.history.len() >= OPERATIONS_MAX || self.elements >= ELEMENTS_MAX)
-        {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let Limits { operations, values, .. } = self.settings.limits;
+        if self.history.len() >= operations {
+            self.cut_short = Some(format!("{} operations", thousands(operations)));
+        } else if self.values >= values {
+            self.cut_short = Some(format!("{} values in answers", thousands(values)));
+        }
+        if self.cut_short.is_some() {
             self.events.insert(self.now, Event::End);
             return;
         }
-        let Worker { process, node, .. } = self.workers[worker];
+        let mut cx =
+            GeneratorContext { rng: &mut self.rng, now: self.now, process: self.workers[worker].process };
+        let operation = self.generator.next(worker, &mut cx);
+        self.invoke(worker, operation);
+    }
+
+    /// A worker begins an operation.
+    fn invoke(&mut self, place: usize, operation: Operation) {
+        let Worker { process, node, ref mut client, .. } = self.workers[place];
+        let step = client.begin(&operation, &mut self.request);
         let invocation = self.history.len();
         self.history.push(Invocation {
             process,
@@ -792,72 +770,87 @@ impl World {
             interval: Interval { invoked: self.now, completed: Instant::END },
             outcome: Outcome::Info("the test ended".into()),
             is_final: self.phase == Phase::Final,
+            is_probe: false,
         });
-        let mut members = b"\"type\":".to_vec();
-        operation.kind().write_json(&mut members);
-        operation.write_fields(&mut members);
-        self.ask(worker, Some(invocation), &members);
+        self.take_step(place, invocation, step);
+    }
+
+    /// Does what a client wants done next.
+    fn take_step(&mut self, place: usize, invocation: usize, step: Step) {
+        match step {
+            Step::Done(outcome) => self.complete(place, invocation, outcome),
+            Step::Call => {
+                let mut request = mem::take(&mut self.request);
+                let (rpc, members) = request.take().expect("a client that calls has written a request");
+                self.ask(place, Some(invocation), rpc, members);
+                self.request = request;
+            }
+        }
     }
 
     /// A worker sends a request, and waits for the answer.
-    fn ask(&mut self, place: usize, invocation: Option<usize>, members: &[u8]) {
-        let timeout = self.events.insert(self.now + self.settings.patience(), Event::Timeout(place));
+    fn ask(&mut self, place: usize, invocation: Option<usize>, rpc: &'static Rpc, members: &[u8]) {
+        let timeout = self.events.insert(self.now + self.patience, Event::Timeout(place));
         let worker = &mut self.workers[place];
         let msg_id = worker.next_msg_id;
         worker.next_msg_id += 1;
-        worker.waits = Some(Waits { msg_id, timeout, invocation });
-        let (client, node) = (worker.client, worker.node);
-        self.request(client, node, msg_id, members);
+        worker.waits = Some(Waits { msg_id, rpc, timeout, invocation });
+        let (number, node) = (worker.number, worker.node);
+        self.request(number, node, msg_id, rpc.request, members);
     }
 
     /// The answer that a worker waits for.
     fn take_answer(&mut self, place: usize, body: &Body<'_>) -> Result<(), String> {
-        let Some(Waits { timeout, invocation, .. }) = self.workers[place].waits.take() else { return Ok(()) };
+        let Some(Waits { timeout, rpc, invocation, .. }) = self.workers[place].waits.take() else {
+            return Ok(());
+        };
         self.events.cancel(timeout);
+        let malformed = |MalformedReply(text)| format!("its answer to `{}`: {text}", rpc.request);
+        let answer = rpc.read(body).map_err(malformed)?;
         let Some(invocation) = invocation else {
-            closed(body, "topology_ok", &[])
-                .map_err(|MalformedReply(text)| format!("its answer to `topology`: {text}"))?;
+            if let Err(error) = answer {
+                return Err(format!(
+                    "expected {:?}; it refused `{}`: {}",
+                    rpc.reply, rpc.request, error.text
+                ));
+            }
             self.workers[place].is_prepared = true;
             self.start_if_prepared();
             return Ok(());
         };
-        let operation = self.history[invocation].operation;
-        let outcome = operation
-            .read_answer(self.settings.exercise, body)
-            .map_err(|MalformedReply(text)| format!("its answer to `{}`: {text}", operation.kind()))?;
-        self.complete(place, invocation, outcome);
+        let (client, operation) = (&mut self.workers[place].client, &self.history[invocation].operation);
+        let step = match answer {
+            Ok(reply) => client.reply(operation, reply, &mut self.request).map_err(malformed)?,
+            Err(error) => client.failed(operation, &CallFailure::Error(error), &mut self.request),
+        };
+        self.take_step(place, invocation, step);
         Ok(())
     }
 
     /// A worker has waited long enough.
     fn time_out(&mut self, place: usize) {
-        let Some(waits) = self.workers[place].waits.take() else { return };
-        let node = self.workers[place].node;
-        match waits.invocation {
-            None => self.fail(node, "it did not answer `topology` within 5 seconds", None),
-            Some(invocation) => {
-                let is_indefinite = !self.history[invocation].operation.is_idempotent();
-                self.complete(place, invocation, Outcome::Silence { is_indefinite });
-            }
-        }
+        let Some(Waits { rpc, invocation, .. }) = self.workers[place].waits.take() else { return };
+        let Some(invocation) = invocation else {
+            let (node, seconds) = (self.workers[place].node, self.patience.as_micros() / 1_000_000);
+            let reason = format!("it did not answer `{}` within {seconds} seconds", rpc.request);
+            return self.fail(node, reason, None);
+        };
+        let (client, operation) = (&mut self.workers[place].client, &self.history[invocation].operation);
+        let step = client.failed(operation, &CallFailure::Timeout, &mut self.request);
+        self.take_step(place, invocation, step);
     }
 
     /// An operation has ended.
     fn complete(&mut self, place: usize, invocation: usize, outcome: Outcome) {
-        if outcome.completion() == Completion::Info {
-            // Nobody knows what its process has done: another one goes on.
-            let client = self.open_client(Client::Worker(place));
-            let (workers, worker) = (self.workers.len(), &mut self.workers[place]);
-            worker.process += workers;
-            self.clients[mem::replace(&mut worker.client, client)] = Client::Closed;
-            worker.next_msg_id = 1;
-        }
-        if let Outcome::Ok(Answer::Elements(elements)) = &outcome {
-            self.elements += elements.len();
-        }
         let entry = &mut self.history[invocation];
+        let is_idempotent = self.workload.is_idempotent(entry.operation.f);
+        entry.outcome = if is_idempotent { outcome.definite() } else { outcome };
         entry.interval.completed = self.now;
-        entry.outcome = outcome;
+        self.values += entry.answer().map_or(0, Data::weight);
+        self.generator.completed(place, entry);
+        if entry.outcome.completion() == Completion::Info {
+            self.go_on_as_another(place);
+        }
         match self.phase {
             Phase::Running if self.settings.rate.is_some() => {
                 self.free.push_back((place, self.now));
@@ -868,9 +861,22 @@ impl World {
             Phase::Running => {
                 self.events.insert(self.now + TICK, Event::Go(place));
             }
-            Phase::Ending | Phase::Final => self.end_if_quiet(),
+            Phase::Final => {
+                self.events.insert(self.now + TICK, Event::FinalStep(place));
+            }
+            Phase::Ending => self.end_if_quiet(),
             Phase::Starting | Phase::Recovering | Phase::Done => {}
         }
+    }
+
+    /// Nobody knows what a worker's process has done: another one goes on, with a client that knows nothing.
+    fn go_on_as_another(&mut self, place: usize) {
+        let number = self.open_client(Role::Worker(place));
+        let (workers, worker) = (self.workers.len(), &mut self.workers[place]);
+        worker.process += workers;
+        worker.client = self.workload.client(&self.settings);
+        worker.next_msg_id = 1;
+        self.clients[mem::replace(&mut worker.number, number)] = Role::Closed;
     }
 
     /// Goes on if no operation is open any more.
@@ -878,27 +884,48 @@ impl World {
         if self.workers.iter().any(|worker| worker.waits.is_some()) {
             return;
         }
-        let has_final = self.settings.exercise.final_operation().is_some();
         match self.phase {
-            Phase::Ending if has_final => {
+            Phase::Ending if self.workload.final_phase().is_some() => {
                 self.phase = Phase::Recovering;
                 self.events.insert(self.now + RECOVERY, Event::Recovered);
             }
-            Phase::Ending | Phase::Final => self.phase = Phase::Done,
+            Phase::Ending => self.phase = Phase::Done,
+            Phase::Final if self.workers.iter().all(|worker| worker.is_done) => self.phase = Phase::Done,
             _ => {}
         }
     }
 
     fn start_final(&mut self) {
         self.phase = Phase::Final;
-        (0..self.workers.len()).for_each(|worker| self.go(worker));
+        let longest = self.workload.final_phase().unwrap_or_default();
+        self.events.insert(self.now + longest, Event::FinalEnd);
+        (0..self.workers.len()).for_each(|worker| self.go_on_finally(worker));
+    }
+
+    /// A worker takes its next step in the final phase.
+    fn go_on_finally(&mut self, place: usize) {
+        let worker = &self.workers[place];
+        if self.phase != Phase::Final || worker.waits.is_some() || worker.is_done {
+            return;
+        }
+        let mut cx = GeneratorContext { rng: &mut self.rng, now: self.now, process: worker.process };
+        match self.generator.final_step(place, &mut cx) {
+            FinalStep::Do(operation) => self.invoke(place, operation),
+            FinalStep::Wait(span) => {
+                self.events.insert(self.now + span.max(TICK), Event::FinalStep(place));
+            }
+            FinalStep::Done => {
+                self.workers[place].is_done = true;
+                self.end_if_quiet();
+            }
+        }
     }
 
     /// Notes what is done to nodes, and lets the driver do it.
-    fn apply(&mut self, orders: Vec<ProcessCommand>) {
-        self.orders.extend(&orders);
-        for order in orders {
-            match order {
+    fn apply(&mut self, commands: Vec<ProcessCommand>) {
+        self.commands.extend(&commands);
+        for command in commands {
+            match command {
                 ProcessCommand::Kill(node) => {
                     let inbox = &mut self.nodes[node].inbox;
                     inbox.consume(inbox.len());
@@ -920,36 +947,4 @@ impl World {
 /// A message as its receiver reads it, without the newline.
 fn frame(id: u64, src: Address, dest: Address, body: &str) -> Vec<u8> {
     format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"{dest}\",\"body\":{body}}}").into_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::network::Distribution;
-    use super::super::simulation;
-    use super::*;
-
-    #[test]
-    fn what_was_wrong_is_healed_when_the_time_is_over_and_stays_so() {
-        let mut world = World::new(Settings {
-            exercise: Exercise::Echo,
-            nodes: 3,
-            workers: 3,
-            rate: Some(10.0),
-            time_limit: Duration::from_secs(5),
-            latency: Latency { mean: Duration::ZERO, spread: Distribution::Constant },
-            faults: vec![Fault::Pause, Fault::Partition, Fault::Loss],
-            fault_interval: Duration::from_millis(700),
-            topology: Topology::Grid,
-            availability: Availability::None,
-            seed: 1,
-            journal_size: 0,
-            logging: Logging::default(),
-        });
-        simulation::run_own_nodes(&mut world);
-        let end = world.started() + Duration::from_secs(5);
-        assert!(world.faults().len() > 6);
-        assert!(
-            world.faults().iter().all(|window| window.to.is_some_and(|to| window.from < to && to <= end))
-        );
-    }
 }

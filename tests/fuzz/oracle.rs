@@ -7,15 +7,18 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use messenger::json::error::SyntaxError;
+use messenger::json::index::Parser;
+use messenger::json::text::MAX_DEPTH;
+use messenger::json::value::{Integer, Value};
 use messenger::node::{Config, Node};
 use messenger::nodes::messenger::Messenger;
 use messenger::time::Instant;
-use messenger::wire::json::{Line, MAX_DEPTH, Parser, SyntaxError};
-use messenger::wire::line::{LineBuffer, NextLine};
-use messenger::wire::message::{Envelope, Outline};
+use messenger::wire::envelope::{Envelope, UncheckedEnvelope};
+use messenger::wire::lines::Line;
+use messenger::wire::lines::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
-use messenger::wire::shape::Shapes;
-use messenger::wire::value::{Integer, Value};
+use messenger::wire::template::Templates;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -39,7 +42,7 @@ pub fn check_stream(input: &[u8], step: usize) {
             assert_eq!(Some(line.bytes()), expected.next());
             answers.append(&mut path.check(line));
         }
-        // All of them in one go, where they end is found by their shapes.
+        // All of them in one go, where they end is found by their templates.
         let mut is_done = false;
         while !is_done {
             is_done = node.handle_lines(Instant::START, &mut lines.lines(), &mut out);
@@ -58,7 +61,7 @@ pub fn check_stream(input: &[u8], step: usize) {
 
 struct LinePath {
     parser: Parser,
-    shapes: Shapes,
+    templates: Templates,
     node: Node<Messenger>,
     out: OutBuffer,
 }
@@ -76,21 +79,21 @@ fn node() -> (Node<Messenger>, OutBuffer) {
 impl LinePath {
     fn new() -> Self {
         let (node, out) = node();
-        Self { parser: Parser::new(), shapes: Shapes::new(), node, out }
+        Self { parser: Parser::new(), templates: Templates::new(), node, out }
     }
 
     /// What the node answers.
     fn check(&mut self, line: Line<'_>) -> Vec<u8> {
         let text = line.bytes().to_vec();
         let reference = Reference::read(&text);
-        check_outline(&mut self.parser, line, &reference, Outline::parse);
+        check_unchecked(&mut self.parser, line, &reference, UncheckedEnvelope::parse);
         // Few lines get as far as the index on their own.
-        check_outline(&mut self.parser, line, &reference, Outline::parse_indexed);
-        // By the shapes of the lines before, then by its own.
-        check_envelope(&mut self.shapes, line, &reference);
-        if Outline::parse(&mut self.parser, line).is_ok_and(|outline| outline.check().is_ok()) {
-            self.shapes.learn(line);
-            check_envelope(&mut self.shapes, line, &reference);
+        check_unchecked(&mut self.parser, line, &reference, UncheckedEnvelope::parse_indexed);
+        // By the templates of the lines before, then by its own.
+        check_envelope(&mut self.templates, line, &reference);
+        if UncheckedEnvelope::parse(&mut self.parser, line).is_ok_and(|unchecked| unchecked.check().is_ok()) {
+            self.templates.learn(line);
+            check_envelope(&mut self.templates, line, &reference);
         }
 
         self.node.handle_line(Instant::START, line, &mut self.out);
@@ -114,8 +117,8 @@ impl LinePath {
 }
 
 /// A line that is read by a shape is the message that it is.
-fn check_envelope(shapes: &mut Shapes, line: Line<'_>, reference: &Reference<'_>) {
-    let Some(Envelope { src, dest, body }) = shapes.read(line) else { return };
+fn check_envelope(templates: &mut Templates, line: Line<'_>, reference: &Reference<'_>) {
+    let Some(Envelope { src, dest, body }) = templates.read(line) else { return };
     let shown = String::from_utf8_lossy(line.bytes());
     let Reference::Parts(Some(parts)) = reference else { panic!("{shown}: read by a shape") };
     assert_eq!(Some(src), string(parts.top("src")), "{shown}");
@@ -144,23 +147,23 @@ fn check_body(body: Value<'_>, members: &[(Cow<'_, str>, &RawValue)], shown: &st
     }
 }
 
-fn check_outline<'a>(
+fn check_unchecked<'a>(
     parser: &'a mut Parser,
     line: Line<'a>,
     reference: &Reference<'_>,
-    parse: fn(&'a mut Parser, Line<'a>) -> Result<Outline<'a>, SyntaxError>,
+    parse: fn(&'a mut Parser, Line<'a>) -> Result<UncheckedEnvelope<'a>, SyntaxError>,
 ) {
     let shown = String::from_utf8_lossy(line.bytes());
-    let outline = parse(parser, line);
-    let (outline, reference) = match (outline, reference) {
+    let unchecked = parse(parser, line);
+    let (unchecked, reference) = match (unchecked, reference) {
         (Err(_), Reference::Refused) | (Ok(_), Reference::Parts(None)) => return,
-        (Ok(outline), Reference::Parts(Some(parts))) => (outline, parts),
-        (outline, reference) => panic!("{shown}: read as {outline:?}, expected {reference:?}"),
+        (Ok(unchecked), Reference::Parts(Some(parts))) => (unchecked, parts),
+        (unchecked, reference) => panic!("{shown}: read as {unchecked:?}, expected {reference:?}"),
     };
-    assert_eq!(outline.src().ok(), string(reference.top("src")), "{shown}");
-    assert_eq!(outline.dest().ok(), string(reference.top("dest")), "{shown}");
-    assert_eq!(outline.kind().ok(), string(reference.in_body("type")), "{shown}");
-    for (name, got) in [("msg_id", outline.msg_id()), ("in_reply_to", outline.in_reply_to())] {
+    assert_eq!(unchecked.src().ok(), string(reference.top("src")), "{shown}");
+    assert_eq!(unchecked.dest().ok(), string(reference.top("dest")), "{shown}");
+    assert_eq!(unchecked.kind().ok(), string(reference.in_body("type")), "{shown}");
+    for (name, got) in [("msg_id", unchecked.msg_id()), ("in_reply_to", unchecked.in_reply_to())] {
         let raw = reference.in_body(name);
         let is_integer = |raw: &str| raw.bytes().all(|x| x == b'-' || x.is_ascii_digit());
         match got {
@@ -169,7 +172,7 @@ fn check_outline<'a>(
             Err(_) => assert!(!is_integer(raw.unwrap()), "{shown}"),
         }
     }
-    match (outline.body(), &reference.body) {
+    match (unchecked.body(), &reference.body) {
         (Ok(body), Some(members)) => check_body(body, members, &shown),
         (Err(_), None) => {}
         (got, expected) => panic!("{shown}: body is {got:?}, expected {expected:?}"),

@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 
 use fastrand::Rng;
 use messenger::node::{Config, Node};
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::{Duration, Handler, Instant};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 #![allow(clippy::needless_pass_by_value, clippy::cast_precision_loss, reason = "short tests, short spans")]
 
 use messenger::node::{Config, Node};
-use messenger::wire::json::Line;
+use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::{Duration, Handler, Instant};
 use serde_json::{Value, json};
@@ -22,7 +22,8 @@ impl<W: Handler> Bench<W> {
     /// Node n1 of n1, n2 and n3, after its `init`.
     pub fn new(workload: W, config: Config) -> Self {
         let node = Node::new(workload, config);
-        let mut bench = Self { node, out: OutBuffer::new(), now: Instant::START, sent: Vec::new(), lines: String::new() };
+        let mut bench =
+            Self { node, out: OutBuffer::new(), now: Instant::START, sent: Vec::new(), lines: String::new() };
         let init = json!({"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": ["n1", "n2", "n3"]});
         bench.receive("c0", init);
         assert_eq!(

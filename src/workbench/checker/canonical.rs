@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::wire::json::Parser;
-use crate::wire::value::{Kind, Value};
+use crate::json::index::Parser;
+use crate::json::value::{Kind, Value};
 
 /// The text that stands for all that mean the same as this one, whatever their white space, escapes, order
 /// of keys, and ways to write a float. As in Maelstrom, `1` is not `1.0`, and the last of equal keys counts.

@@ -10,6 +10,7 @@
 pub(super) mod canonical;
 pub mod counter;
 pub mod echo;
+pub mod kafka;
 pub mod linearizable;
 pub mod set_full;
 pub mod stats;
@@ -17,6 +18,7 @@ pub mod unique_ids;
 
 use std::fmt;
 
+use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
 
 /// What a checker says of a history. The worst of several verdicts is their maximum.
@@ -131,6 +133,53 @@ impl Quantiles {
         let percentile = |percent| spans[spans.len() * percent / 100];
         Some(Self { min, median: percentile(50), p95: percentile(95), p99: percentile(99), max })
     }
+
+    /// In milliseconds, by quantile.
+    pub fn json(&self) -> serde_json::Value {
+        let [min, median, p95, p99, max] = self.millis();
+        serde_json::json!({"0": min, "0.5": median, "0.95": p95, "0.99": p99, "1": max})
+    }
+
+    /// In milliseconds, in a row for a page.
+    pub fn row(&self) -> String {
+        self.millis().map(brief).join(" · ")
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "spans of a test are short")]
+    fn millis(&self) -> [f64; 5] {
+        let Self { min, median, p95, p99, max } = *self;
+        [min, median, p95, p99, max].map(|span| span.as_micros() as f64 / 1e3)
+    }
+}
+
+/// `0.2 ms median, 1.5 ms at 99 %, 1.2 s at most`
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [_, median, _, p99, max] = self.millis().map(|millis| match millis {
+            0.0..1_000.0 => format!("{millis:.1} ms"),
+            _ => format!("{:.1} s", millis / 1e3),
+        });
+        write!(f, "{median} median, {p99} at 99 %, {max} at most")
+    }
+}
+
+/// A number in about three digits: `0.005`, `12.3`, `5,000`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "nothing is counted below 0 or to 2^53"
+)]
+pub(in crate::workbench) fn brief(value: f64) -> String {
+    if value >= 1_000.0 {
+        return thousands(value.round() as usize);
+    }
+    let decimals = match value {
+        0.0 | 100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
 }
 
 /// A time as people read it: seconds since the start of the test.

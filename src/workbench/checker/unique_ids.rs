@@ -8,12 +8,12 @@ use super::canonical::canonical;
 use super::{Findings, Place, Verdict};
 
 /// An id that was given out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Id<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Id {
     /// Who gave it, and when.
     pub answered: Place,
     /// The id, as JSON of any kind.
-    pub raw: &'a str,
+    pub raw: String,
 }
 
 /// What came of it.
@@ -49,16 +49,16 @@ pub struct Duplicate {
 ///
 /// Ids are the same if they mean the same JSON value, as far as Maelstrom can tell: white space, escapes and
 /// the order of keys do not count, but `1`, `1.0` and `"1"` are three ids.
-pub fn check(attempted: usize, ids: &[Id<'_>]) -> Report {
+pub fn check(attempted: usize, ids: &[Id]) -> Report {
     let mut given = HashMap::<Cow<'_, str>, Given<'_>>::with_capacity(ids.len());
     for id in ids {
-        let given = given.entry(canonical(id.raw)).or_insert(Given { count: 0, first: id, again: id });
+        let given = given.entry(canonical(&id.raw)).or_insert(Given { count: 0, first: id, again: id });
         given.count += 1;
         if given.count == 2 {
             given.again = id;
         }
     }
-    let as_given = |(_, given): (_, &Given<'_>)| given.first.raw.to_owned();
+    let as_given = |(_, given): (_, &Given<'_>)| given.first.raw.clone();
     let lowest = given.iter().min_by_key(|&(id, _)| order(id)).map(as_given);
     let range = lowest.zip(given.iter().max_by_key(|&(id, _)| order(id)).map(as_given));
 
@@ -67,7 +67,7 @@ pub fn check(attempted: usize, ids: &[Id<'_>]) -> Report {
     let duplicated: Findings<_> = duplicated
         .into_iter()
         .map(|(_, given)| Duplicate {
-            id: given.first.raw.to_owned(),
+            id: given.first.raw.clone(),
             count: given.count,
             first: given.first.answered,
             again: given.again.answered,
@@ -84,8 +84,8 @@ pub fn check(attempted: usize, ids: &[Id<'_>]) -> Report {
 /// What is known of one id.
 struct Given<'a> {
     count: usize,
-    first: &'a Id<'a>,
-    again: &'a Id<'a>,
+    first: &'a Id,
+    again: &'a Id,
 }
 
 /// What ids are ordered by.
@@ -115,9 +115,12 @@ mod tests {
     use super::*;
     use crate::time::Instant;
 
-    fn given<'a>(raws: &[&'a str]) -> Vec<Id<'a>> {
+    fn given(raws: &[&str]) -> Vec<Id> {
         let place = |node| Place { node, at: Instant::from_micros(1_000_000 + 1_000 * node as u64) };
-        raws.iter().enumerate().map(|(node, &raw)| Id { answered: place(node), raw }).collect()
+        raws.iter()
+            .enumerate()
+            .map(|(node, &raw)| Id { answered: place(node), raw: raw.to_owned() })
+            .collect()
     }
 
     #[test]

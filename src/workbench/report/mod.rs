@@ -12,8 +12,10 @@ use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
 
+use super::history::write_jsonl;
 use super::journal::Entry;
 use super::verdict::Results;
+use super::workload::Picture;
 use super::world::World;
 use crate::telemetry::diagram::{counted, diagram, thousands};
 use crate::time::Instant;
@@ -26,6 +28,9 @@ const MESSAGES_DRAWN: usize = 300;
 
 /// So many of them come before what they are drawn for.
 const MESSAGES_BEFORE: usize = 50;
+
+/// The file with the picture of the messages.
+const MESSAGES: &str = "messages.svg";
 
 /// A test that is over, and what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +45,6 @@ pub struct Report<'a> {
     pub command: Option<&'a str>,
 }
 
-/// A picture for the page, and a file of its own.
-struct Picture {
-    /// The file's name.
-    file: &'static str,
-    /// What it does not tell itself.
-    caption: String,
-    svg: String,
-}
-
 impl Report<'_> {
     /// Writes the files into a folder that exists: `index.html`, `results.json`, `history.jsonl`,
     /// `journal.jsonl`, and the pictures for which there is something to draw: `latency.svg`,
@@ -57,9 +53,8 @@ impl Report<'_> {
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         fs::write(folder.join("results.json"), format!("{:#}\n", json::results(self)))?;
         let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
-        for invocation in self.world.history().iter().take(HISTORY_WRITTEN) {
-            writeln!(history, "{}", json::invocation(invocation))?;
-        }
+        let written = self.world.history().len().min(HISTORY_WRITTEN);
+        write_jsonl(&self.world.history()[..written], &mut history)?;
         history.flush()?;
         let mut journal = BufWriter::new(File::create(folder.join("journal.jsonl"))?);
         let mut line = Vec::new();
@@ -71,7 +66,7 @@ impl Report<'_> {
         journal.flush()?;
         let pictures = self.pictures()?;
         for picture in &pictures {
-            fs::write(folder.join(picture.file), &picture.svg)?;
+            fs::write(folder.join(&picture.file), &picture.svg)?;
         }
         let logs = (0..self.world.settings().nodes).map(|node| format!("node-logs/n{node}.log"));
         let logs: Vec<_> = logs.filter(|log| folder.join(log).exists()).collect();
@@ -79,9 +74,9 @@ impl Report<'_> {
     }
 
     fn pictures(&self) -> io::Result<Vec<Picture>> {
-        let mut pictures = Vec::new();
+        let mut pictures = self.results.finding.pictures();
         if let Some(timeline) = plots::Timeline::of(self.world) {
-            let plot = |file, svg| Picture { file, caption: String::new(), svg };
+            let plot = |file: &str, svg| Picture { file: file.to_owned(), caption: String::new(), svg };
             pictures.push(plot("latency.svg", timeline.latency()?));
             pictures.push(plot("latency-quantiles.svg", timeline.quantiles()?));
             pictures.push(plot("rate.svg", timeline.rate()?));
@@ -92,7 +87,7 @@ impl Report<'_> {
             let sent = usize::try_from(journal.clients.sent + journal.servers.sent).unwrap_or(usize::MAX);
             let caption = format!("{} of {}, {why}", counted(range.len(), "message"), thousands(sent));
             let svg = diagram(&journal.transfers(range), Instant::START, MESSAGES_DRAWN);
-            pictures.push(Picture { file: "messages.svg", caption, svg });
+            pictures.push(Picture { file: MESSAGES.to_owned(), caption, svg });
         }
         Ok(pictures)
     }

@@ -1,18 +1,17 @@
 //! The page of a test, for people: one file that needs no other, and no network. It is well-formed XML as well.
 
 use std::fmt::{self, Display, Write};
-use std::ops::RangeInclusive;
 
 use super::super::checker::stats::{Availability, Counts};
-use super::super::checker::{Quantiles, Verdict};
-use super::super::exercise::Exercise;
-use super::super::verdict::{Finding, Results};
+use super::super::checker::{Quantiles, Verdict, brief as number};
+use super::super::verdict::Results;
+use super::super::workload::{Picture, Workload};
 use super::super::world::Failure;
-use super::{Picture, Report};
+use super::{MESSAGES, Report};
 use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
 
-/// So many faults are listed, and so many ranges of a counter.
+/// So many faults are listed.
 const LISTED: usize = 40;
 
 /// The page, with these pictures in it and links to these logs.
@@ -30,7 +29,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn write(&self, html: &mut String) -> fmt::Result {
-        let (name, verdict) = (self.exercise().name(), word(self.results().verdict));
+        let (name, verdict) = (self.workload().name(), word(self.results().verdict));
         writeln!(
             html,
             r#"<!DOCTYPE html>
@@ -52,8 +51,9 @@ impl Page<'_> {
         html.push_str("</header>\n");
         self.write_operations(html)?;
         self.write_finding(html)?;
-        let (messages, plots): (Vec<_>, Vec<_>) =
-            self.pictures.iter().partition(|picture| picture.file == "messages.svg");
+        let (found, common) = self.pictures.split_at(self.results().finding.pictures().len());
+        found.iter().try_for_each(|picture| write_picture(html, picture))?;
+        let (messages, plots): (Vec<_>, Vec<_>) = common.iter().partition(|picture| picture.file == MESSAGES);
         if !plots.is_empty() {
             html.push_str("<h2>Over time</h2>\n");
         }
@@ -88,7 +88,7 @@ impl Page<'_> {
             html.push_str("</section>\n");
             return Ok(());
         }
-        let name = self.exercise().name();
+        let name = self.workload().name();
         match results.verdict {
             Verdict::Valid => writeln!(html, "<p>What the clients saw is what {name} promises.</p>")?,
             Verdict::Unknown => {
@@ -149,64 +149,8 @@ impl Page<'_> {
     }
 
     fn write_finding(&self, html: &mut String) -> fmt::Result {
-        let count = |count: usize| thousands(count);
-        let facts = match &self.results().finding {
-            Finding::Echo(report) => {
-                vec![
-                    ("answered", count(report.answered)),
-                    ("with something else", count(report.mismatches.total)),
-                ]
-            }
-            Finding::UniqueIds(report) => vec![
-                ("asked for", count(report.attempted)),
-                ("acknowledged", count(report.acknowledged)),
-                ("given twice", count(report.duplicated.total)),
-            ],
-            Finding::Set(report) => {
-                let mut facts = vec![
-                    ("tried to add", count(report.attempts)),
-                    ("acknowledged", count(report.acknowledged)),
-                    ("stable", count(report.stable)),
-                    ("lost", count(report.lost.total)),
-                    ("stale", count(report.stale.total)),
-                    ("never read", count(report.never_read.total)),
-                    ("duplicated", count(report.duplicated.total)),
-                    ("unexpected", count(report.unexpected.total)),
-                ];
-                if let Some(Quantiles { min, median, p95, p99, max }) = report.stable_latencies {
-                    let quantiles = [min, median, p95, p99, max].map(millis).join(" · ");
-                    facts.push(("ms until stable: quantiles 0, 0.5, 0.95, 0.99, 1", quantiles));
-                }
-                facts
-            }
-            Finding::Counter(report) => {
-                let range = |range: &RangeInclusive<i64>| match (range.start(), range.end()) {
-                    (start, end) if start == end => start.to_string(),
-                    (start, end) => format!("{start} to {end}"),
-                };
-                let ranges = report.acceptable.as_ref().map(|ranges| {
-                    let mut shown: Vec<_> = ranges.iter().take(LISTED).map(range).collect();
-                    if ranges.len() > LISTED {
-                        shown.push(format!("and {} more", ranges.len() - LISTED));
-                    }
-                    shown.join(", ")
-                });
-                vec![
-                    ("final reads", count(report.reads)),
-                    ("wrong", count(report.wrong.total)),
-                    ("adds that may have happened", count(report.indefinite)),
-                    ("acceptable", ranges.unwrap_or_else(|| "cannot be computed".to_owned())),
-                ]
-            }
-            Finding::Linearizable(report) => vec![
-                ("keys", count(report.keys)),
-                ("not linearizable", count(report.anomalies.total)),
-                ("undecided", count(report.undecided.total)),
-                ("operations explained", count(report.explained)),
-            ],
-        };
-        writeln!(html, "<h2>What the checker of {} found</h2>", self.exercise().name())?;
-        write_facts(html, &facts)
+        writeln!(html, "<h2>What the checker of {} found</h2>", self.workload().name())?;
+        write_facts(html, &self.results().finding.facts())
     }
 
     fn write_faults(&self, html: &mut String) -> fmt::Result {
@@ -286,9 +230,7 @@ impl Page<'_> {
                 format!("{} about every {} s", names.join(", "), seconds(settings.fault_interval)),
             ));
         }
-        if settings.exercise == Exercise::Broadcast {
-            facts.push(("topology", settings.topology.to_string()));
-        }
+        facts.extend(self.workload().facts(settings));
         match settings.availability {
             Availability::None => {}
             Availability::Total => facts.push(("availability", "total".to_owned())),
@@ -332,8 +274,8 @@ impl Page<'_> {
         self.report.results
     }
 
-    fn exercise(&self) -> Exercise {
-        self.report.world.settings().exercise
+    fn workload(&self) -> &'static dyn Workload {
+        self.report.world.workload()
     }
 }
 
@@ -380,25 +322,6 @@ fn millis(span: Duration) -> String {
 #[allow(clippy::cast_precision_loss, reason = "spans of a test are short")]
 fn seconds(span: Duration) -> f64 {
     span.as_micros() as f64 / 1e6
-}
-
-/// In about three digits.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "nothing is counted below 0 or to 2^53"
-)]
-fn number(value: f64) -> String {
-    if value >= 1_000.0 {
-        return thousands(value.round() as usize);
-    }
-    let decimals = match value {
-        0.0 | 100.0.. => 0,
-        10.0.. => 1,
-        1.0.. => 2,
-        _ => 3,
-    };
-    format!("{value:.decimals$}")
 }
 
 // Pictures are drawn on white. On a dark page their lightness is turned over, and their hues stay.

@@ -15,8 +15,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::super::checker::{Completion, Quantiles};
+use super::super::history::Invocation;
 use super::super::nemesis::Fault;
-use super::super::world::{Invocation, World};
+use super::super::world::World;
 use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
 
@@ -101,7 +102,7 @@ impl<'a> Timeline<'a> {
         }
         let mut kinds = BTreeMap::<_, Vec<_>>::new();
         for invocation in world.history() {
-            kinds.entry(invocation.operation.kind()).or_default().push(invocation);
+            kinds.entry(invocation.operation.f).or_default().push(invocation);
         }
         let invoked = world.history().iter().map(|invocation| invocation.interval.invoked);
         let completed = world.history().iter().filter_map(completed);
@@ -441,6 +442,8 @@ const fn fault_color(fault: Fault) -> RGBColor {
         Fault::Pause => RGBColor(71, 85, 105),
         Fault::Loss => RGBColor(13, 148, 136),
         Fault::Duplicate => RGBColor(161, 98, 7),
+        Fault::Slow => RGBColor(37, 99, 235),
+        Fault::Reorder => RGBColor(190, 24, 93),
     }
 }
 

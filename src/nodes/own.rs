@@ -1,0 +1,36 @@
+//! Which node of this crate is for which workload.
+
+use super::broadcast::Broadcast;
+use super::counter::Counter;
+use super::g_set::GSet;
+use super::lin_kv::LinKv;
+use super::messenger::Messenger;
+use super::unique_ids::UniqueIds;
+use crate::node::{Config, Node};
+use crate::workbench::simulation::{self, SimulatedNode};
+use crate::workbench::world::World;
+
+/// This crate's node for the workload of that name, if there is one.
+pub fn node(workload: &str, config: Config) -> Option<Box<dyn SimulatedNode>> {
+    Some(match workload {
+        "echo" => Box::new(Node::new(Messenger::default(), config)),
+        "unique-ids" => Box::new(Node::new(UniqueIds::default(), config)),
+        "broadcast" => Box::new(Node::new(Broadcast::default(), config)),
+        "g-set" => Box::new(Node::new(GSet::default(), config)),
+        "g-counter" => Box::new(Node::new(Counter::growing(), config)),
+        "pn-counter" => Box::new(Node::new(Counter::any(), config)),
+        "lin-kv" => Box::new(Node::new(LinKv::new(config.answer_within), config)),
+        _ => return None,
+    })
+}
+
+/// Runs a test of this crate's own nodes to its end, in virtual time. Whether there are nodes for its workload.
+pub fn simulate(world: &mut World) -> bool {
+    let (workload, answer_within) = (world.workload().name(), world.answer_within());
+    let start = |seed| node(workload, Config { seed, answer_within, ..Config::default() });
+    let is_known = start(0).is_some();
+    if is_known {
+        simulation::run(world, |_, seed| start(seed).expect("there is one for each seed"));
+    }
+    is_known
+}

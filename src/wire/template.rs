@@ -1,0 +1,676 @@
+//! The templates of lines: the quick way to read a message that differs from an earlier one in its values alone, as nearly
+//! all messages to a node do.
+//!
+//! A template is a line without its values, but for `dest` and `type`, which hardly ever change. What is left is segments of
+//! text with slots for values between them. Templates are learned from messages that the grammar and the schema have
+//! accepted. They make a tree, in which those that begin alike share their beginning. A line that has the segments of one
+//! from first to last, and in each slot a value of the kind that was there, is a message, and everything in it is where
+//! it was, but for the lengths of the values. Any other line is left to the grammar.
+
+use std::borrow::Cow;
+use std::mem;
+use std::num::NonZeroU8;
+use std::ops::Range;
+
+use memchr::memchr;
+use smallvec::SmallVec;
+
+use super::envelope::{Body, Envelope};
+use super::lines::{Line, Lines, MARGIN};
+use super::members::{BOUNDARIES, Boundaries, Field, Layout, Literal, Members, Offset, SLOTS_MAX, ValueSpan};
+use crate::json::cursor::{Member, Name, Walk as _};
+use crate::json::index::string_at;
+use crate::json::lane::Lane;
+use crate::json::scan::{self, Digits, WIDTH, find_special};
+use crate::json::text::{Span, Text, has_spans};
+use crate::json::value::Integer;
+
+/// A segment has so many bytes at most; longer text makes several.
+pub const SEGMENT_MAX: usize = 2 * WIDTH;
+
+const _: () = assert!(SEGMENT_MAX <= MARGIN, "a line buffer lets a template look so far ahead");
+
+/// So many segments are known at most. If there are more, all are forgotten.
+const SEGMENTS_MAX: usize = 256;
+
+/// So many templates are known at most. If there are more, all are forgotten.
+const TEMPLATES_MAX: usize = 64;
+
+/// A template costs as much to learn as it saves in so many lines.
+const COST: u32 = 8;
+
+/// Credit for as many templates as may be learned in a row.
+const CREDIT_MAX: u32 = 128 * COST;
+
+/// The templates that are known.
+#[derive(Debug)]
+pub struct Templates {
+    /// The tree. The first of them is no segment, but the place before all first ones; and, since it is like anything, the
+    /// one where every search ends that finds no other.
+    segments: Box<[Segment; SEGMENTS_MAX]>,
+    segments_known: usize,
+    known: Vec<Template>,
+    /// Grows with every line of a known template and pays for those that are learned: where no line is like another, little
+    /// is lost.
+    credit: u32,
+    /// Of the line that was read last.
+    boundaries: Boundaries,
+}
+
+/// A segment of text, and what comes after it.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Segment {
+    text: [u8; SEGMENT_MAX],
+    /// Which bytes of that are meant.
+    mask: u32,
+    length: u8,
+    expect: Expect,
+    /// What may follow; 0 if nothing is known.
+    next: u8,
+    /// What may stand in its place; 0 if nothing else is known.
+    alternative: u8,
+}
+
+/// What comes after a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    /// Another segment.
+    More,
+    /// The inside of a string, up to its closing quote.
+    String,
+    /// An integer of a few digits, without a sign.
+    Digits,
+    /// Any other value, at this depth of nesting.
+    Other(u8),
+    /// Nothing: the line is a message of this template.
+    End(u8),
+    /// Nothing that is known: no segment was like the line.
+    Stop,
+}
+
+/// Where the parts of a message are.
+#[derive(Debug)]
+pub(super) struct Template {
+    /// The slots of these, by their first boundaries.
+    src: u8,
+    msg_id: Option<NonZeroU8>,
+    in_reply_to: Option<NonZeroU8>,
+    dest: Literal,
+    kind: Literal,
+    layout: Layout,
+}
+
+impl Expect {
+    /// In which order to try what comes after the same text: whoever fits one kind of value alone, then whoever fits any,
+    /// then more text, from which there is no way back.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::String | Self::Digits | Self::End(_) | Self::Stop => 0,
+            Self::Other(_) => 1,
+            Self::More => 2,
+        }
+    }
+
+    /// Whether it is the same, whatever the template that ends here.
+    fn is_like(self, other: Self) -> bool {
+        self == other || matches!((self, other), (Self::End(_), Self::End(_)))
+    }
+}
+
+impl Segment {
+    /// Like anything, with nothing after it.
+    const NONE: Self =
+        Self { text: [0; SEGMENT_MAX], mask: 0, length: 0, expect: Expect::Stop, next: 0, alternative: 0 };
+
+    fn text(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+}
+
+impl Templates {
+    /// No template is known.
+    pub fn new() -> Self {
+        Self {
+            segments: Box::new([Segment::NONE; SEGMENTS_MAX]),
+            segments_known: 1,
+            known: Vec::with_capacity(TEMPLATES_MAX),
+            credit: CREDIT_MAX,
+            boundaries: [0; BOUNDARIES],
+        }
+    }
+
+    /// Reads a line that is a message of a known template, if there are [`SEGMENT_MAX`] bytes or more behind it. `None` says
+    /// nothing about the line.
+    #[inline(always)]
+    pub fn read<'a>(&'a mut self, line: Line<'a>) -> Option<Envelope<'a>> {
+        let (bytes, text) = (line.bytes_and_more(), line.text()?);
+        if bytes.len() - text.len() < SEGMENT_MAX {
+            return None;
+        }
+        self.envelope(bytes, text, Some(text.len()))
+    }
+
+    /// Takes the next line, if it is a message of a known template. Where it ends, its template tells.
+    #[inline(always)]
+    pub fn read_next<'a, 'l: 'a>(&'a mut self, lines: &mut Lines<'l>) -> Option<Envelope<'a>> {
+        let (bytes, text) = lines.ahead()?;
+        let envelope = self.envelope(bytes, text, None)?;
+        lines.take(envelope.line().len()).then_some(envelope)
+    }
+
+    /// The message that is the beginning of `text`, up to `length` or a newline. More may be looked at, in `bytes`, which
+    /// begin with the text.
+    #[inline(always)]
+    fn envelope<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        text: &'a str,
+        length: Option<usize>,
+    ) -> Option<Envelope<'a>> {
+        let Self { segments, known, credit, boundaries, .. } = self;
+        let (mut boundary, mut at, mut escapes) = (1, 0, false);
+        let mut segment = &segments[usize::from(segments[0].next)];
+        let template = loop {
+            let ahead = bytes.get(at..)?.first_chunk()?;
+            if scan::equal(ahead, &segment.text) & segment.mask == segment.mask {
+                let start = at + usize::from(segment.length);
+                let end = match segment.expect {
+                    Expect::String => string(bytes, text, start, length, &mut escapes),
+                    Expect::Digits => digits(bytes, start),
+                    Expect::Other(depth) => other(text, start, length, depth, &mut escapes),
+                    Expect::More => {
+                        at = start;
+                        segment = &segments[usize::from(segment.next)];
+                        continue;
+                    }
+                    Expect::End(template) => {
+                        let is_end = match length {
+                            Some(length) => start == length,
+                            None => bytes.get(start) == Some(&b'\n'),
+                        };
+                        if is_end {
+                            at = start;
+                            break known.get(usize::from(template))?;
+                        }
+                        None
+                    }
+                    Expect::Stop => return None,
+                };
+                if let Some(end) = end {
+                    at = end;
+                    #[allow(clippy::cast_possible_truncation, reason = "checked when all are known")]
+                    if let [first, last, ..] = &mut boundaries[boundary % BOUNDARIES..] {
+                        (*first, *last) = (start as u32, end as u32);
+                    }
+                    boundary += 2;
+                    segment = &segments[usize::from(segment.next)];
+                    continue;
+                }
+            }
+            segment = &segments[usize::from(segment.alternative)];
+        };
+        let text = Text { line: text.get(..at)?, escapes };
+        if !has_spans(text.line.as_bytes()) {
+            return None;
+        }
+        let boundaries = &*boundaries;
+        let slot = |first: u8| {
+            let first = usize::from(first);
+            boundaries[first % BOUNDARIES] as usize..boundaries[(first + 1) % BOUNDARIES] as usize
+        };
+        let integer = |id: NonZeroU8| text.line.get(slot(id.get())).map(Integer::new);
+        let msg_id = match template.msg_id {
+            Some(id) => Some(integer(id)?),
+            None => None,
+        };
+        let in_reply_to = match template.in_reply_to {
+            Some(id) => Some(integer(id)?),
+            None => None,
+        };
+        let src = slot(template.src);
+        let src = if escapes {
+            string_at(text, Span::new(src.start - 1, src.end + 1))?
+        } else {
+            Cow::Borrowed(text.line.get(src)?)
+        };
+        let dest = Cow::Borrowed(text.line.get(template.dest.range(boundaries))?);
+        let kind = Cow::Borrowed(text.line.get(template.kind.range(boundaries))?);
+        *credit = CREDIT_MAX.min(*credit + 1);
+        Some(Envelope {
+            src,
+            dest,
+            body: Body::new(
+                kind,
+                msg_id,
+                in_reply_to,
+                text,
+                Members::Templated(&template.layout, boundaries),
+            ),
+        })
+    }
+
+    /// Learns the template of a line that is a message.
+    #[inline(never)]
+    pub fn learn(&mut self, line: Line<'_>) {
+        let bytes = line.bytes_and_more();
+        if let (Some(credit), Some(text)) = (self.credit.checked_sub(COST), line.text())
+            && bytes.len() - text.len() >= SEGMENT_MAX
+        {
+            self.credit = credit;
+            self.learn_text(bytes, text);
+        }
+    }
+
+    /// `None` if it is too unusual: what it comes to, the grammar alone knows.
+    fn learn_text(&mut self, bytes: &[u8], text: &str) -> Option<()> {
+        let mut draft = TemplateDraft {
+            templates: self,
+            bytes,
+            length: text.len(),
+            boundaries: SmallVec::from_slice(&[0]),
+            slots: SmallVec::new(),
+            src: None,
+            msg_id: None,
+            in_reply_to: None,
+            dest: None,
+            kind: None,
+        };
+        // A name of the schema that comes twice is too unusual, and so is one that it does not know.
+        let mut seen = [false; Name::COUNT];
+        let mut is_first_of = |name: Name| !mem::replace(&mut seen[name as usize], true);
+        let (mut body, mut members) = (None, SmallVec::new());
+        let mut lane = Lane::of_line(text)?;
+        lane.open_object().ok()?;
+        let mut is_first = true;
+        while let Member::Value(_, name) = lane.member(is_first).ok()? {
+            is_first = false;
+            lane.peek();
+            let (name, start) = (name.of_envelope(), lane.at());
+            if name == Name::Other || !is_first_of(name) {
+                return None;
+            }
+            if name == Name::Body {
+                lane.open_object().ok()?;
+                while let Member::Value(key, name) = lane.member(members.is_empty()).ok()? {
+                    if members.len() == SLOTS_MAX {
+                        return None;
+                    }
+                    let name = name.of_body();
+                    if name != Name::Other && !is_first_of(name) {
+                        return None;
+                    }
+                    let value = draft.value(&mut lane, name, 2)?;
+                    let key = draft.literal(key.start() + 1..key.end() - 1)?;
+                    members.push(Field { key, value });
+                }
+                body = Some(draft.value_span(start..lane.at(), false)?);
+            } else {
+                draft.value(&mut lane, name, 1)?;
+            }
+        }
+        lane.end().ok()?;
+        let body = body?;
+        let TemplateDraft { src, dest, kind, msg_id, in_reply_to, .. } = draft;
+        let template = Template {
+            src: src?.get(),
+            dest: dest?,
+            kind: kind?,
+            msg_id,
+            in_reply_to,
+            layout: Layout { body, members },
+        };
+        draft.end(template)
+    }
+
+    /// Makes a segment known that follows another; its place.
+    fn add(&mut self, before: u8, text: &[u8], expect: Expect) -> Option<u8> {
+        let segments = &mut self.segments;
+        let mut place = segments[usize::from(before)].next;
+        // The one after which it comes, among those that may stand in its place.
+        let mut earlier = 0;
+        while place != 0 {
+            let segment = &segments[usize::from(place)];
+            if segment.text() == text && segment.expect.is_like(expect) {
+                return Some(place);
+            }
+            if segment.expect.rank() < expect.rank() {
+                earlier = place;
+            }
+            place = segment.alternative;
+        }
+        let Ok(place) = u8::try_from(self.segments_known) else {
+            self.forget();
+            return None;
+        };
+        self.segments_known += 1;
+        let link = match earlier {
+            0 => &mut segments[usize::from(before)].next,
+            earlier => &mut segments[usize::from(earlier)].alternative,
+        };
+        let alternative = mem::replace(link, place);
+        let (mask, length) = (u32::MAX >> (SEGMENT_MAX - text.len()), u8::try_from(text.len()).ok()?);
+        let segment = &mut segments[usize::from(place)];
+        *segment = Segment { mask, length, expect, alternative, ..Segment::NONE };
+        segment.text[..text.len()].copy_from_slice(text);
+        Some(place)
+    }
+
+    fn forget(&mut self) {
+        self.segments[0] = Segment::NONE;
+        self.segments_known = 1;
+        self.known.clear();
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A template that is being learned.
+struct TemplateDraft<'a> {
+    templates: &'a mut Templates,
+    /// The line that it is learned from, and what comes after it.
+    bytes: &'a [u8],
+    length: usize,
+    /// The beginning of the line, and the boundaries of its slots so far.
+    boundaries: SmallVec<[usize; BOUNDARIES]>,
+    slots: SmallVec<[Expect; SLOTS_MAX]>,
+    src: Option<NonZeroU8>,
+    msg_id: Option<NonZeroU8>,
+    in_reply_to: Option<NonZeroU8>,
+    dest: Option<Literal>,
+    kind: Option<Literal>,
+}
+
+impl TemplateDraft<'_> {
+    /// Takes the value that comes next, under this name of the schema.
+    fn value(&mut self, lane: &mut Lane<'_>, name: Name, depth: u8) -> Option<ValueSpan> {
+        let byte = lane.peek();
+        let start = lane.at();
+        let end = lane.value(usize::from(depth)).ok()?.end();
+        let boundary = u8::try_from(self.boundaries.len()).ok().and_then(NonZeroU8::new);
+        let expect = match byte {
+            b'"' => Expect::String,
+            b'0'..=b'9' if digits(self.bytes, start) == Some(end) => Expect::Digits,
+            _ => Expect::Other(depth),
+        };
+        match (name, expect) {
+            (Name::Src, Expect::String) => self.src = boundary,
+            (Name::MsgId, Expect::Digits) => self.msg_id = boundary,
+            (Name::InReplyTo, Expect::Digits) => self.in_reply_to = boundary,
+            (Name::Dest, Expect::String) => self.dest = Some(self.literal(start + 1..end - 1)?),
+            (Name::Type, Expect::String) => self.kind = Some(self.literal(start + 1..end - 1)?),
+            (Name::Body | Name::Id | Name::Other, _) => {}
+            _ => return None,
+        }
+        if !matches!(name, Name::Dest | Name::Type) {
+            if self.slots.len() == SLOTS_MAX {
+                return None;
+            }
+            let slot = if expect == Expect::String { start + 1..end - 1 } else { start..end };
+            self.boundaries.extend([slot.start, slot.end]);
+            self.slots.push(expect);
+        }
+        self.value_span(start..end, !matches!(expect, Expect::Other(_)))
+    }
+
+    /// All of the line was taken: makes it known.
+    fn end(mut self, template: Template) -> Option<()> {
+        self.boundaries.push(self.length);
+        let texts = self.boundaries.chunks(2).map(|text| &self.bytes[text[0]..text[1]]);
+        // An escaped name is not what it spells, and a newline would end the line.
+        if texts.clone().flatten().any(|byte| matches!(byte, b'\\' | b'\n')) {
+            return None;
+        }
+        let Templates { known, segments_known, .. } = self.templates;
+        let (place, before) = (known.len(), *segments_known);
+        let end = Expect::End(u8::try_from(place).ok()?);
+        let mut last = 0;
+        for (text, expect) in texts.zip(self.slots.into_iter().chain([end])) {
+            let mut segments = text.chunks(SEGMENT_MAX).peekable();
+            while let Some(text) = segments.next() {
+                let expect = if segments.peek().is_some() { Expect::More } else { expect };
+                last = self.templates.add(last, text, expect)?;
+            }
+        }
+        if self.templates.segments_known > before {
+            if place == TEMPLATES_MAX {
+                self.templates.forget();
+                return None;
+            }
+            self.templates.known.push(template);
+        }
+        Some(())
+    }
+
+    fn literal(&self, range: Range<usize>) -> Option<Literal> {
+        Some(Literal { start: self.place(range.start)?, length: u8::try_from(range.len()).ok()? })
+    }
+
+    /// Where these bytes are in lines of the template.
+    fn value_span(&self, range: Range<usize>, is_plain: bool) -> Option<ValueSpan> {
+        Some(ValueSpan { start: self.place(range.start)?, end: self.place(range.end)?, is_plain })
+    }
+
+    fn place(&self, at: usize) -> Option<Offset> {
+        let boundary = self.boundaries.iter().rposition(|&boundary| boundary <= at)?;
+        let bytes = u8::try_from(at - self.boundaries[boundary]).ok()?;
+        Some(Offset { boundary: u8::try_from(boundary).ok()?, bytes })
+    }
+}
+
+/// The end of the inside of a string.
+#[inline(always)]
+fn string(
+    bytes: &[u8],
+    text: &str,
+    start: usize,
+    length: Option<usize>,
+    escapes: &mut bool,
+) -> Option<usize> {
+    let end = start + find_special(bytes.get(start..)?)?;
+    match bytes[end] {
+        b'"' => Some(end),
+        _ => string_with_escapes(text, start, length, escapes),
+    }
+}
+
+#[cold]
+fn string_with_escapes(text: &str, start: usize, length: Option<usize>, escapes: &mut bool) -> Option<usize> {
+    value(text, start - 1, length, 0, escapes).map(|end| end - 1)
+}
+
+/// The end of an integer that is written with digits alone, few of them, before a comma or a bracket.
+#[inline(always)]
+fn digits(bytes: &[u8], start: usize) -> Option<usize> {
+    let Digits { others, zeros } = scan::digits(bytes.get(start..)?.first_chunk()?);
+    // Sixteen at most.
+    let length = (others | 1 << WIDTH).trailing_zeros();
+    let is_integer = length == 1 || (length > 1 && zeros & 1 == 0);
+    let end = start + length as usize;
+    (is_integer && matches!(bytes.get(end), Some(b',' | b'}'))).then_some(end)
+}
+
+/// The end of a value that is no string: those have slots of their own. White space before it would be of the template.
+#[inline(never)]
+fn other(text: &str, start: usize, length: Option<usize>, depth: u8, escapes: &mut bool) -> Option<usize> {
+    if matches!(text.as_bytes().get(start)?, b'"' | ..=b' ') {
+        return None;
+    }
+    value(text, start, length, depth, escapes)
+}
+
+fn value(text: &str, start: usize, length: Option<usize>, depth: u8, escapes: &mut bool) -> Option<usize> {
+    let end = match length {
+        Some(length) => length,
+        None => start + memchr(b'\n', text.as_bytes().get(start..)?)?,
+    };
+    let text = text.get(..end).filter(|text| has_spans(text.as_bytes()))?;
+    let mut lane = Lane::within(text, start)?;
+    let value = lane.value(usize::from(depth)).ok()?;
+    *escapes |= lane.text().escapes;
+    Some(value.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lines::LineBuffer;
+    use super::*;
+
+    fn echo(id: &str, echo: &str) -> String {
+        format!(
+            r#"{{"id":{id},"src":"c1","dest":"n1","body":{{"echo":{echo},"type":"echo","msg_id":{id}}}}}"#
+        )
+    }
+
+    /// A line among others.
+    struct Among(String, usize);
+
+    impl Among {
+        fn new(line: &str) -> Self {
+            Self(format!("{line}\n{}", "-".repeat(SEGMENT_MAX)), line.len())
+        }
+
+        fn line(&self) -> Line<'_> {
+            Line::first_of(self.0.as_bytes(), self.1)
+        }
+    }
+
+    /// Whether the line is read by the templates, and the echo in it.
+    fn read(templates: &mut Templates, line: &str) -> Option<String> {
+        let line = Among::new(line);
+        let envelope = templates.read(line.line())?;
+        assert_eq!((&*envelope.src, &*envelope.dest, &*envelope.body.kind), ("c1", "n1", "echo"));
+        let id = envelope.body.get("msg_id").unwrap();
+        assert_eq!(envelope.body.msg_id.unwrap().as_str(), id.raw());
+        Some(envelope.body.get("echo").unwrap().raw().to_owned())
+    }
+
+    #[test]
+    fn values_of_the_kind_that_was_there_are_read() {
+        let mut templates = Templates::new();
+        for (learned, others, not) in [
+            (
+                r#""a""#,
+                vec![r#""""#, r#""0123456789abcdefg""#, r#""\u00e9""#, "\"\u{e9}\""],
+                vec!["1", "[]", "-1", "\"", "\"\\x\""],
+            ),
+            (
+                "7",
+                vec!["0", "10", "123456789012345", "1234567890123456"],
+                vec!["01", "-1", "1.5", "1e2", "", "null", "12345678901234567"],
+            ),
+            (
+                "-1",
+                vec!["[]", "[1,{}]", "null", "{\"a\":\"\\n\"}", "1.5", "1234567890123456"],
+                vec!["[", " 1", "nul"],
+            ),
+        ] {
+            for value in others.iter().chain(&not) {
+                assert_eq!(
+                    read(&mut templates, &echo("1", value)),
+                    None,
+                    "{value} before {learned} was learned"
+                );
+            }
+            templates.learn(Among::new(&echo("12", learned)).line());
+            for value in others {
+                assert_eq!(read(&mut templates, &echo("1", value)).as_deref(), Some(value));
+                assert_eq!(read(&mut templates, &(echo("1", value) + " ")), None);
+                assert_eq!(read(&mut templates, &echo("1.0", value)), None);
+            }
+            for value in not {
+                assert_eq!(read(&mut templates, &echo("1", value)), None, "{value} as {learned}");
+            }
+            templates = Templates::new();
+        }
+    }
+
+    #[test]
+    fn whatever_the_order_of_learning_each_kind_is_read() {
+        let values = ["1", "\"x\"", "[]"];
+        // With some of these keys a segment ends where the value begins.
+        for key in (1..40).map(|length| "k".repeat(length)) {
+            let line = |value: &str| echo("1", &format!("2,\"{key}\":{value}"));
+            for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let mut templates = Templates::new();
+                for value in order {
+                    templates.learn(Among::new(&line(values[value])).line());
+                }
+                for value in values {
+                    assert!(read(&mut templates, &line(value)).is_some(), "{} in {order:?}", line(value));
+                }
+                let known = (templates.known.len(), templates.segments_known);
+                templates.learn(Among::new(&line("2")).line());
+                assert_eq!((templates.known.len(), templates.segments_known), known, "nothing was new");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_leaves_nothing() {
+        let mut templates = Templates::new();
+        let good = echo("1", "2");
+        for line in [
+            good.clone() + "x",
+            good.replace("src", "sender"),
+            good.replace("\"id\":1", "\"id\":1,\"id\":1"),
+            good.replace("\"msg_id\":1", "\"msg_id\":-1"),
+            good.replace("echo\":", "ech\\u006f\":"),
+            good.replace('2', &format!("2{}", ",\"k\":3".repeat(SLOTS_MAX))),
+            good.replace(':', " :\n"),
+        ] {
+            templates.learn(Among::new(&line).line());
+            assert_eq!((templates.known.len(), templates.segments_known), (0, 1), "{line}");
+        }
+        templates.learn(Line::new(good.as_bytes()));
+        assert_eq!(templates.segments_known, 1, "there is nothing behind the line to look at");
+    }
+
+    #[test]
+    fn lines_are_taken_one_by_one() {
+        let mut templates = Templates::new();
+        templates.learn(Among::new(&echo("1", "2")).line());
+        templates.learn(Among::new(&echo("1", "[]")).line());
+        // A newline within an array would be white space, if it did not end the line.
+        let lines =
+            [echo("1", "[2]"), echo("3", "[4,\n5]"), echo("5", "6") + "x", echo("7", "8"), echo("9", "0")];
+        let text = lines.join("\n");
+        let mut buffer = LineBuffer::new(1000);
+        buffer.space()[..text.len()].copy_from_slice(text.as_bytes());
+        buffer.filled(text.len());
+        let mut lines = buffer.lines();
+        for by_template in [true, false, false, false, true] {
+            let envelope = templates.read_next(&mut lines).map(|envelope| envelope.line().to_owned());
+            assert_eq!(envelope.is_some(), by_template, "{envelope:?}");
+            if !by_template {
+                lines.next().unwrap();
+            }
+        }
+        // The newline of the last one has not come.
+        assert!(templates.read_next(&mut lines).is_none() && lines.next().is_none());
+        let mut short = LineBuffer::new(10);
+        short.space()[..text.len()].copy_from_slice(text.as_bytes());
+        short.filled(text.len());
+        assert!(templates.read_next(&mut short.lines()).is_none(), "it is too long");
+    }
+
+    #[test]
+    fn templates_without_end_are_forgotten_and_learned_again() {
+        let mut templates = Templates::new();
+        templates.learn(Among::new(&echo("1", "2")).line());
+        for n in 0..100_000 {
+            let line = echo("1", &format!("2,\"key {n}\":3"));
+            templates.learn(Among::new(&line).line());
+            if n < 2 * TEMPLATES_MAX - 2 {
+                // One of them finds no room, and makes it.
+                assert_eq!(read(&mut templates, &line).is_some(), n + 1 != TEMPLATES_MAX, "{n}");
+            }
+        }
+        assert!(templates.known.len() <= TEMPLATES_MAX && templates.segments_known <= SEGMENTS_MAX);
+        assert!(templates.credit < COST, "nothing paid for so many");
+    }
+}

@@ -1,0 +1,132 @@
+//! `echo`: nodes answer with what they were sent.
+
+use serde_json::json;
+
+use super::super::checker::{Verdict, echo};
+use super::{
+    Client, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation, Reply,
+    RequestBody, Rpc, Shape, Step, Workload,
+};
+use crate::telemetry::diagram::thousands;
+use crate::workbench::settings::Settings;
+
+static ECHO: Rpc = Rpc {
+    request: "echo",
+    about: "Asks for the same value back",
+    fields: &[Field { name: "echo", shape: Shape::Any, about: "any value", example: "\"Please echo 35\"" }],
+    reply: "echo_ok",
+    reply_fields: &[Field {
+        name: "echo",
+        shape: Shape::Any,
+        about: "the value of the request",
+        example: "\"Please echo 35\"",
+    }],
+    errors: &[],
+};
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Echo;
+
+impl Workload for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn about(&self) -> &'static str {
+        "Nodes answer with what they were sent"
+    }
+
+    fn rpcs(&self) -> Vec<&'static Rpc> {
+        vec![&ECHO]
+    }
+
+    fn generator(&self, _: &Settings) -> Box<dyn Generator> {
+        Box::new(Sayings)
+    }
+
+    fn client(&self, _: &Settings) -> Box<dyn Client> {
+        Box::new(EchoClient)
+    }
+
+    fn is_idempotent(&self, _: &str) -> bool {
+        false
+    }
+
+    fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
+        let exchanges = history.iter().filter_map(|invocation| {
+            let (sent, received) = (&invocation.operation.value, invocation.answer()?);
+            Some(echo::Exchange { answered: invocation.answered(), sent, received })
+        });
+        Box::new(echo::check(exchanges))
+    }
+}
+
+/// `Please echo 0` to `Please echo 127`.
+#[derive(Debug)]
+struct Sayings;
+
+impl Generator for Sayings {
+    fn next(&mut self, _: usize, cx: &mut GeneratorContext<'_>) -> Operation {
+        let number = cx.rng.u8(0..128);
+        Operation::new("echo", &*format!("Please echo {number}"))
+    }
+}
+
+#[derive(Debug)]
+struct EchoClient;
+
+impl Client for EchoClient {
+    fn begin(&mut self, operation: &Operation, request: &mut RequestBody) -> Step {
+        request.call(&ECHO).field("echo", &operation.value);
+        Step::Call
+    }
+
+    fn reply(
+        &mut self,
+        _: &Operation,
+        reply: Reply<'_>,
+        _: &mut RequestBody,
+    ) -> Result<Step, MalformedReply> {
+        Ok(Step::ok(reply.data("echo")))
+    }
+}
+
+impl Finding for echo::Report {
+    fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    fn explain(&self) -> Vec<String> {
+        self.explain()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({"answered": self.answered, "mismatches": self.mismatches.total})
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![
+            ("answered", thousands(self.answered)),
+            ("with something else", thousands(self.mismatches.total)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_a_json_string() {
+        let mut cx = GeneratorContext {
+            rng: &mut fastrand::Rng::with_seed(1),
+            now: crate::time::Instant::START,
+            process: 0,
+        };
+        let operation = Sayings.next(0, &mut cx);
+        assert!(
+            matches!(&operation.value, super::super::Data::Text(text) if text.starts_with("Please echo "))
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! What `broadcast` and `g-set` share: elements 0, 1, 2, … are added and read, half each, and at last everybody reads.
+
+use serde_json::json;
+
+use super::super::checker::{Quantiles, Verdict, set_full};
+use super::{
+    Client, Data, Fact, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
+    OnceEach, Operation, Reply, RequestBody, Rpc, Step,
+};
+use crate::telemetry::diagram::thousands;
+use crate::workbench::settings::Settings;
+
+/// How a workload says these things.
+#[derive(Debug)]
+pub struct Words {
+    /// Adds an element: its kind of operation, its request, and the field with the element.
+    pub add: (&'static str, &'static Rpc, &'static str),
+    /// Reads all elements: its request, and the field of the reply that has them.
+    pub read: (&'static Rpc, &'static str),
+}
+
+/// The kind of operation that reads.
+pub const READ: &str = "read";
+
+/// Adds or reads, by the toss of a coin.
+#[derive(Debug)]
+pub struct Elements {
+    words: &'static Words,
+    next: i64,
+    final_reads: OnceEach,
+}
+
+impl Elements {
+    pub fn new(words: &'static Words, settings: &Settings) -> Self {
+        Self { words, next: 0, final_reads: OnceEach::new(settings) }
+    }
+}
+
+impl Generator for Elements {
+    fn next(&mut self, _: usize, cx: &mut GeneratorContext<'_>) -> Operation {
+        if cx.rng.bool() {
+            return Operation::new(READ, Data::Null);
+        }
+        self.next += 1;
+        Operation::new(self.words.add.0, self.next - 1)
+    }
+
+    fn final_step(&mut self, worker: usize, _: &mut GeneratorContext<'_>) -> FinalStep {
+        self.final_reads.step(worker, Operation::new(READ, Data::Null))
+    }
+
+    fn probe(&mut self, _: usize, _: &mut GeneratorContext<'_>) -> Operation {
+        Operation::new(READ, Data::Null)
+    }
+}
+
+#[derive(Debug)]
+pub struct SetClient {
+    pub words: &'static Words,
+}
+
+impl Client for SetClient {
+    fn begin(&mut self, operation: &Operation, request: &mut RequestBody) -> Step {
+        let Words { add: (_, add, element), read: (read, _) } = self.words;
+        if operation.f == READ {
+            request.call(read);
+        } else {
+            request.call(add).field(element, &operation.value);
+        }
+        Step::Call
+    }
+
+    fn reply(
+        &mut self,
+        operation: &Operation,
+        reply: Reply<'_>,
+        _: &mut RequestBody,
+    ) -> Result<Step, MalformedReply> {
+        let is_read = operation.f == READ;
+        Ok(Step::ok(if is_read { reply.data(self.words.read.1) } else { operation.value.clone() }))
+    }
+}
+
+pub fn check(history: &[Invocation]) -> set_full::Report {
+    let adds: Vec<_> = history
+        .iter()
+        .filter_map(|invocation| {
+            let element = invocation.operation.value.as_int()?;
+            let completion = invocation.outcome.completion();
+            Some(set_full::Add { element, interval: invocation.interval, completion })
+        })
+        .collect();
+    let reads: Vec<_> = history
+        .iter()
+        .filter_map(|invocation| {
+            let elements = invocation.answer()?.as_ints()?;
+            Some(set_full::Read { node: invocation.node, interval: invocation.interval, elements })
+        })
+        .collect();
+    set_full::check(&adds, &reads)
+}
+
+impl Finding for set_full::Report {
+    fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    fn explain(&self) -> Vec<String> {
+        self.explain()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "attempts": self.attempts,
+            "acknowledged": self.acknowledged,
+            "stable": self.stable,
+            "lost": self.lost.total,
+            "stale": self.stale.total,
+            "never_read": self.never_read.total,
+            "duplicated": self.duplicated.total,
+            "unexpected": self.unexpected.total,
+            "stable_latencies_ms": self.stable_latencies.as_ref().map(Quantiles::json),
+        })
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = vec![
+            ("tried to add", thousands(self.attempts)),
+            ("acknowledged", thousands(self.acknowledged)),
+            ("stable", thousands(self.stable)),
+            ("lost", thousands(self.lost.total)),
+            ("stale", thousands(self.stale.total)),
+            ("never read", thousands(self.never_read.total)),
+            ("duplicated", thousands(self.duplicated.total)),
+            ("unexpected", thousands(self.unexpected.total)),
+        ];
+        if let Some(latencies) = &self.stable_latencies {
+            facts.push(("ms until stable: quantiles 0, 0.5, 0.95, 0.99, 1", latencies.row()));
+        }
+        facts
+    }
+
+    fn summary(&self) -> Vec<String> {
+        self.stable_latencies.iter().map(|latencies| format!("everywhere after {latencies}")).collect()
+    }
+}

@@ -1,0 +1,219 @@
+//! What stays of a test: the page, the pictures and the files for programs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use messenger::nodes::own;
+use messenger::time::{Duration, Instant};
+use messenger::wire::lines::Line;
+use messenger::workbench::fault::Fault;
+use messenger::workbench::network::{Distribution, Latency};
+use messenger::workbench::report::Report;
+use messenger::workbench::settings::Settings;
+use messenger::workbench::verdict::Results;
+use messenger::workbench::workload::echo::Echo;
+use messenger::workbench::world::World;
+use roxmltree::{Document, Node, ParsingOptions};
+use serde_json::{Value, json};
+
+const PLOTS: [&str; 3] = ["latency.svg", "latency-quantiles.svg", "rate.svg"];
+
+fn settings() -> Settings {
+    Settings {
+        nodes: 3,
+        workers: 4,
+        rate: Some(100.0),
+        time_limit: Duration::from_secs(10),
+        latency: Latency { mean: Duration::from_millis(5), spread: Distribution::Exponential },
+        faults: vec![Fault::Pause, Fault::Partition],
+        fault_interval: Duration::from_secs(2),
+        seed: 7,
+        journal_size: 10_000,
+        ..Settings::default()
+    }
+}
+
+fn run(settings: Settings) -> World {
+    let mut world = World::new(&Echo, settings).unwrap();
+    own::simulate(&mut world);
+    world
+}
+
+/// Runs a test whose nodes answer as they should, except for what `says` makes of the tenth answer.
+fn run_odd(settings: Settings, says: fn(&str) -> String) -> World {
+    let nodes = settings.nodes;
+    let (mut world, mut now, mut answers) = (World::new(&Echo, settings).unwrap(), Instant::START, 0);
+    while !world.is_over() {
+        for node in (0..nodes).cycle().take(2 * nodes) {
+            let requests = String::from_utf8(world.inbox(node).waiting().to_vec()).unwrap();
+            world.inbox(node).consume(requests.len());
+            for request in requests.lines() {
+                let request: Value = serde_json::from_str(request).unwrap();
+                let (to, mut body) = (&request["src"], request["body"].clone());
+                body["in_reply_to"] = body["msg_id"].take();
+                body["type"] = format!("{}_ok", body["type"].as_str().unwrap()).into();
+                body.as_object_mut()
+                    .unwrap()
+                    .retain(|key, _| !["msg_id", "node_id", "node_ids"].contains(&&**key));
+                let answer = json!({"src": format!("n{node}"), "dest": to, "body": body}).to_string();
+                answers += 1;
+                let answer = if answers == 10 { says(&answer) } else { answer };
+                world.handle_line(now, node, Line::new(answer.as_bytes()));
+            }
+        }
+        now = now.max(world.poll_timeout().unwrap_or(now));
+        world.handle_timeout(now);
+    }
+    world
+}
+
+/// The report of a test in a folder of its own.
+struct Written(PathBuf);
+
+impl Written {
+    fn of(test: &str, world: &World, last_words: &[String]) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(test);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("node-logs")).unwrap();
+        fs::write(folder.join("node-logs/n1.log"), "").unwrap();
+        let results = Results::of(world);
+        let command = Some("messenger test --bin './<a> & b'");
+        Report { world, results: &results, last_words, command }.write(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn text(&self, file: &str) -> String {
+        fs::read_to_string(self.0.join(file)).unwrap()
+    }
+
+    fn files(&self) -> BTreeSet<String> {
+        let files =
+            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        files.filter(|file| file != "node-logs").collect()
+    }
+
+    /// What a reader of the page sees, part by part, if its links lead somewhere and no script got in.
+    fn seen(&self) -> Vec<String> {
+        let html = self.text("index.html");
+        let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+        let page =
+            Document::parse_with_options(&html, options).unwrap_or_else(|error| panic!("{error} in\n{html}"));
+        let links: Vec<_> = page.descendants().filter_map(|node| node.attribute("href")).collect();
+        assert!(links.contains(&"node-logs/n1.log") && !links.contains(&"node-logs/n0.log"));
+        for link in links {
+            assert!(self.0.join(link).exists(), "{link}");
+        }
+        let strange = ["script", "img", "b"];
+        assert!(!page.descendants().any(|node| strange.contains(&node.tag_name().name())));
+        page.descendants().filter(Node::is_text).map(|text| text.text().unwrap().trim().to_owned()).collect()
+    }
+
+    /// The elements of a picture by name and colour, if it is well-formed.
+    fn count(&self, picture: &str, name: &str, fill: &str) -> usize {
+        let svg = self.text(picture);
+        let svg = Document::parse(&svg).unwrap_or_else(|error| panic!("{error} in\n{svg}"));
+        let is_it = |node: &Node<'_, '_>| node.has_tag_name(("http://www.w3.org/2000/svg", name));
+        svg.descendants().filter(is_it).filter(|node| node.attribute("fill") == Some(fill)).count()
+    }
+}
+
+#[test]
+fn the_same_seed_writes_the_same_bytes() {
+    let [one, other] = ["one", "other"].map(|test| Written::of(test, &run(settings()), &[]));
+    let files = one.files();
+    let expected = ["history.jsonl", "index.html", "journal.jsonl", "messages.svg", "results.json"]
+        .into_iter()
+        .chain(PLOTS);
+    assert_eq!(files, expected.map(str::to_owned).collect());
+    for file in &files {
+        assert!(one.text(file) == other.text(file), "{file}");
+    }
+    let another = Written::of("another", &run(Settings { seed: 8, ..settings() }), &[]);
+    assert!(PLOTS.iter().all(|file| one.text(file) != another.text(file)));
+}
+
+#[test]
+fn a_valid_test_says_so_and_shows_its_faults() {
+    let world = run(settings());
+    let report = Written::of("valid", &world, &[]);
+    let seen = report.seen();
+    for text in [
+        "echo: valid",
+        "valid",
+        "What the clients saw is what echo promises.",
+        "Faults",
+        "pause, partition about every 2 s",
+    ] {
+        assert!(seen.iter().any(|seen| seen == text), "{text} is not in {seen:#?}");
+    }
+    // One in the legend, and one for each operation that does not lie on another.
+    let dots = report.count("latency.svg", "circle", "#2563EB");
+    assert!((100..=1 + world.history().len()).contains(&dots), "{dots}");
+    for plot in PLOTS {
+        // A bar and a shadow.
+        let windows = world.faults().iter().filter(|window| window.fault == Fault::Pause).count();
+        assert_eq!(report.count(plot, "rect", "#475569"), 2 * windows, "{plot}");
+    }
+    report.count("messages.svg", "rect", "none");
+}
+
+#[test]
+fn an_invalid_test_says_why_and_nothing_of_it_becomes_markup() {
+    let world = run_odd(Settings { faults: Vec::new(), ..settings() }, |answer| {
+        answer.replace("Please echo", r"<img src=x onerror='alert(1)'> &amp; \u0007")
+    });
+    let report = Written::of("invalid", &world, &[]);
+    let seen = report.seen();
+    assert!(seen.contains(&"echo: invalid".to_owned()));
+    let explanations = Results::of(&world).explain();
+    assert!(explanations.iter().any(|sentence| sentence.contains("<img src=x")), "{explanations:?}");
+    for sentence in &explanations {
+        assert!(seen.iter().any(|seen| seen == sentence), "{sentence} is not in {seen:#?}");
+    }
+    assert!(seen.contains(&"messenger test --bin './<a> & b'".to_owned()));
+    assert!(!seen.contains(&"Faults".to_owned()));
+}
+
+#[test]
+fn the_line_that_ended_a_test_and_the_last_words_stand_out() {
+    let world = run_odd(settings(), |_| "<script>alert(1)</script> & \u{1b}[2J".to_owned());
+    let words = ["panicked at </pre><b>".to_owned(), "a\u{1b}[31mred\u{ffff}".to_owned()];
+    let report = Written::of("failure", &world, &words);
+    let seen = report.seen();
+    let place = |text: &str| {
+        seen.iter()
+            .position(|seen| seen.contains(text))
+            .unwrap_or_else(|| panic!("{text} is not in {seen:#?}"))
+    };
+    let order = [
+        "echo: invalid",
+        "ended the test after",
+        "not JSON",
+        r"<script>alert(1)</script> & \u{1b}[2J",
+        "panicked at </pre><b>\na\\u{1b}[31mred\\u{ffff}",
+        "Operations",
+    ];
+    assert!(order.map(place).is_sorted(), "{seen:#?}");
+    // What was under way when the test ended is no point, and does not stretch the time.
+    assert!(world.history().iter().any(|invocation| invocation.interval.completed == Instant::END));
+    let results: Value = serde_json::from_str(&report.text("results.json")).unwrap();
+    assert_eq!(results["failure"]["last_words"][0], *words[0]);
+    assert!(results["stats"]["all"]["rate"].as_f64().unwrap() > 50.0);
+}
+
+#[test]
+fn a_test_that_never_began_has_a_page_all_the_same() {
+    let mut world = World::new(&Echo, settings()).unwrap();
+    world.fail(2, "it ended while the test was running", None);
+    let report = Written::of("never", &world, &[]);
+    assert!(report.seen().contains(&"n2 ended the test after 0.000 s".to_owned()));
+    assert!(PLOTS.iter().all(|file| !report.0.join(file).exists()));
+    // The requests that nobody answered.
+    assert!(report.text("messages.svg").contains("init #1"));
+
+    let world = World::new(&Echo, Settings { journal_size: 0, ..settings() }).unwrap();
+    let report = Written::of("nothing", &world, &[]);
+    assert!(report.seen().contains(&"There were no operations.".to_owned()));
+    assert!(!report.0.join("messages.svg").exists());
+}

@@ -1,0 +1,160 @@
+//! Whole clusters of this crate's nodes in virtual time, through everything that may go wrong with them.
+
+use messenger::nodes::own;
+use messenger::workbench::checker::Verdict;
+use messenger::workbench::fault::Fault;
+use messenger::workbench::network::{Distribution, Latency};
+use messenger::workbench::report::Report;
+use messenger::workbench::settings::Settings;
+use messenger::workbench::verdict::Results;
+use messenger::workbench::workload::broadcast::Broadcast;
+use messenger::workbench::workload::echo::Echo;
+use messenger::workbench::workload::lin_kv::LinKv;
+use messenger::workbench::workload::unique_ids::UniqueIds;
+use messenger::workbench::workload::{self, Workload};
+use messenger::workbench::world::World;
+use messenger::{Duration, Instant};
+
+/// Settings that differ from seed to seed: one to seven nodes, latencies of all kinds, faults.
+fn settings(seed: u64, faults: &[Fault]) -> Settings {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let nodes = rng.usize(1..8);
+    Settings {
+        nodes,
+        workers: nodes * rng.usize(1..4),
+        rate: Some(50.0),
+        time_limit: Duration::from_secs(20),
+        latency: Latency {
+            mean: Duration::from_millis(rng.u64(0..60)),
+            spread: [Distribution::Constant, Distribution::Uniform, Distribution::Exponential]
+                [rng.usize(0..3)],
+        },
+        faults: faults.to_vec(),
+        fault_interval: Duration::from_millis(rng.u64(500..5_000)),
+        seed,
+        ..Settings::default()
+    }
+}
+
+fn run(workload: &'static dyn Workload, settings: Settings) -> World {
+    let mut world = World::new(workload, settings).unwrap();
+    assert!(own::simulate(&mut world));
+    world
+}
+
+fn all_valid(workload: &'static dyn Workload, seeds: std::ops::Range<u64>, faults: &[Fault]) {
+    seeds.for_each(|seed| assert_valid(workload, settings(seed, faults)));
+}
+
+fn assert_valid(workload: &'static dyn Workload, settings: Settings) {
+    let seed = settings.seed;
+    let results = Results::of(&run(workload, settings));
+    let explanation = results.explain().join("\n");
+    assert_eq!(results.verdict, Verdict::Valid, "{workload:?} with seed {seed}:\n{explanation}");
+}
+
+/// What may happen to nodes that keep everything in memory.
+const STORM: [Fault; 4] = [Fault::Partition, Fault::Loss, Fault::Duplicate, Fault::Pause];
+
+#[test]
+fn every_workload_is_right_in_calm_weather() {
+    for workload in workload::ALL {
+        all_valid(workload, 0..100, &[]);
+    }
+}
+
+#[test]
+fn every_workload_is_right_when_the_network_falls_apart() {
+    for workload in workload::ALL {
+        all_valid(workload, 100..200, &[Fault::Partition]);
+    }
+}
+
+#[test]
+fn every_workload_is_right_in_a_storm() {
+    for workload in workload::ALL {
+        all_valid(workload, 200..300, &STORM);
+    }
+}
+
+/// These keep nothing that a dead node could lose.
+#[test]
+fn workloads_without_a_memory_survive_deaths() {
+    let workloads: [&dyn Workload; 3] = [&Echo, &UniqueIds, &LinKv];
+    for workload in workloads {
+        for seed in 300..400 {
+            let mut settings = settings(seed, &[Fault::Kill, Fault::Partition]);
+            // With fewer it happens that somebody is always dead, and some kind of operation never succeeds.
+            settings.nodes = settings.nodes.max(3);
+            settings.workers = settings.workers.max(6);
+            assert_valid(workload, settings);
+        }
+    }
+}
+
+/// The exercise of Gossip Glomers where every message counts: 25 nodes, 100 ms, 100 operations a second.
+#[test]
+fn broadcast_takes_few_messages_and_little_time() {
+    let settings = Settings {
+        nodes: 25,
+        workers: 25,
+        rate: Some(100.0),
+        latency: Latency { mean: Duration::from_millis(100), spread: Distribution::Constant },
+        ..settings(1, &[])
+    };
+    let results = Results::of(&run(&Broadcast, settings));
+    let details = results.finding.json();
+    let millis = |quantile: &str| details["stable_latencies_ms"][quantile].as_f64().unwrap();
+    assert_eq!(results.verdict, Verdict::Valid);
+    assert!(results.messages_per_operation < 1.99, "{}", results.messages_per_operation);
+    assert!(millis("0.5") < 339.0, "{details}");
+    assert!(millis("1") < 500.0, "{details}");
+}
+
+#[test]
+fn the_same_seed_makes_the_same_test_to_the_byte() {
+    let files = |name: &str, seed| {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let world = run(&Broadcast, settings(seed, &[Fault::Kill, Fault::Partition, Fault::Loss]));
+        let results = Results::of(&world);
+        Report { world: &world, results: &results, last_words: &[], command: None }.write(&folder).unwrap();
+        ["results.json", "history.jsonl", "journal.jsonl"]
+            .map(|file| std::fs::read(folder.join(file)).unwrap())
+    };
+    assert!(files("one", 5) == files("other", 5));
+    assert!(files("one", 5) != files("other", 6));
+}
+
+#[test]
+fn a_partition_drops_what_it_should_and_nothing_else() {
+    let world = run(&Broadcast, settings(7, &[Fault::Partition]));
+    let faults = world.faults();
+    assert!(!faults.is_empty() && faults.iter().all(|window| window.to.is_some()), "{faults:?}");
+    let during = |at: Instant| faults.iter().any(|window| window.from <= at && Some(at) <= window.to);
+    for entry in world.journal().entries().iter().filter(|entry| entry.is_lost) {
+        // It is dropped when it arrives, which is some latencies later at most.
+        let at = entry.sent;
+        assert!((0..400).any(|millis| during(at + Duration::from_millis(millis))), "{entry:?}");
+    }
+    assert!(world.journal().entries().iter().any(|entry| entry.is_lost));
+}
+
+#[test]
+fn what_was_wrong_is_healed_when_the_time_is_over_and_stays_so() {
+    let settings = Settings {
+        nodes: 3,
+        workers: 3,
+        rate: Some(10.0),
+        time_limit: Duration::from_secs(5),
+        faults: vec![Fault::Pause, Fault::Partition, Fault::Loss],
+        fault_interval: Duration::from_millis(700),
+        seed: 1,
+        journal_size: 0,
+        ..Settings::default()
+    };
+    let world = run(&Echo, settings);
+    let end = world.started() + Duration::from_secs(5);
+    assert!(world.faults().len() > 6);
+    assert!(world.faults().iter().all(|window| window.to.is_some_and(|to| window.from < to && to <= end)));
+}

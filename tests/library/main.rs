@@ -1,0 +1,22 @@
+//! The library: a node in one process, its calls and timers, in virtual time. `cargo test --test library rpc::` runs one file.
+//!
+//! One program for all these files: each would link the whole crate once more.
+
+#[path = "../network/mod.rs"]
+mod network;
+#[path = "../fuzz/oracle.rs"]
+mod oracle;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../virtual_time/mod.rs"]
+mod virtual_time;
+
+mod differential;
+mod faults;
+mod node;
+mod observing;
+mod rpc;
+#[cfg(feature = "serde")]
+mod typed;
+mod waiting;
+mod workloads;

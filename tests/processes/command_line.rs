@@ -1,0 +1,81 @@
+//! The command line as a newcomer meets it.
+
+use crate::support::{INIT, INIT_OK, messenger, run};
+
+fn output(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = run(messenger(args), b"");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn help_and_version() {
+    let (status, help, _) = output(&["--help"]);
+    assert_eq!(status, Some(0));
+    for word in
+        ["Maelstrom", "node", "parse", "trace", "--max-line", "--drain-timeout", "--log-level", "64MiB"]
+    {
+        assert!(help.contains(word), "{word} is not in\n{help}");
+    }
+    assert_eq!(output(&["--version"]).1, format!("messenger {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_status_2() {
+    for (args, reason) in [
+        (&["dance"][..], "dance"),
+        (&["node", "dance"], "dance"),
+        (&["--max-line", "0"], "1 byte to 1 GiB"),
+        (&["--max-line", "2GiB"], "1 byte to 1 GiB"),
+        (&["--max-line", "10 parsecs"], "unit"),
+        (&["--drain-timeout", "-1"], "-1"),
+        (&["--drain-timeout", "soon"], "number of seconds"),
+        (&["--log-level", "loud"], "loud"),
+    ] {
+        let (status, stdout, stderr) = output(args);
+        assert_eq!((status, &*stdout), (Some(2), ""), "{args:?}");
+        assert!(stderr.contains(reason), "{args:?} gave {stderr}");
+    }
+}
+
+#[test]
+fn the_default_node_by_either_name() {
+    for args in [
+        &[][..],
+        &["node"],
+        &["node", "messenger"],
+        &["node", "messenger", "--max-line", "1000"],
+        &["--max-line", "1K"],
+    ] {
+        let output = run(messenger(args), INIT.as_bytes());
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{INIT_OK}\n"), "{args:?}");
+    }
+}
+
+#[test]
+fn a_node_for_each_workload() {
+    for (name, request, answer) in [
+        ("unique-ids", r#""type":"generate""#, r#""type":"generate_ok""#),
+        ("broadcast", r#""type":"read""#, r#""messages":[]"#),
+        ("g-set", r#""type":"read""#, r#""value":[]"#),
+        ("g-counter", r#""type":"add","delta":-1"#, r#""code":12"#),
+        ("pn-counter", r#""type":"add","delta":-1"#, r#""type":"add_ok""#),
+        ("lin-kv", r#""type":"read","key":1"#, r#""type":"read","key":1"#),
+    ] {
+        let request = format!(r#"{{"src":"c1","dest":"n1","body":{{{request},"msg_id":2}}}}"#);
+        let args = ["node", name, "--drain-timeout", "0"];
+        let output = run(messenger(&args), format!("{INIT}\n{request}\n").as_bytes());
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.lines().nth(1).is_some_and(|line| line.contains(answer)), "{name}: {stdout}");
+    }
+}
+
+#[test]
+fn the_log_level_is_obeyed() {
+    let input = format!("{INIT}\nnonsense\n");
+    let stderr = |level| {
+        let output = run(messenger(&["--log-level", level]), input.as_bytes());
+        String::from_utf8(output.stderr).unwrap().lines().count()
+    };
+    assert_eq!([stderr("off"), stderr("error"), stderr("warn"), stderr("info")], [0, 0, 1, 3]);
+}

@@ -1,0 +1,15 @@
+//! The binary: nodes over real pipes, the workbench over processes, the command line.
+//!
+//! One program for all these files: each would link the whole crate once more.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod cases;
+mod command_line;
+mod maelstrom;
+mod reactor;
+mod readme;
+mod trace;
+mod workbench;

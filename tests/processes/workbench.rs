@@ -1,0 +1,330 @@
+//! `messenger test`, with nodes that are processes: this crate's, and a few lines of Python, right and wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::thread;
+
+use crate::support::{messenger, run};
+use serde_json::Value;
+
+/// A folder of a test's own.
+fn folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("workbench").join(test);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn test(folder: &Path, args: &[&str]) -> Output {
+    let mut command = messenger(&["test", "--store", folder.to_str().unwrap()]);
+    command.args(args);
+    run(command, b"")
+}
+
+/// The status and stdout.
+fn outcome(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[track_caller]
+fn assert_valid(folder: &Path, args: &[&str]) {
+    let (status, stdout) = outcome(&test(folder, args));
+    assert_eq!(status, Some(0), "{stdout}");
+    assert!(stdout.contains(": valid\n"), "{stdout}");
+}
+
+#[test]
+fn an_echo_test_leaves_a_report() {
+    let folder = folder("echo");
+    let args = ["-w", "echo", "--node-count", "3", "--time-limit", "1", "--rate", "50"];
+    let output = test(&folder, &args);
+    let (status, stdout) = outcome(&output);
+    assert_eq!(status, Some(0), "{stdout}");
+    assert!(stdout.starts_with("echo: valid\n") && stdout.contains("latency"), "{stdout}");
+    assert!(output.stderr.is_empty(), "{:?}", String::from_utf8_lossy(&output.stderr));
+    let report = stdout.lines().find_map(|line| line.strip_prefix("  report: ")).unwrap();
+    let latest = folder.join("latest");
+    assert!(Path::new(report).starts_with(&folder), "{report}");
+    let results: Value = serde_json::from_slice(&fs::read(latest.join("results.json")).unwrap()).unwrap();
+    assert_eq!((&results["valid"], &results["workload"]["name"]), (&true.into(), &"echo".into()));
+    let lines = |file: &str| fs::read_to_string(latest.join(file)).unwrap().lines().count();
+    assert_eq!(
+        lines("journal.jsonl") - 6,
+        lines("history.jsonl"),
+        "three inits, and a reply to everything: each operation has two lines in both"
+    );
+    let log = fs::read_to_string(latest.join("node-logs/n2.log")).unwrap();
+    assert_eq!(log, "", "it is killed before it says anything");
+}
+
+/// Short runs of everything, as processes and all at once, with faults that this crate's nodes bear.
+#[test]
+fn every_workload_is_valid_as_processes() {
+    thread::scope(|scope| {
+        for workload in ["echo", "unique-ids", "broadcast", "g-set", "g-counter", "pn-counter", "lin-kv"] {
+            scope.spawn(move || {
+                let folder = folder(&format!("own-{workload}"));
+                let args = ["--node-count", "3", "--concurrency", "2n", "--rate", "100", "--latency", "5"];
+                let faults = ["--nemesis", "partition,loss,duplicate,pause", "--nemesis-interval", "0.7"];
+                let args = [&["-w", workload, "--time-limit", "3"][..], &args, &faults].concat();
+                assert_valid(&folder, &args);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_node_that_is_killed_comes_back() {
+    let args = ["-w", "unique-ids", "--node-count", "3", "--rate", "200", "--time-limit", "2"];
+    assert_valid(&folder("kill"), &[&args[..], &["--nemesis", "kill", "--nemesis-interval", "0.3"]].concat());
+}
+
+#[test]
+fn without_a_rate_clients_ask_as_fast_as_they_are_answered() {
+    let folder = folder("max");
+    assert_valid(&folder, &["-w", "echo", "--rate", "max", "--concurrency", "50", "--time-limit", "1"]);
+    let results: Value =
+        serde_json::from_slice(&fs::read(folder.join("latest/results.json")).unwrap()).unwrap();
+    assert!(results["operations_per_second"].as_f64().unwrap() > 100.0, "{results:#}");
+}
+
+/// A Python echo node, with one line of it replaced.
+fn python(folder: &Path, replaced: &str, by: &str) -> String {
+    let right = include_str!("../nodes/echo.py");
+    assert!(right.contains(replaced));
+    let path = folder.join("node.py");
+    fs::write(&path, right.replacen(replaced, by, 1)).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_node_in_python_passes() {
+    let folder = folder("python");
+    let node = python(&folder, "", "");
+    assert_valid(&folder, &["-w", "echo", "--bin", &node, "--node-count", "2", "--time-limit", "1"]);
+}
+
+/// What happens to the Python node with a line of it replaced.
+#[track_caller]
+fn assert_caught(name: &str, replaced: &str, by: &str, words: &[&str]) {
+    let folder = folder(name);
+    let node = python(&folder, replaced, by);
+    let args = ["-w", "echo", "--bin", &node, "--node-count", "1", "--time-limit", "3", "--rate", "20"];
+    let (status, stdout) = outcome(&test(&folder, &args));
+    assert_eq!(status, Some(1), "{stdout}");
+    assert!(stdout.starts_with("echo: INVALID\n"), "{stdout}");
+    for word in words {
+        assert!(stdout.contains(word), "expected {word:?} in:\n{stdout}");
+    }
+}
+
+#[test]
+fn a_wrong_echo() {
+    let words = ["Please echo ", "please echo "];
+    assert_caught("wrong", r#"= body["echo"]"#, r#"= body["echo"].lower()"#, &words);
+}
+
+#[test]
+fn a_line_that_is_no_message() {
+    let (replaced, by) = ("    body =", "    print('got it', flush=True)\n    body =");
+    assert_caught("debug", replaced, by, &["n0 ended the test after", "not JSON", "the line: got it"]);
+}
+
+#[test]
+fn a_blank_line() {
+    let (replaced, by) = ("flush=True)", r#"end="\n\n", flush=True)"#);
+    assert_caught("blank", replaced, by, &["expected a message on its stdout", "found a blank line"]);
+}
+
+#[test]
+fn a_key_too_many() {
+    let (replaced, by) = (r#""body": reply}"#, r#""body": reply, "time": 1}"#);
+    assert_caught(
+        "key",
+        replaced,
+        by,
+        &[r#"expected no keys but src, dest, body and id in a message; found "time""#],
+    );
+}
+
+#[test]
+fn swapped_src_and_dest() {
+    let replaced = r#""src": message["dest"], "dest": message["src"]"#;
+    let by = r#""src": message["src"], "dest": message["dest"]"#;
+    assert_caught("swapped", replaced, by, &[r#"expected src "n0", itself; found "c0""#]);
+}
+
+#[test]
+fn a_missing_in_reply_to() {
+    let (replaced, by) = (r#", "in_reply_to": body["msg_id"]}"#, "}");
+    assert_caught(
+        "correlation",
+        replaced,
+        by,
+        &["expected in_reply_to, the msg_id of the request", "found nothing"],
+    );
+}
+
+#[test]
+fn an_unknown_destination() {
+    let (replaced, by) = (r#""dest": message["src"]"#, r#""dest": "n7""#);
+    assert_caught("nobody", replaced, by, &[r#"it wrote to "n7", which does not exist"#]);
+}
+
+#[test]
+fn an_early_end_with_its_last_words() {
+    let (replaced, by) = ("    body =", "    1 / 0\n    body =");
+    let words = ["it ended while the test was running (exit status: 1)", "ZeroDivisionError"];
+    assert_caught("early", replaced, by, &words);
+}
+
+/// However soon after its last word it ends, and whoever holds its pipes.
+#[test]
+fn an_end_behind_an_answer() {
+    let (replaced, by) = (
+        "    print",
+        "    if body['msg_id'] == 5: import os, subprocess; subprocess.Popen(['sleep', '60']); os._exit(3)\n    print",
+    );
+    assert_caught("helper", replaced, by, &["it ended while the test was running (exit status: 3)"]);
+    let (replaced, by) = (
+        "flush=True)",
+        "flush=True)\n    if body['msg_id'] == 5: sys.stderr.write('fire'); sys.stderr.flush(); import os; os._exit(3)",
+    );
+    for _ in 0..3 {
+        let words =
+            ["it ended while the test was running (exit status: 3)", "its last words on stderr:\n    fire"];
+        assert_caught("exit", replaced, by, &words);
+    }
+}
+
+#[test]
+fn an_answer_to_nothing_is_told() {
+    let (replaced, by) =
+        (r#""in_reply_to": body["msg_id"]"#, r#""in_reply_to": body["msg_id"] + (body["type"] == "echo")"#);
+    let words = ["answers came that nobody waited for", "fell silent"];
+    assert_caught("stray", replaced, by, &words);
+}
+
+/// Interrupted, the workbench takes its nodes with it, and what they started.
+#[test]
+fn nothing_is_left_running() {
+    let folder = folder("interrupted");
+    let marker = format!("{}", 86_400 + std::process::id());
+    let by = format!("subprocess.Popen(['sleep', '{marker}'])\nwhile line");
+    let node = python(&folder, "while line", &format!("import subprocess\n{by}"));
+    let mut command = messenger(&["test", "--store", folder.to_str().unwrap(), "-w", "echo", "--bin", &node]);
+    command.args(["--node-count", "2", "--time-limit", "60"]);
+    let bench = crate::support::Node::spawn(&mut command);
+    let running = || {
+        let processes = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+        processes.filter(|line| String::from_utf8_lossy(line).contains(&marker)).count()
+    };
+    while running() < 2 {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+    crate::support::kill(bench.child.id(), "INT");
+    assert_eq!(bench.wait().code(), Some(2));
+    while running() > 0 {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn output_that_is_not_flushed() {
+    let (replaced, by) = (
+        "while line",
+        "sys.stdout = open(1, 'w', buffering=65536)\nsys.stdout.flush = lambda: None\nwhile line",
+    );
+    assert_caught("unflushed", replaced, by, &["it did not answer `init` within 10 seconds"]);
+}
+
+#[test]
+fn input_that_is_read_to_its_end_first() {
+    let (replaced, by) = ("while line := sys.stdin.readline():", "for line in sys.stdin.readlines():");
+    assert_caught("readlines", replaced, by, &["it did not answer `init` within 10 seconds"]);
+}
+
+#[test]
+fn a_node_that_falls_silent() {
+    let (replaced, by) = ("    print", "    if body['msg_id'] > 9: continue\n    print");
+    let folder = folder("silent");
+    let node = python(&folder, replaced, by);
+    let args = [
+        "-w",
+        "echo",
+        "--bin",
+        &node,
+        "--node-count",
+        "1",
+        "--concurrency",
+        "2",
+        "--time-limit",
+        "3",
+        "--rate",
+        "20",
+    ];
+    let (status, stdout) = outcome(&test(&folder, &args));
+    assert_eq!(status, Some(1), "{stdout}");
+    assert!(stdout.contains("n0 fell silent: it was asked from "), "{stdout}");
+}
+
+#[test]
+fn what_cannot_be_run_is_told_apart_from_what_is_wrong() {
+    let folder = folder("unusable");
+    for (args, words) in [
+        (&["-w", "echo", "--bin", "/no/such/node"][..], "/no/such/node: cannot be started: No such file"),
+        (&["-w", "no-such-workload"], "possible values: echo, unique-ids"),
+        (&["-w", "echo", "--rate", "0"], "expected a number of operations a second, or max"),
+        (&["-w", "echo", "--concurrency", "n"], "expected a number of clients such as 10, or 4n"),
+        (&["-w", "echo", "--sim", "--rate", "max"], "--rate max measures real time"),
+        (&["-w", "echo", "--sim", "--bin", "x"], "cannot be used with"),
+    ] {
+        let output = test(&folder, args);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(words), "expected {words:?} in:\n{stderr}");
+    }
+}
+
+#[test]
+fn a_failing_seed_tells_how_to_repeat_it() {
+    let folder = folder("repeat");
+    let args = [
+        "-w",
+        "g-set",
+        "--sim",
+        "--rate",
+        "50",
+        "--nemesis",
+        "kill",
+        "--nemesis-interval",
+        "1",
+        "--test-count",
+        "50",
+    ];
+    let (status, stdout) = outcome(&test(&folder, &[&args[..], &["--seed", "1"]].concat()));
+    assert_eq!(status, Some(1), "nodes that forget when they die lose elements: {stdout}");
+    let last = stdout.split("g-set: ").last().unwrap();
+    let again = last.lines().find_map(|line| line.trim().strip_prefix("again: ")).unwrap();
+    let words: Vec<&str> = again.split(' ').skip(2).collect();
+    let (status, repeated) = outcome(&run(messenger(&[&["test"][..], &words].concat()), b""));
+    assert_eq!(status, Some(1));
+    let gist =
+        |text: &str| text.lines().filter(|line| !line.contains("report: ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(gist(&repeated), "g-set: ".to_owned() + &gist(last));
+}
+
+#[test]
+fn logs_show_what_is_asked_for() {
+    let folder = folder("logs");
+    let args = ["-w", "echo", "--node-count", "1", "--time-limit", "0.5", "--log-net-send", "--log-net-recv"];
+    let output = test(&folder, &[&args[..], &["--log-stderr", "--", "--stats-interval", "0.1"]].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    for words in ["sent #0 c0 -> n0 {\"type\":\"init\"", "received #0 c0 -> n0", "n0: {\"node\":\"n0\""] {
+        assert!(stderr.contains(words), "expected {words:?} in:\n{stderr}");
+    }
+}
