@@ -64,9 +64,9 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
     let mut now = Instant::START;
     let mut input = Vec::new();
     while !world.is_over() {
-        settle(world, &mut hosts, now, &mut input);
-        for order in world.take_commands() {
-            match order {
+        let is_settled = settle(world, &mut hosts, now, &mut input);
+        for command in world.take_commands() {
+            match command {
                 ProcessCommand::Kill(node) => hosts[node].node = None,
                 ProcessCommand::Start(node) => {
                     hosts[node] = Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() };
@@ -75,30 +75,34 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
                 ProcessCommand::Resume(node) => hosts[node].is_paused = false,
             }
         }
-        let due = hosts.iter_mut().filter_map(Host::poll_timeout).chain(world.poll_timeout()).min();
+        // Whoever would go on for ever goes on when something else happens.
+        let is_due = |due: &Instant| is_settled || *due > now;
+        let of_hosts = hosts.iter_mut().filter_map(Host::poll_timeout).filter(is_due);
+        let due = of_hosts.chain(world.poll_timeout()).min();
         let Some(due) = due else { break };
         now = now.max(due);
         world.handle_timeout(now);
     }
 }
 
-/// Lets everything happen that happens at this moment.
-fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>) {
-    let mut is_quiet = false;
-    while !is_quiet && !world.is_over() {
-        is_quiet = true;
+/// Lets everything happen that happens at this moment. Whether it did: a node that has something to do again and again,
+/// such as a handler that looks in a loop whether something has changed, is left alone at a bound.
+fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>) -> bool {
+    let mut busy = None;
+    for _ in 0..world.settings().limits.turns_per_instant {
+        busy = None;
         for (place, host) in hosts.iter_mut().enumerate() {
             let Some(node) = host.node.as_mut().filter(|_| !host.is_paused) else { continue };
             let inbox = world.inbox(place);
             if !inbox.is_empty() {
-                is_quiet = false;
+                busy = Some(place);
                 input.clear();
                 input.extend_from_slice(inbox.waiting());
                 inbox.consume(inbox.len());
                 each_line(input, |line| node.handle_line(now, line, &mut host.out));
             }
             if node.poll_timeout().is_some_and(|due| due <= now) {
-                is_quiet = false;
+                busy = Some(place);
                 node.handle_timeout(now, &mut host.out);
             }
             if !host.out.is_empty() {
@@ -108,7 +112,14 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
                 each_line(input, |line| world.handle_line(now, place, line));
             }
         }
+        if busy.is_none() || world.is_over() {
+            return true;
+        }
     }
+    if let Some(node) = busy {
+        world.note_polling(node, now);
+    }
+    false
 }
 
 /// Cuts a text into its lines.

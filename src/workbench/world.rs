@@ -10,10 +10,10 @@ use std::mem;
 use fastrand::Rng;
 use slab::Slab;
 
-use super::checker::{Completion, Interval};
+use super::checker::{Completion, Interval, Verdict};
 use super::data::Data;
 use super::history::{Invocation, Operation, Outcome};
-use super::journal::{Address, Journal};
+use super::journal::{Address, Dropped, Journal};
 use super::limits::Limits;
 use super::nemesis::{Nemesis, ProcessCommand, Window};
 use super::network::{Delivery, Fate, Network};
@@ -56,6 +56,9 @@ pub struct Failure {
     pub at: Instant,
     /// What it did, and what was expected.
     pub reason: String,
+    /// [`Verdict::Invalid`] if no right node does that; [`Verdict::Unknown`] where one might, and the workbench holds no
+    /// more.
+    pub verdict: Verdict,
     /// The line in which it did it.
     pub line: Option<String>,
 }
@@ -110,6 +113,8 @@ pub struct World {
     is_owed: bool,
     /// Whom each client number stands for.
     clients: Vec<Role>,
+    /// The number of each process's client.
+    client_of: BTreeMap<usize, usize>,
     /// What each client sends first, if it sends anything.
     setup: Option<Request>,
     /// Where requests are written.
@@ -123,6 +128,7 @@ pub struct World {
     late_answers: UnexpectedReplies,
     stray_answers: UnexpectedReplies,
     failure: Option<Failure>,
+    polling: BTreeMap<usize, Instant>,
     started: Instant,
     /// When the last operations were invoked, but for the final ones.
     ended: Instant,
@@ -279,6 +285,7 @@ impl World {
             next_at: Instant::START,
             is_owed: false,
             clients: Vec::new(),
+            client_of: BTreeMap::new(),
             setup,
             request,
             commands: Vec::new(),
@@ -288,6 +295,7 @@ impl World {
             late_answers: UnexpectedReplies::default(),
             stray_answers: UnexpectedReplies::default(),
             failure: None,
+            polling: BTreeMap::new(),
             started: Instant::START,
             ended: Instant::END,
             values: 0,
@@ -301,6 +309,16 @@ impl World {
     /// What is there for a node to read.
     pub fn inbox(&mut self, node: usize) -> &mut OutBuffer {
         &mut self.nodes[node].inbox
+    }
+
+    /// How many bytes wait for a node to read them.
+    pub fn waiting(&self, node: usize) -> usize {
+        self.nodes[node].inbox.len()
+    }
+
+    /// Whether a node has yet to answer its `init`.
+    pub fn awaits_init(&self, node: usize) -> bool {
+        self.nodes[node].init.is_some()
     }
 
     /// What is to be done to nodes.
@@ -325,8 +343,23 @@ impl World {
 
     /// Ends the test: a node did what no node may.
     pub fn fail(&mut self, node: usize, reason: impl Into<String>, line: Option<&[u8]>) {
+        self.end_with(Verdict::Invalid, node, reason.into(), line);
+    }
+
+    fn end_with(&mut self, verdict: Verdict, node: usize, reason: String, line: Option<&[u8]>) {
         let line = line.map(shown);
-        self.failure.get_or_insert(Failure { node, at: self.now, reason: reason.into(), line });
+        self.failure.get_or_insert(Failure { node, at: self.now, reason, verdict, line });
+    }
+
+    /// Notes that in virtual time a node polls, which would last for ever: it had something to do so often at this one
+    /// instant that the time went on without it.
+    pub fn note_polling(&mut self, node: usize, now: Instant) {
+        self.polling.entry(node).or_insert(now);
+    }
+
+    /// The nodes that polled, and when first.
+    pub const fn polling(&self) -> &BTreeMap<usize, Instant> {
+        &self.polling
     }
 
     /// Every operation so far, in the order in which they were invoked.
@@ -357,6 +390,11 @@ impl World {
     /// How long operations were invoked.
     pub fn run_time(&self) -> Duration {
         self.ended.min(self.now) - self.started
+    }
+
+    /// What time it is.
+    pub const fn now(&self) -> Instant {
+        self.now
     }
 
     /// When the operations began.
@@ -498,7 +536,7 @@ impl World {
     fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
         let Delivery { copies, fate } = self.network.send(src, dest);
         if copies.is_empty() {
-            self.journal.lost(id);
+            self.journal.dropped(id, Dropped::Loss);
         }
         for delay in copies {
             let packet = Packet { id, src, dest, text: text.into(), fate };
@@ -531,7 +569,7 @@ impl World {
         );
         // What a service sends it was asked for.
         if let Some(node) = [src, dest].into_iter().find_map(Address::node) {
-            self.fail(node, reason, None);
+            self.end_with(Verdict::Unknown, node, reason, None);
         }
     }
 
@@ -543,8 +581,11 @@ impl World {
         if let Address::Node(receiver) = dest {
             let is_blocked =
                 matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
-            if is_blocked || self.nodes[receiver].is_dead {
-                return self.journal.lost(id);
+            if is_blocked {
+                return self.journal.dropped(id, Dropped::Partition);
+            }
+            if self.nodes[receiver].is_dead {
+                return self.journal.dropped(id, Dropped::DeadReceiver);
             }
         }
         self.journal.received(self.now, src, dest, id);
@@ -578,7 +619,13 @@ impl World {
         inbox.end_line();
         let limit = self.settings.limits.inbox_bytes;
         if inbox.len() > limit {
-            self.fail(node, format!("it does not read its stdin: more than {limit} bytes wait there"), None);
+            let is_paused = |window: &Window| window.to.is_none() && window.nodes.contains(&node);
+            let (verdict, reason) = if self.nemesis.windows.iter().any(is_paused) {
+                (Verdict::Unknown, format!("more than {limit} bytes wait for it while it is paused"))
+            } else {
+                (Verdict::Invalid, format!("it does not read its stdin: more than {limit} bytes wait there"))
+            };
+            self.end_with(verdict, node, reason, None);
         }
     }
 
@@ -595,10 +642,15 @@ impl World {
         let (src, dest) = (Address::Client(client), Address::Node(node));
         let id = self.journal.sent(self.now, src, dest, &body);
         if self.nodes[node].is_dead {
-            return self.journal.lost(id);
+            return self.journal.dropped(id, Dropped::DeadReceiver);
         }
         self.journal.received(self.now, src, dest, id);
         self.deliver(node, &frame(id, src, dest, &body));
+    }
+
+    /// The number of each process's client.
+    pub const fn clients(&self) -> &BTreeMap<usize, usize> {
+        &self.client_of
     }
 
     fn open_client(&mut self, role: Role) -> usize {
@@ -669,6 +721,7 @@ impl World {
     fn open_workers(&mut self) {
         for place in 0..self.workers.len() {
             self.workers[place].number = self.open_client(Role::Worker(place));
+            self.client_of.insert(self.workers[place].process, self.workers[place].number);
             if let Some(Request { rpc, members }) = self.setup.take() {
                 self.ask(place, None, rpc, &members);
                 self.setup = Some(Request { rpc, members });
@@ -716,7 +769,8 @@ impl World {
         reason = "intervals are positive and not long"
     )]
     fn next(&mut self) {
-        let Some(rate) = self.settings.rate.filter(|_| self.phase == Phase::Running) else { return };
+        let is_due = |rate: &f64| *rate > 0.0 && self.phase == Phase::Running;
+        let Some(rate) = self.settings.rate.filter(is_due) else { return };
         match self.free.front() {
             None => self.is_owed = true,
             // It was just in use.
@@ -874,6 +928,7 @@ impl World {
         let number = self.open_client(Role::Worker(place));
         let (workers, worker) = (self.workers.len(), &mut self.workers[place]);
         worker.process += workers;
+        self.client_of.insert(worker.process, number);
         worker.client = self.workload.client(&self.settings);
         worker.next_msg_id = 1;
         self.clients[mem::replace(&mut worker.number, number)] = Role::Closed;
