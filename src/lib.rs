@@ -181,6 +181,7 @@ pub mod node;
 pub mod nodes;
 pub mod reactor;
 pub mod rpc;
+pub mod store;
 pub mod telemetry;
 pub mod time;
 pub mod timer;
@@ -222,7 +223,8 @@ pub use crate::wire::error::{ErrorCode, OrCode, RpcError};
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
 pub fn run<H: Handler>(handler: H) -> std::io::Result<()> {
-    run_with(handler, Config { seed: fastrand::u64(..), ..Config::default() }, &Options::default())
+    let config = Config { seed: fastrand::u64(..), ..Config::default() };
+    run_with(handler, config, &Options { data: reactor::data_folder(), ..Options::default() })
 }
 
 /// Runs a node as [`run`] does, with settings of its own.
