@@ -79,6 +79,7 @@
 //! | answer later | [`Context::defer`], and [`Context::answer`] |
 //! | do something after a while, or again and again | [`Context::after`], [`Context::every`] |
 //! | try again | a [`Policy`] |
+//! | let another thread act | [`Context::remote`] |
 //! | use Maelstrom's services | [`kv`] |
 //! | make an error of another library an answer | [`OrCode`] |
 //!
@@ -172,6 +173,8 @@
 //! - A request that was put off is answered in the end, or its client is told that it was given up.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "args")]
+pub mod args;
 pub mod boundary;
 pub mod json;
 pub mod kv;
@@ -190,7 +193,9 @@ pub mod wire;
 pub mod workbench;
 
 pub use crate::json::value::{OwnedValue, Value};
-pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, HandlerFn, Request, handler_fn};
+pub use crate::node::{
+    Answer, CallError, Config, Context, Handle, Handler, HandlerFn, Remote, Request, handler_fn,
+};
 pub use crate::reactor::Options;
 pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};

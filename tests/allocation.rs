@@ -177,9 +177,10 @@ mod typed {
         };
         receive(r#"{"src":"c0","dest":"n1","body":{"type":"init","node_id":"n1","node_ids":["n1"]}}"#);
         let line = r#"{"src":"c1","dest":"n1","body":{"type":"echo","echo":{"a":[1e2,"\n"]},"msg_id":1}}"#;
-        let allocated: u64 =
-            (0..2000).map(|n| if n < 1000 { receive(line) * 0 } else { receive(line) }).sum();
-        assert_eq!(allocated, 0);
+        // The log of the newest messages gets its size first.
+        for n in 0..2000 {
+            assert!(receive(line) == 0 || n < 1000);
+        }
     }
 }
 

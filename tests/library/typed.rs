@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::thread;
 
 use messenger::kv::{Kv, Lin};
-use messenger::node::Config;
+use messenger::node::{Config, Remote, RemoteError};
 use messenger::{
     Answer, Context, Duration, ErrorCode, Handler, OrCode as _, OwnedValue, Request, RpcError, Value,
 };
@@ -335,7 +336,7 @@ impl Handler for Wrong {
         let numbered = HashMap::from([("type", json!("x")), ("msg_id", json!(1))]);
         let answering = HashMap::from([("type", json!("x")), ("in_reply_to", json!(1))]);
         let unkeyed = HashMap::from([([1], 1)]);
-        let outcome = match request.kind() {
+        match request.kind() {
             "no_type" => cx.reply_with(request, &Place { x: 1.0, y: 2.0 }),
             "no_object" => cx.reply_with(request, &[1]),
             "text" => cx.reply_with(request, "text"),
@@ -348,18 +349,15 @@ impl Handler for Wrong {
             "twice" => {
                 cx.reply_with(request, &Tell::Pong)?;
                 assert_eq!(cx.reply_with(request, &Tell::Pong).unwrap_err().code, ErrorCode::CRASH);
-                return Ok(());
+                Ok(())
             }
-            "later" => {
-                return cx.wait(request, async |_| Ok(Answer::with(&Place { x: 0.0, y: 0.0 })));
-            }
+            "later" => cx.wait(request, async |_| Ok(Answer::with(&Place { x: 0.0, y: 0.0 }))),
             "nobody" => {
                 assert_eq!(cx.message_with("n9", &Tell::Pong).unwrap_err().code, ErrorCode::NODE_NOT_FOUND);
                 cx.reply_with(request, &Tell::Pong)
             }
             kind => Err(RpcError::not_supported(kind)),
-        };
-        outcome
+        }
     }
 }
 
@@ -461,7 +459,7 @@ fn calls_and_their_answers_are_typed() {
     assert_eq!(bench.take_lines(), expected);
 }
 
-/// Each as serde_json writes it, but for hash tables, which are in order.
+/// Each as `serde_json` writes it, but for hash tables, which are in order.
 #[test]
 fn values_are_written_as_serde_json_writes_them() {
     #[derive(Serialize)]
@@ -758,6 +756,18 @@ fn peers_are_sent_to_while_they_are_gone_through() {
     );
 }
 
+/// Starts a task for each request.
+struct Crowd;
+impl Handler for Crowd {
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        cx.spawn(async |node| {
+            node.sleep(Duration::from_secs(1)).await;
+            Ok(())
+        })?;
+        cx.reply(request, "x").send()
+    }
+}
+
 #[test]
 fn a_task_needs_no_request() {
     let mut bench = Bench::new(Edges::default(), Config::default());
@@ -769,13 +779,6 @@ fn a_task_needs_no_request() {
     assert_eq!(ticks, [both(10.0, 1), both(20.0, 2), both(30.0, 3)].concat());
     assert!(bench.node.is_idle());
     // Where too many wait, none is started.
-    struct Crowd;
-    impl Handler for Crowd {
-        fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
-            cx.spawn(async |node| Ok(node.sleep(Duration::from_secs(1)).await))?;
-            cx.reply(request, "x").send()
-        }
-    }
     let mut bench = Bench::new(Crowd, Config { max_waiting: 2, ..Config::default() });
     for _ in 0..3 {
         bench.receive("c1", json!({"type": "x", "msg_id": 7}));
@@ -851,6 +854,52 @@ fn an_update_goes_on_until_nobody_else_was_faster() {
     bench.take();
     bench.pass_ms(5000);
     assert_eq!(bench.bodies().last().unwrap()["code"], 0);
+}
+
+/// Counts what other threads tell it.
+#[derive(Default)]
+struct Counted {
+    remote: Option<Remote<Counted>>,
+    count: u64,
+}
+
+impl Handler for Counted {
+    fn on_init(&mut self, cx: &mut Context<'_, Self>) {
+        self.remote = Some(cx.remote());
+    }
+
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        cx.reply(request, "count_ok").field("count", self.count).send()
+    }
+}
+
+#[test]
+fn other_threads_have_things_done_up_to_a_bound() {
+    let mut bench = Bench::new(Counted::default(), Config { max_remote: 3, ..Config::default() });
+    let remote = bench.node.handler().remote.clone().unwrap();
+    assert_eq!(bench.node.poll_timeout(), None);
+    let teller = remote.clone();
+    let outcomes = thread::spawn(move || {
+        let tell = || {
+            teller.run(|this, cx| {
+                this.count += 1;
+                cx.broadcast("told").send().unwrap();
+            })
+        };
+        [tell(), tell(), tell(), tell()]
+    });
+    assert_eq!(outcomes.join().unwrap(), [Ok(()), Ok(()), Ok(()), Err(RemoteError::Full)]);
+    assert_eq!(bench.node.poll_timeout(), Some(bench.now), "it is due at once");
+    bench.pass_ms(0);
+    assert_eq!((bench.node.handler().count, bench.bodies().len()), (3, 6));
+    assert_eq!(bench.node.poll_timeout(), None);
+    // One that panics costs the others nothing.
+    remote.run(|_, _| panic!("from afar")).unwrap();
+    remote.run(|this, _| this.count += 1).unwrap();
+    bench.pass_ms(0);
+    assert_eq!((bench.node.handler().count, bench.node.counters().panics), (4, 1));
+    drop(bench);
+    assert_eq!(remote.run(|_, _| ()), Err(RemoteError::Gone));
 }
 
 /// Maelstrom's messages as types, against the table that the workbench checks nodes by.
