@@ -1,4 +1,4 @@
-//! Messages as types against the untyped ones, and against serde_json and simd-json by hand: the same answer to the same
+//! Messages as types against the untyped ones, and against `serde_json` and simd-json by hand: the same answer to the same
 //! line, numbered and with `in_reply_to`. Those by hand check no envelope, trace and count nothing.
 //!
 //! `cargo bench -p benches --bench typed`
