@@ -37,7 +37,7 @@ use super::network::{Distribution, Latency};
 use super::settings::{Settings, Topology};
 use super::workload::{self, Workload};
 use super::world::World;
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::write::WriteJson as _;
 use crate::time::{Duration, Instant};
 

@@ -334,7 +334,7 @@ const ONCE_EACH: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
 
     #[test]
     fn every_workload_has_a_name_of_its_own() {
