@@ -10,6 +10,8 @@ use messenger::nodes::counter::Counter;
 use messenger::nodes::g_set::GSet;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::messenger::Messenger;
+use messenger::nodes::txn_list_append::TxnListAppend;
+use messenger::nodes::txn_rw_register::TxnRwRegister;
 use messenger::nodes::unique_ids::UniqueIds;
 use messenger::reactor::{self, Options};
 
@@ -30,6 +32,10 @@ pub enum Workload {
     PnCounter,
     /// Registers that behave like one copy, kept by Maelstrom's service
     LinKv,
+    /// Transactions over lists, strictly serializable by a log in Maelstrom's service
+    TxnListAppend,
+    /// Transactions over registers, read atomic and always available
+    TxnRwRegister,
 }
 
 pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
@@ -47,6 +53,8 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         Workload::GCounter => serve(Counter::growing(), config, &options),
         Workload::PnCounter => serve(Counter::any(), config, &options),
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
+        Workload::TxnListAppend => serve(TxnListAppend::default(), config, &options),
+        Workload::TxnRwRegister => serve(TxnRwRegister::default(), config, &options),
     }
 }
 

@@ -17,6 +17,7 @@ use messenger::nodes::own;
 use messenger::reactor;
 use messenger::time::{Duration, Instant};
 use messenger::workbench::checker::Verdict;
+use messenger::workbench::checker::models::{Model, ModelError};
 use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::fault::{Fault, PlannedFault};
 use messenger::workbench::journal::Logging;
@@ -24,7 +25,7 @@ use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::plan::Plan;
 use messenger::workbench::processes::{self, Ending, Program};
 use messenger::workbench::report::{self, Report};
-use messenger::workbench::settings::{Settings, Topology};
+use messenger::workbench::settings::{Settings, Topology, TxnOptions};
 use messenger::workbench::verdict::Results;
 use messenger::workbench::workload::{self, Workload};
 use messenger::workbench::world::World;
@@ -78,6 +79,21 @@ pub struct TestArgs {
     /// How many operations have to succeed: total, or a fraction such as 0.99
     #[arg(long, value_name = "FRACTION", value_parser = availability)]
     availability: Option<Availability>,
+    /// What transactions have to keep: consistency models, with commas between them
+    #[arg(long, value_name = "MODELS", default_value = "strict-serializable", value_parser = models)]
+    consistency_models: Models,
+    /// How many keys are in use at a time [default: the workload's own number]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    key_count: Option<usize>,
+    /// How many micro-operations a transaction has at most
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = count)]
+    max_txn_length: usize,
+    /// How often a key is written before another one takes its place
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = writes)]
+    max_writes_per_key: usize,
+    /// Let transactions write some keys a few times and some up to 256 times, by Zipf's law
+    #[arg(long)]
+    zipf_writes: bool,
     /// Show what the nodes write to stderr
     #[arg(long)]
     log_stderr: bool,
@@ -127,8 +143,16 @@ Faults at their times, for --fault:
 
 Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the test did not come to its end.";
 
+/// A list would be taken for several values by the parser of the command line.
+#[derive(Clone)]
+pub struct Models(pub Vec<Model>);
+
+pub fn models(text: &str) -> Result<Models, ModelError> {
+    Model::parse_list(text).map(Models)
+}
+
 /// What a plan says, and nothing else can.
-const PLANNED: [&str; 12] = [
+const PLANNED: [&str; 17] = [
     "workload",
     "node_count",
     "concurrency",
@@ -141,6 +165,11 @@ const PLANNED: [&str; 12] = [
     "fault",
     "topology",
     "availability",
+    "consistency_models",
+    "key_count",
+    "max_txn_length",
+    "max_writes_per_key",
+    "zipf_writes",
 ];
 
 #[derive(Clone, Copy)]
@@ -353,6 +382,10 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
             TopologyArg::Tree4 => Topology::Tree(4),
         },
         availability: args.availability.unwrap_or_default(),
+        key_count: args.key_count,
+        max_txn_length: args.max_txn_length,
+        max_writes_per_key: args.max_writes_per_key,
+        transactions: TxnOptions { models: args.consistency_models.0.clone(), zipf_writes: args.zipf_writes },
         seed,
         logging: Logging { sent: args.log_net_send, received: args.log_net_recv },
         ..Settings::default()
@@ -507,6 +540,13 @@ fn quoted(word: &OsStr) -> String {
 
 fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("expected 1 to 1000".to_owned())
+}
+
+fn writes(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=1_000_000).contains(count))
+        .ok_or("expected 1 to 1000000".to_owned())
 }
 
 fn concurrency(text: &str) -> Result<Concurrency, String> {
