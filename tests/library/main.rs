@@ -18,5 +18,7 @@ mod layers;
 mod node;
 mod observing;
 mod rpc;
+#[cfg(feature = "serde")]
+mod typed;
 mod waiting;
 mod workloads;
