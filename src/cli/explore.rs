@@ -210,9 +210,9 @@ fn explore(args: &ExploreArgs) -> io::Result<ExitCode> {
     let Some(found) = found else { return Ok(ExitCode::SUCCESS) };
     match found {
         Found::Difference { seed, text } => {
-            println!("seed {seed}: two runs of it are not the same: {text}");
+            say(args, &format!("seed {seed}: two runs of it are not the same: {text}"));
         }
-        Found::Failure { seed, failure } => report(args, &tested, seed, failure)?,
+        Found::Failure { seed, failure } => report(args, &tested, seed, *failure)?,
     }
     Ok(ExitCode::from(args::status(Verdict::Invalid)))
 }
@@ -268,7 +268,7 @@ fn swarm(args: &ExploreArgs) -> io::Result<Swarm> {
 }
 
 enum Found {
-    Failure { seed: u64, failure: FoundFailure },
+    Failure { seed: u64, failure: Box<FoundFailure> },
     Difference { seed: u64, text: String },
 }
 
@@ -358,7 +358,7 @@ impl<'a> Search<'a> {
         let seed = tried.seed;
         let found = difference
             .map(|text| Found::Difference { seed, text })
-            .or_else(|| tried.failure.map(|failure| Found::Failure { seed, failure }));
+            .or_else(|| tried.failure.map(|failure| Found::Failure { seed, failure: Box::new(failure) }));
         if let Some(found) = found {
             self.is_over.store(true, Ordering::Relaxed);
             counts.found.get_or_insert(found);
@@ -376,7 +376,7 @@ impl<'a> Search<'a> {
         }
         let counts = self.counts.lock().expect("no thread panicked");
         let line = self.line(&counts);
-        if self.args.json { eprintln!("{line}") } else { println!("{line}") }
+        say(self.args, &line);
     }
 
     fn line(&self, counts: &Counts) -> String {
@@ -450,19 +450,16 @@ fn report(args: &ExploreArgs, tested: &Tested<'_>, seed: u64, failure: FoundFail
         started.elapsed().as_secs_f64(),
         if is_minimal { "" } else { ", as far as the time went" }
     );
-    if args.json {
-        eprintln!("{text}")
-    } else {
-        println!("{text}")
-    }
+    say(args, &text);
     let name = tested.name(args.workload);
     let summary = write_report(&world, &results, &folder, &args.store, &name, &again)?;
-    if args.json {
-        eprint!("{summary}")
-    } else {
-        print!("{summary}")
-    }
+    say(args, summary.trim_end());
     Ok(())
+}
+
+/// Says something to people: on stdout, unless that is for programs. Whoever reads it may have had enough.
+fn say(args: &ExploreArgs, text: &str) {
+    let _ = if args.json { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") };
 }
 
 /// "3 nodes, 4 operations, 1 fault, 1.2 s"

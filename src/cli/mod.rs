@@ -3,6 +3,8 @@
 pub mod args;
 pub mod check;
 pub mod explore;
+pub mod grade;
+pub mod help;
 mod interrupt;
 pub mod node;
 pub mod parse;

@@ -4,7 +4,7 @@ use slab::Slab;
 
 use crate::boundary::chaos::ChaosConfig;
 use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::value::{Kind, Value};
 use crate::json::write::Raw;
 use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};
@@ -352,7 +352,7 @@ impl Messenger {
         };
         self.duplicates += u64::from(is_duplicate);
         cx.reply(request, "dedup_echo_ok")
-            .field("echo", Raw(first.as_bytes()))
+            .exact_field("echo", &Raw(first.as_bytes()))
             .field("was_duplicate", is_duplicate)
             .send()?;
         let raw = echo.raw();

@@ -10,6 +10,9 @@ pub mod messenger;
 pub mod own;
 pub mod planted;
 mod replica;
+mod txn;
+pub mod txn_list_append;
+pub mod txn_rw_register;
 pub mod unique_ids;
 
 use crate::json::text::excerpt;

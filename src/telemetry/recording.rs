@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use super::sequence::{Transfer, mark_unanswered};
 use crate::json::error::SyntaxError;
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::beginning;
 use crate::json::value::{Kind, Value};
 use crate::time::Instant;
@@ -225,7 +225,7 @@ fn field<'a, T>(
 ) -> Result<T, SchemaError> {
     let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
     let found = of.member(name);
-    found.and_then(read).ok_or_else(|| SchemaError::new(path, expected, found))
+    found.and_then(read).ok_or_else(|| SchemaError::new(path, expected, found.map(Value::raw)))
 }
 
 #[cfg(test)]

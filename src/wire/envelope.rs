@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use thiserror::Error;
-
 use super::lines::Line;
 use super::members::Members;
-use crate::json::cursor::{Member, Name, Walk};
+use crate::json::cursor::{Cursor, Walked};
+pub use crate::json::error::SchemaError;
 use crate::json::error::SyntaxError;
-use crate::json::index::{self, Parser, name_at, string_at};
-use crate::json::lane::Lane;
-use crate::json::text::{OwnedText, Span, Text, excerpt};
+use crate::json::parser::{Parser, cursor_of};
+use crate::json::read::FromJson;
+use crate::json::text::{OwnedText, Span, Text};
+use crate::json::unescape::{name_at, string_at};
 use crate::json::value::{Integer, Kind, Value};
 
 /// Memory for more members than this is not kept.
@@ -40,33 +40,6 @@ pub struct Body<'a> {
     pub in_reply_to: Option<Integer<'a>>,
     text: Text<'a>,
     members: Members<'a>,
-}
-
-/// A field that is not what the schema wants.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{field}: expected {expected}, found {found}")]
-pub struct SchemaError {
-    /// The field's path, such as `body.type`.
-    pub field: Cow<'static, str>,
-    /// What the schema wants there.
-    pub expected: &'static str,
-    /// What the message has there.
-    pub found: String,
-}
-
-impl SchemaError {
-    #[cold]
-    pub(crate) fn new(
-        field: impl Into<Cow<'static, str>>,
-        expected: &'static str,
-        found: Option<Value<'_>>,
-    ) -> Self {
-        let found = match found {
-            None => "nothing".to_owned(),
-            Some(value) => excerpt(value.raw()).into_owned(),
-        };
-        Self { field: field.into(), expected, found }
-    }
 }
 
 impl<'a> Envelope<'a> {
@@ -137,6 +110,33 @@ impl<'a> Body<'a> {
         self.typed(name, "an object", |value| (value.kind() == Kind::Object).then_some(value))
     }
 
+    /// The field of that name, as whatever type is wanted: `let key: u64 = request.field("key")?`.
+    ///
+    /// # Errors
+    /// Where it is missing, or not what the type takes: `value[2]: expected an integer of 64 bits, found "x"`.
+    pub fn field<T: FromJson>(&self, name: &str) -> Result<T, SchemaError> {
+        match self.get(name) {
+            Some(value) => T::read(value, name),
+            None => Err(SchemaError::new(name.to_owned(), T::EXPECTED, None)),
+        }
+    }
+
+    /// The body as a type of its own, which may borrow from the line.
+    ///
+    /// - A struct has the fields that it wants; others are passed over, unless it has `#[serde(deny_unknown_fields)]`.
+    ///   `type`, `msg_id` and `in_reply_to` are shown to a struct that names them.
+    /// - An enum is a whole protocol: its variant is the one that the body's `type` names. `#[serde(tag = "type")]` is
+    ///   understood, and not needed; without it nothing is buffered, so nothing is allocated, and a [`Value`]
+    ///   inside (with `#[serde(borrow)]`) stays as it came to the byte.
+    /// - A `&str` cannot have escapes; a `Cow<'_, str>` with `#[serde(borrow)]` and a `String` can.
+    ///
+    /// # Errors
+    /// The first field that is not what the type wants: `body.txn[2][0]: expected a string, found 7`.
+    #[cfg(feature = "serde")]
+    pub fn parse<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, SchemaError> {
+        crate::json::typed::from_value(self.value(), crate::json::typed::Root::Body(&self.kind))
+    }
+
     /// The field of that name, read by `read`, which says `None` where it is not `expected`.
     #[inline(always)]
     pub fn typed<T>(
@@ -146,7 +146,7 @@ impl<'a> Body<'a> {
         read: impl FnOnce(Value<'a>) -> Option<T>,
     ) -> Result<T, SchemaError> {
         let found = self.get(name);
-        found.and_then(read).ok_or_else(|| SchemaError::new(name.to_owned(), expected, found))
+        found.and_then(read).ok_or_else(|| SchemaError::new(name.to_owned(), expected, found.map(Value::raw)))
     }
 }
 
@@ -190,87 +190,73 @@ type Parts = [Option<Span>; Name::COUNT];
 
 impl<'a> UncheckedEnvelope<'a> {
     /// Reads one line, which has to be an object.
+    ///
+    /// # Errors
+    /// What is not as JSON has it, and where.
     pub fn parse(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
         let mut unchecked = Self::default();
-        match unchecked.read(parser, line) {
+        match unchecked.read_alone(parser, line) {
             Ok(()) => Ok(unchecked),
             Err(error) => Err(*error),
         }
     }
 
-    /// Reads one line by its index: what [`parse`](Self::parse) does with a line that the fast lane refuses. For any
-    /// line it comes to the same, which tests show.
-    #[doc(hidden)]
-    pub fn parse_indexed(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
-        let mut unchecked = Self::default();
-        match unchecked.read_indexed(parser, line.bytes()) {
-            Ok(()) => Ok(unchecked),
-            Err(error) => Err(*error),
-        }
+    /// Reads a line that has no index yet, like [`read`](Self::read).
+    pub(super) fn read_alone(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Walked<()> {
+        parser.give_back();
+        let Parser { index, copy, members } = parser;
+        self.read(cursor_of(index, copy, line.bytes(), None)?, members)?;
+        Ok(())
     }
 
-    /// Reads one line into an empty unchecked, where it stays: to move what was just written takes longer than to
-    /// write it.
+    /// Reads a line by its tokens into an empty envelope, where it stays: to move what was just written takes longer than
+    /// to write it.
     #[inline(always)]
-    pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
-        if let Some(mut lane) = line.text().and_then(Lane::of_line)
-            && self.walk(&mut lane, &mut parser.members).is_ok()
-        {
-            self.members = &parser.members;
-            return Ok(());
-        }
-        *self = Self::default();
-        self.read_indexed(parser, line.bytes())
-    }
-
-    #[cold]
-    fn read_indexed(&mut self, parser: &'a mut Parser, line: &'a [u8]) -> Result<(), Box<SyntaxError>> {
-        let Parser { index, members, .. } = parser;
-        let walked = index.walk(line).and_then(|mut walk| self.walk(&mut walk, members));
-        index.give_back();
-        self.members = members;
-        walked
-    }
-
-    #[inline(always)]
-    fn walk<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut index::Members) -> Result<(), W::Error> {
-        walk.open_object()?;
+    pub(super) fn read(
+        &mut self,
+        mut cursor: Cursor<'a, '_>,
+        members: &'a mut Vec<(Span, Span)>,
+    ) -> Walked<()> {
+        let text = cursor.text();
+        cursor.open_object()?;
         let mut is_first = true;
-        while let Member::Value(key, name) = walk.member(is_first)? {
+        while let Some(key) = cursor.member(is_first)? {
             is_first = false;
+            let name = Name::at(text, key).of_envelope();
             if name == Name::Body {
-                self.walk_body(walk, members)?;
+                self.read_body(&mut cursor, members)?;
                 continue;
             }
-            let name = name.of_envelope();
-            self.parts[name as usize] = Some(walk.value(1)?);
+            self.parts[name as usize] = Some(cursor.value(1)?);
             if name == Name::Other {
                 self.unknown = Some(key);
             }
         }
-        walk.end()?;
-        self.text = walk.text();
+        cursor.end()?;
+        self.text = text;
+        self.members = members;
         Ok(())
     }
 
     #[inline(always)]
-    fn walk_body<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut index::Members) -> Result<(), W::Error> {
+    fn read_body(&mut self, cursor: &mut Cursor<'a, '_>, members: &mut Vec<(Span, Span)>) -> Walked<()> {
         for name in [Name::Type, Name::MsgId, Name::InReplyTo] {
             self.parts[name as usize] = None;
         }
         members.clear();
         members.shrink_to(MEMBERS_KEPT);
-        if walk.peek() != b'{' {
-            self.parts[Name::Body as usize] = Some(walk.value(1)?);
+        if cursor.peek() != b'{' {
+            self.parts[Name::Body as usize] = Some(cursor.value(1)?);
             return Ok(());
         }
-        let start = walk.open_object()?;
-        while let Member::Value(key, name) = walk.member(members.is_empty())? {
-            let value = walk.value(2)?;
-            self.parts[name.of_body() as usize] = Some(value);
+        let start = cursor.open_object()?;
+        while let Some(key) = cursor.member(members.is_empty())? {
+            let name = Name::at(cursor.text(), key).of_body();
+            let value = cursor.value(2)?;
+            self.parts[name as usize] = Some(value);
             members.push((key, value));
         }
-        self.parts[Name::Body as usize] = Some(Span::new(start, walk.stepped()));
+        self.parts[Name::Body as usize] = Some(Span::new(start, cursor.stepped()));
         Ok(())
     }
 
@@ -295,6 +281,27 @@ impl<'a> UncheckedEnvelope<'a> {
         let body = self.part(Name::Body).map(|body| Value::at(self.text, body));
         let object = body.filter(|body| body.kind() == Kind::Object);
         object.ok_or_else(|| self.error("body", "an object", self.part(Name::Body)))
+    }
+
+    /// `id`, an integer that may be missing.
+    pub fn id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
+        self.optional_integer("id", self.part(Name::Id))
+    }
+
+    /// The body of a message whose body is an object and need be no more: without a `type`, or with one that is no
+    /// string, its kind is empty, and a `msg_id` or `in_reply_to` that is no integer counts as missing.
+    pub fn loose_body(&self) -> Result<Body<'a>, SchemaError> {
+        let body = self.part(Name::Body).filter(|&body| self.text.first(body) == b'{');
+        let Some(body) = body else { return Err(self.error("body", "an object", self.part(Name::Body))) };
+        let (text, integer) = (self.text, |id| Value::at(self.text, id).as_integer());
+        let members = Members::Found(body, self.members);
+        Ok(Body {
+            kind: self.kind().unwrap_or_default(),
+            msg_id: self.part(Name::MsgId).and_then(integer),
+            in_reply_to: self.part(Name::InReplyTo).and_then(integer),
+            text,
+            members,
+        })
     }
 
     /// `body.type`, a string.
@@ -388,7 +395,62 @@ impl<'a> UncheckedEnvelope<'a> {
 
     #[cold]
     fn error(&self, field: &'static str, expected: &'static str, found: Option<Span>) -> SchemaError {
-        SchemaError::new(field, expected, found.map(|span| Value::at(self.text, span)))
+        SchemaError::new(field, expected, found.map(|span| Value::at(self.text, span).raw()))
+    }
+}
+
+/// The names that the schema knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Src,
+    Dest,
+    Body,
+    Id,
+    Type,
+    MsgId,
+    InReplyTo,
+    Other,
+}
+
+impl Name {
+    pub(super) const COUNT: usize = Self::Other as usize + 1;
+
+    /// This name, if it means something next to `body`.
+    #[inline(always)]
+    pub(super) const fn of_envelope(self) -> Self {
+        match self {
+            Self::Src | Self::Dest | Self::Body | Self::Id => self,
+            _ => Self::Other,
+        }
+    }
+
+    /// This name, if it means something in a body.
+    #[inline(always)]
+    pub(super) const fn of_body(self) -> Self {
+        match self {
+            Self::Type | Self::MsgId | Self::InReplyTo => self,
+            _ => Self::Other,
+        }
+    }
+
+    /// What the schema calls this key.
+    #[inline(always)]
+    pub(super) fn at(text: Text<'_>, key: Span) -> Self {
+        if text.escapes { Self::of(name_at(text, key).as_bytes()) } else { Self::of(text.inner(key)) }
+    }
+
+    #[inline(always)]
+    fn of(name: &[u8]) -> Self {
+        match name.len() {
+            2 if name == b"id" => Self::Id,
+            3 if name == b"src" => Self::Src,
+            4 if name == b"dest" => Self::Dest,
+            4 if name == b"body" => Self::Body,
+            4 if name == b"type" => Self::Type,
+            6 if name == b"msg_id" => Self::MsgId,
+            11 if name == b"in_reply_to" => Self::InReplyTo,
+            _ => Self::Other,
+        }
     }
 }
 

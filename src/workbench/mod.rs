@@ -37,6 +37,7 @@ pub mod data;
 mod disk;
 pub mod explore;
 pub mod fault;
+pub mod grade;
 pub mod history;
 pub mod history_file;
 pub mod journal;

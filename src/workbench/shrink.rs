@@ -120,11 +120,13 @@ fn one_worker_a_node(plan: &Plan) -> Option<Plan> {
 fn earlier(plan: &Plan) -> Option<Plan> {
     let operations = plan.operations.iter().flatten().map(|operation| operation.at);
     let first = operations.chain(plan.settings.planned_faults.iter().map(|fault| fault.at)).min()?;
-    let mut plan = with(plan, |settings| {
-        settings.planned_faults.iter_mut().for_each(|fault| fault.at = fault.at - first);
-        settings.time_limit = settings.time_limit - first;
-    });
-    plan.operations.iter_mut().flatten().for_each(|operation| operation.at = operation.at - first);
+    let sooner = |at: &mut Duration| {
+        *at = Duration::from_micros(at.as_micros().saturating_sub(first.as_micros()));
+    };
+    let mut plan = plan.clone();
+    plan.settings.planned_faults.iter_mut().for_each(|fault| sooner(&mut fault.at));
+    plan.operations.iter_mut().flatten().for_each(|operation| sooner(&mut operation.at));
+    sooner(&mut plan.settings.time_limit);
     (first > Duration::ZERO).then_some(plan)
 }
 

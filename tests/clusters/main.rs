@@ -2,10 +2,14 @@
 //!
 //! One program for all these files: each would link the whole crate once more.
 
+mod agreement;
 mod broken_nodes;
+mod explore;
 mod histories;
 mod injected_faults;
+mod isolation;
 mod kafka;
+mod lock;
 mod plans;
 mod report;
 mod simulation;

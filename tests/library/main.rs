@@ -14,8 +14,11 @@ mod virtual_time;
 mod differential;
 mod durability;
 mod faults;
+mod layers;
 mod node;
 mod observing;
 mod rpc;
+#[cfg(feature = "serde")]
+mod typed;
 mod waiting;
 mod workloads;
