@@ -182,5 +182,5 @@ fn cas_outcome(outcome: Result<OwnedReply, CallError>) -> Result<Cas, CallError>
 }
 
 fn value<T: FromJson>(reply: &OwnedReply, field: &str) -> Result<T, CallError> {
-    Ok(reply.body().typed(field, T::EXPECTED, T::from_json)?)
+    Ok(reply.body().field(field)?)
 }

@@ -61,7 +61,7 @@ pub mod wire;
 #[cfg(feature = "workbench")]
 pub mod workbench;
 
-pub use crate::json::value::Value;
+pub use crate::json::value::{OwnedValue, Value};
 pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, Request};
 pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};

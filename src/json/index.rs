@@ -43,7 +43,7 @@ impl Parser {
         Self { index: Index::new(), members: Vec::new() }
     }
 
-    /// Reads a line that is an object or array.
+    /// Reads a text that is one value.
     pub(crate) fn value<'a>(&mut self, line: &'a [u8]) -> Walked<Value<'a>> {
         if let Some(mut lane) = simdutf8::basic::from_utf8(line).ok().and_then(Lane::of_line)
             && let Ok(span) = lane.whole()

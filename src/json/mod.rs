@@ -5,7 +5,8 @@
 //! asks.
 //!
 //! Each file uses only those before it: [`text`] and [`error`], `scan` (kinds of bytes, many at a time), [`index`]
-//! (simd-json's), `cursor` (the grammar), [`value`], [`write`](mod@write) and [`read`].
+//! (simd-json's), `cursor` (the grammar), [`value`], [`write`](mod@write), `typed` (serde's
+//! model) and [`read`].
 
 pub(crate) mod cursor;
 pub mod error;
@@ -14,5 +15,7 @@ pub(crate) mod lane;
 pub mod read;
 pub(crate) mod scan;
 pub mod text;
+#[cfg(feature = "serde")]
+pub(crate) mod typed;
 pub mod value;
 pub mod write;

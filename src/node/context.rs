@@ -13,15 +13,15 @@ use smallvec::SmallVec;
 
 use super::call::{Call, Completion};
 use super::durability::TurnLog;
+use super::fields::{NO_TYPE, type_name, write_name};
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
 use crate::boundary::Boundary;
 use crate::boundary::chaos::{Chaos, ChaosConfig};
 use crate::boundary::dedup::DedupConfig;
-use crate::json::scan::find_special;
 use crate::json::text::excerpt;
 use crate::json::value::Integer;
-use crate::json::write::{ToJson, WriteJson as _};
+use crate::json::write::WriteJson;
 use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
 use crate::telemetry::label::Label;
@@ -251,13 +251,16 @@ impl<'a, H> Context<'a, H> {
     }
 
     /// Answers a request that was put off with what its handler came to.
-    pub(super) fn answer_with(&mut self, deferred: Deferred, answer: &Answer) {
-        if answer.is_forged {
-            return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, RESERVED));
+    pub(super) fn end_task(&mut self, deferred: Deferred, answer: &Answer) {
+        if let Some(why) = answer.fault {
+            return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, why));
         }
-        let message = self.answer(deferred, &answer.kind);
-        message.out.line().extend_from_slice(&answer.fields);
-        message.send().expect("its fields were checked");
+        let message = self.answer(deferred, "").send_whole(|line| {
+            let start = line.len();
+            line.extend_from_slice(&answer.members);
+            Ok(start + answer.kind.start..start + answer.kind.end)
+        });
+        message.expect("its fields were checked");
     }
 
     /// Appends a record to this node's log, which it gets back after its next start by
@@ -422,7 +425,8 @@ enum Leave {
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     AnsweredTwice,
-    ReservedField,
+    /// Of a field, and why.
+    BadField(&'static str),
     NoSuchReceiver,
 }
 
@@ -431,7 +435,7 @@ impl From<Fault> for RpcError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::AnsweredTwice => Self::new(ErrorCode::CRASH, ANSWERED_ONCE),
-            Fault::ReservedField => Self::new(ErrorCode::CRASH, RESERVED),
+            Fault::BadField(why) => Self::new(ErrorCode::CRASH, why),
             Fault::NoSuchReceiver => {
                 Self::new(ErrorCode::NODE_NOT_FOUND, "its receiver is neither of this cluster nor a service")
             }
@@ -451,12 +455,40 @@ impl<'m> Message<'m> {
         Self { sender, out, in_reply_to: "", request: None }
     }
 
-    /// Adds a field to the body. Fields keep the order in which they are added.
+    /// Lets `write` append to the body.
     #[inline(always)]
-    pub fn field(self, name: &str, value: impl ToJson) -> Self {
-        if !write_field(self.out.line(), name, value) {
-            self.sender.draft.leave = Leave::Refused(Fault::ReservedField);
+    pub(super) fn fields(self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Err(why) = write(self.out.line()) {
+            self.sender.draft.leave = Leave::Refused(Fault::BadField(why));
         }
+        self
+    }
+
+    /// Sends all members of a body, of a message that was started without type and fields. `write` appends them, and
+    /// says where the type is.
+    #[inline]
+    pub(super) fn send_whole(
+        self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<std::ops::Range<usize>, RpcError>,
+    ) -> Result<(), RpcError> {
+        if let Leave::Nowhere | Leave::Refused(_) = self.sender.draft.leave {
+            return self.send();
+        }
+        let line = self.out.line();
+        line.truncate(line.len() - NO_TYPE.len());
+        let kind = write(line)?;
+        // Most types are written as they are.
+        match line[kind.start + 1..kind.end - 1].utf8_chunks().next().map(|text| text.valid()) {
+            Some(kind) if !kind.contains('\\') => self.sender.trace.name_sketch(kind),
+            _ => self.sender.trace.name_sketch(&type_name(&line[kind])),
+        }
+        self.send()
+    }
+
+    /// Adds a field whose value is written as only this crate can.
+    pub(crate) fn exact_field(self, name: &'static str, value: &impl WriteJson) -> Self {
+        write_name(self.out.line(), name);
+        value.write_json(self.out.line());
         self
     }
 
@@ -526,25 +558,6 @@ fn answered_id<'a>(msg_id: &'a str, deferred: Option<&'a ReturnAddress>) -> &'a 
 
 /// Why an answer was refused.
 pub(super) const ANSWERED_ONCE: &str = "a request is answered only once";
-
-/// Why a field was refused.
-pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
-
-/// Appends `,"name":value`; `false` for a name that handlers may not use.
-#[inline(always)]
-pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> bool {
-    if find_special(name.as_bytes()).is_none() {
-        line.extend_from_slice(b",\"");
-        line.extend_from_slice(name.as_bytes());
-        line.extend_from_slice(b"\":");
-    } else {
-        line.push(b',');
-        name.write_json(line);
-        line.push(b':');
-    }
-    value.write_json(line);
-    !matches!(name, "type" | "msg_id" | "in_reply_to")
-}
 
 /// A node's own id and the ids of its whole cluster, as `init` told them.
 #[derive(Clone, Debug, PartialEq, Eq)]

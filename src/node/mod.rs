@@ -7,8 +7,11 @@
 mod call;
 mod context;
 mod durability;
+mod fields;
 mod sequential;
 mod timers;
+#[cfg(feature = "serde")]
+mod typed;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -496,7 +499,7 @@ fn settle_tasks<H: Handler>(core: &mut Core<H>, handler: &mut H, out: &mut OutBu
         while let Some(end) = core.tasks.poll() {
             match end {
                 Err(_) => core.sender.counters.panics += 1,
-                Ok((deferred, Ok(answer))) => Context::new(core, out).answer_with(deferred, &answer),
+                Ok((deferred, Ok(answer))) => Context::new(core, out).end_task(deferred, &answer),
                 Ok((deferred, Err(error))) => Context::new(core, out).answer_error(deferred, &error),
             }
         }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,9 +21,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::call::{Call, CallError, Reply, write_forwarded};
-use super::context::{ANSWERED_ONCE, Context, Deferred, RESERVED, Request, write_field};
+use super::context::{ANSWERED_ONCE, Context, Deferred, Request};
 use crate::json::value::Value;
-use crate::json::write::{ToJson, WriteJson as _};
+use crate::json::write::WriteJson as _;
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::envelope::{Body, OwnedBody};
@@ -158,17 +159,21 @@ impl<H: 'static> Handle<H> {
     pub fn call(&self, peer: &str, kind: &str) -> WaitingCall<H> {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
-        self.call_with(peer, Ok((kind.to_owned(), members)))
+        self.waiting_call(peer, Ok((kind.to_owned(), members)))
     }
 
     /// Calls another node with a body that is forwarded: see [`Context::forward`].
     pub fn forward(&self, peer: &str, body: Value<'_>) -> WaitingCall<H> {
         let mut members = Vec::new();
         let kind = write_forwarded(body, &mut members);
-        self.call_with(peer, kind.map(|kind| (kind.into_owned(), members)))
+        self.waiting_call(peer, kind.map(|kind| (kind.into_owned(), members)))
     }
 
-    fn call_with(&self, peer: &str, body: Result<(String, Vec<u8>), RpcError>) -> WaitingCall<H> {
+    pub(super) fn waiting_call(
+        &self,
+        peer: &str,
+        body: Result<(String, Vec<u8>), RpcError>,
+    ) -> WaitingCall<H> {
         WaitingCall { node: self.clone(), peer: peer.to_owned(), body, policy: Policy::default() }
     }
 
@@ -203,10 +208,12 @@ pub struct WaitingCall<H> {
 }
 
 impl<H: 'static> WaitingCall<H> {
-    /// Adds a field to the body. Fields keep the order in which they are added.
-    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        if self.body.as_mut().is_ok_and(|(_, members)| !write_field(members, name, value)) {
-            self.body = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+    /// Lets `write` append to the body.
+    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Ok((_, members)) = &mut self.body
+            && let Err(why) = write(members)
+        {
+            self.body = Err(RpcError::new(ErrorCode::CRASH, why));
         }
         self
     }
@@ -262,21 +269,38 @@ impl OwnedReply {
 #[derive(Clone, Debug)]
 #[must_use = "an answer is what a waiting handler returns"]
 pub struct Answer {
-    pub(super) kind: String,
-    /// The fields, each after a comma.
-    pub(super) fields: Vec<u8>,
-    pub(super) is_forged: bool,
+    /// Where its type is among the members.
+    pub(super) kind: Range<usize>,
+    /// All members of its body, its type among them.
+    pub(super) members: Vec<u8>,
+    /// Why it cannot be sent.
+    pub(super) fault: Option<&'static str>,
 }
 
 impl Answer {
     /// An answer of that type without fields.
     pub fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), fields: Vec::new(), is_forged: false }
+        let mut members = b"\"type\":".to_vec();
+        kind.write_json(&mut members);
+        Self::of_members(b"\"type\":".len()..members.len(), members)
     }
 
-    /// Adds a field. Fields keep the order in which they are added.
-    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        self.is_forged |= !write_field(&mut self.fields, name, value);
+    /// An answer of all these members, its type among them.
+    pub(super) const fn of_members(kind: Range<usize>, members: Vec<u8>) -> Self {
+        Self { kind, members, fault: None }
+    }
+
+    /// An answer that cannot be sent.
+    #[cfg(feature = "serde")]
+    pub(super) const fn faulty(why: &'static str) -> Self {
+        Self { kind: 0..0, members: Vec::new(), fault: Some(why) }
+    }
+
+    /// Lets `write` append to the body.
+    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Err(why) = write(&mut self.members) {
+            self.fault.get_or_insert(why);
+        }
         self
     }
 }

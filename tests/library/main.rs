@@ -17,5 +17,7 @@ mod faults;
 mod node;
 mod observing;
 mod rpc;
+#[cfg(feature = "serde")]
+mod typed;
 mod waiting;
 mod workloads;

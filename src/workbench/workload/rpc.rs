@@ -238,7 +238,7 @@ impl RequestBody {
         self.members.push(b',');
         name.write_json(&mut self.members);
         self.members.push(b':');
-        value.write_json(&mut self.members);
+        write_or_null(&value, &mut self.members);
         self
     }
 
@@ -257,7 +257,7 @@ impl RequestBody {
             }
             key.as_ref().write_json(&mut self.members);
             self.members.push(b':');
-            value.write_json(&mut self.members);
+            write_or_null(&value, &mut self.members);
         }
         self.members.push(b'}');
         self
@@ -267,6 +267,15 @@ impl RequestBody {
     pub(in crate::workbench) fn take(&mut self) -> Option<(&'static Rpc, &[u8])> {
         let rpc = self.rpc.take()?;
         Some((rpc, &self.members))
+    }
+}
+
+/// Appends a value. What JSON cannot say becomes null.
+fn write_or_null(value: &impl ToJson, out: &mut Vec<u8>) {
+    let start = out.len();
+    if !value.write_field(out) {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
     }
 }
 
