@@ -93,6 +93,8 @@ struct Leader {
     /// The clients whose entries are not committed yet.
     writes: BTreeMap<Index, Client>,
     reads: Vec<Read>,
+    /// The latest request of each client. It asks one after the other, so what is not later came twice.
+    latest: BTreeMap<String, u64>,
     /// Results by index, for a bug that counts those.
     results: BTreeMap<Index, usize>,
 }
@@ -538,6 +540,7 @@ impl Raft {
             next_heartbeat: cx.now(),
             writes: BTreeMap::new(),
             reads: Vec::new(),
+            latest: BTreeMap::new(),
             results: BTreeMap::new(),
         });
         if !self.has(Bug::CommitsOldTerms) {
@@ -564,6 +567,14 @@ impl Raft {
         if leader.writes.len() + leader.reads.len() >= PENDING_MAX {
             let text = format!("{PENDING_MAX} requests wait, which is the limit");
             return Err(RpcError::temporarily_unavailable(text));
+        }
+        if leader.latest.len() > PENDING_MAX {
+            leader.latest.clear();
+        }
+        match leader.latest.get_mut(&client) {
+            Some(latest) if *latest >= msg_id => return Ok(()),
+            Some(latest) => *latest = msg_id,
+            None => drop(leader.latest.insert(client.clone(), msg_id)),
         }
         let waiting = Client { id: client, msg_id, until: cx.now() + within };
         match operation {
