@@ -66,6 +66,7 @@ impl FromStr for ChaosConfig {
 
     fn from_str(text: &str) -> Result<Self, ChaosError> {
         let mut config = Self::default();
+        let mut names = Vec::new();
         for part in text.split(',').map(str::trim) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let error = |expected| ChaosError { name: name.into(), expected, found: value.into() };
@@ -74,6 +75,12 @@ impl FromStr for ChaosConfig {
                 let delay = Duration::from(humantime::parse_duration(value).ok()?);
                 (delay <= DELAY_MAX).then_some(delay)
             };
+            // Only peers may be several.
+            if name != "peer" && names.contains(&name) {
+                let expected = "drop, duplicate, delay, reorder and seed once each";
+                return Err(ChaosError { name: "chaos".into(), expected, found: format!("{name} twice") });
+            }
+            names.push(name);
             match name {
                 "drop" => config.drop = rate().ok_or_else(|| error(RATE))?,
                 "duplicate" => config.duplicate = rate().ok_or_else(|| error(RATE))?,

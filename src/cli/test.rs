@@ -1,8 +1,10 @@
 //! `messenger test`: the workbench.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -19,14 +21,15 @@ use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::fault::Fault;
 use messenger::workbench::journal::Logging;
 use messenger::workbench::network::{Distribution, Latency};
-use messenger::workbench::processes::{self, Program};
-use messenger::workbench::report::Report;
+use messenger::workbench::processes::{self, Ending, Program};
+use messenger::workbench::report::{self, Report};
 use messenger::workbench::settings::{Settings, Topology};
 use messenger::workbench::verdict::Results;
 use messenger::workbench::workload::{self, Workload};
 use messenger::workbench::world::World;
 
-use super::{millis, seconds};
+use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, complain, millis, seconds};
+use super::interrupt::Interrupts;
 
 #[derive(Args)]
 #[allow(clippy::struct_excessive_bools, reason = "they are options")]
@@ -44,11 +47,11 @@ pub struct TestArgs {
     /// How many clients ask at once: a number, or 4n for four times the number of nodes
     #[arg(long, value_name = "COUNT", default_value = "1n", value_parser = concurrency)]
     concurrency: Concurrency,
-    /// Operations a second, all clients together; max: each client asks again as soon as it is answered
+    /// Operations a second, all clients together; 0: none but the final ones; max: each client asks again as soon as it is answered
     #[arg(long, value_name = "RATE", default_value = "5", value_parser = rate)]
     rate: Rate,
     /// How long to ask, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     time_limit: Duration,
     /// How long messages between nodes take, in milliseconds
     #[arg(long, value_name = "MILLIS", default_value = "0", value_parser = millis)]
@@ -91,7 +94,7 @@ pub struct TestArgs {
     store: PathBuf,
     /// Arguments for the nodes
     #[arg(last = true, value_name = "ARGS", conflicts_with = "sim")]
-    args: Vec<String>,
+    args: Vec<OsString>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -103,10 +106,7 @@ const EXAMPLES: &str = "Examples:
   A minute of a cluster in a moment:
     messenger test -w broadcast --sim --time-limit 60 --rate 100 --latency 100 --nemesis partition,loss
 
-Exit status: 0 valid, 1 invalid, 2 could not be run, 254 undecided.";
-
-/// What could not be run.
-const UNUSABLE: u8 = 2;
+Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the test did not come to its end.";
 
 #[derive(Clone, Copy)]
 enum Concurrency {
@@ -157,57 +157,98 @@ enum TopologyArg {
 /// Runs the tests, until one is not valid.
 pub fn run(args: &TestArgs) -> ExitCode {
     reactor::log_to_stderr(log::LevelFilter::Info);
+    let interrupts = match Interrupts::new() {
+        Ok(interrupts) => interrupts,
+        Err(error) => return refuse(&error),
+    };
     let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     for seed in (0..args.test_count).map(|number| first_seed.wrapping_add(number)) {
-        let code = match run_one(args, seed) {
-            Ok(Verdict::Valid) => continue,
-            Ok(Verdict::Invalid) => 1,
-            Ok(Verdict::Unknown) => 254,
-            Err(error) => {
-                eprintln!("messenger: {error}");
-                UNUSABLE
-            }
-        };
-        return ExitCode::from(code);
+        match run_one(args, seed, &interrupts) {
+            Ok(0) => {}
+            Ok(status) => return ExitCode::from(status),
+            Err(error) => return refuse(&error),
+        }
     }
     ExitCode::SUCCESS
 }
 
-fn run_one(args: &TestArgs, seed: u64) -> io::Result<Verdict> {
+/// The exit status of what could not be run.
+fn refuse(error: &io::Error) -> ExitCode {
+    complain(error);
+    ExitCode::from(if error.kind() == ErrorKind::InvalidInput { INVALID_ARGUMENTS } else { NOT_ENDED })
+}
+
+/// Runs one test; its exit status.
+fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8> {
     let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
     let mut world = World::new(args.workload, settings(args, seed)?).map_err(invalid)?;
+    if own::node(args.workload.name(), Config::default()).is_none() && args.bin.is_none() {
+        return Err(no_own_node(args.workload));
+    }
+    let tested = tested(args);
+    // Whoever reads it may have had enough.
+    let _ = writeln!(io::stdout(), "testing {}", harmless(&tested));
     let folder = create_folder(&args.store, args.workload)?;
-    let mut last_words = Vec::new();
+    link(&args.store, "current", &folder);
+    let mut ending = Ending::default();
     if args.sim {
-        if !own::simulate(&mut world) {
-            return Err(no_own_node(args.workload));
-        }
+        own::simulate(&mut world);
     } else {
         let program = program(args, &world, &folder)?;
         let progress = progress(args.time_limit);
+        interrupts.hold();
         let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
+        interrupts.release();
         progress.finish_and_clear();
-        last_words = end?;
+        ending = end?;
     }
+    let guard = interrupts.guard(&folder)?;
+    let recorded = report::write_recordings(&world, &folder);
     let results = Results::of(&world);
-    let command = command_line(std::env::args(), seed);
-    let summary = summary(args, &command, &world, &results, &last_words);
-    // Whoever reads it may have had enough.
-    let _ = io::stdout().write_all(summary.as_bytes());
-    let report =
-        Report { world: &world, results: &results, last_words: &last_words, command: Some(&command) };
-    match report.write(&folder) {
+    let command = command_line(std::env::args_os(), seed);
+    let report = Report {
+        world: &world,
+        results: &results,
+        program: &tested,
+        cut_short: ending.cut_short.as_deref(),
+        hints: &ending.hints,
+        last_words: &ending.last_words,
+        command: Some(&command),
+    };
+    let _ = io::stdout().write_all(summary(args, &report).as_bytes());
+    let written = recorded.and(report.write_judged(&folder));
+    drop(guard);
+    match &written {
         Ok(()) => {
-            link_latest(&args.store, &folder);
+            link(&args.store, "latest", &folder);
             let _ = writeln!(io::stdout(), "  report: {}", folder.join("index.html").display());
         }
-        Err(error) => eprintln!("messenger: the report in {} was not written: {error}", folder.display()),
+        Err(error) => complain(&format_args!("the report was not written whole: {error}")),
     }
-    Ok(results.verdict)
+    let is_whole = ending.cut_short.is_none() && written.is_ok();
+    Ok(if is_whole { args::status(results.verdict) } else { NOT_ENDED })
+}
+
+/// What is tested, for people.
+fn tested(args: &TestArgs) -> String {
+    let workload = args.workload.name();
+    match &args.bin {
+        Some(path) => {
+            let words = [path.as_os_str()].into_iter().chain(args.args.iter().map(OsString::as_os_str));
+            words.map(quoted).collect::<Vec<_>>().join(" ")
+        }
+        None if args.sim => format!("messenger's own node for {workload}, in virtual time"),
+        None => format!("messenger's own node for {workload}: --bin tests yours"),
+    }
+}
+
+/// What nodes say may have anything in it, and a terminal obeys.
+fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// The workload of a name that is one of the list.
-fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
+pub(super) fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
     let names = workload::ALL.map(Workload::name);
     PossibleValuesParser::new(names).map(|name| workload::by_name(&name).expect("it is one of the list"))
 }
@@ -265,19 +306,31 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
     })
 }
 
-/// `store/echo/20261122T142536.123`, and in it a place for logs.
+/// `store/echo/20261122T142536.123`, and in it a place for logs. A test that begins in the same millisecond gets another
+/// folder, `20261122T142536.123-2`.
 fn create_folder(store: &Path, workload: &dyn Workload) -> io::Result<PathBuf> {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let time: String = time.chars().filter(|c| !matches!(c, '-' | ':' | 'Z')).collect();
-    let folder = store.join(workload.name()).join(time);
-    fs::create_dir_all(folder.join("node-logs"))
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))?;
-    Ok(folder)
+    let place = store.join(workload.name());
+    let named = |path: &Path, error: &io::Error| io::Error::other(format!("{}: {error}", path.display()));
+    fs::create_dir_all(&place).map_err(|error| named(&place, &error))?;
+    let numbered = iter::once(time.clone()).chain((2..).map(|number| format!("{time}-{number}")));
+    for folder in numbered.map(|name| place.join(name)) {
+        // Whoever makes it has it to itself.
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                let made = made.and_then(|()| fs::create_dir(folder.join("node-logs")));
+                return made.map_err(|error| named(&folder, &error)).map(|()| folder);
+            }
+        }
+    }
+    unreachable!("there are names enough")
 }
 
-/// Lets `store/latest` lead to this report.
-fn link_latest(store: &Path, folder: &Path) {
-    let link = store.join("latest");
+/// Lets `store/latest` or `store/current` lead to this report.
+fn link(store: &Path, name: &str, folder: &Path) {
+    let link = store.join(name);
     let _ = fs::remove_file(&link);
     if let Ok(target) = folder.strip_prefix(store) {
         // A convenience, and not every file system has links.
@@ -290,9 +343,6 @@ fn program(args: &TestArgs, world: &World, folder: &Path) -> io::Result<Program>
         (path.clone(), Vec::new())
     } else {
         let name = world.workload().name();
-        if own::node(name, Config::default()).is_none() {
-            return Err(no_own_node(world.workload()));
-        }
         let workload = if name == "echo" { "messenger" } else { name };
         let answer_within = world.answer_within().as_micros() / 1000;
         let words = [
@@ -301,7 +351,7 @@ fn program(args: &TestArgs, world: &World, folder: &Path) -> io::Result<Program>
             "--answer-within",
             &format!("{}.{:03}", answer_within / 1000, answer_within % 1000),
         ];
-        (std::env::current_exe()?, words.map(str::to_owned).to_vec())
+        (std::env::current_exe()?, words.map(OsString::from).to_vec())
     };
     arguments.extend_from_slice(&args.args);
     Ok(Program {
@@ -331,22 +381,13 @@ fn show(bar: &ProgressBar, world: &World, now: Instant) {
 }
 
 /// What there is to say on the terminal.
-fn summary(
-    args: &TestArgs,
-    command: &str,
-    world: &World,
-    results: &Results,
-    last_words: &[String],
-) -> String {
-    let workload = world.workload().name();
-    let verdict = match results.verdict {
-        Verdict::Valid => "valid",
-        Verdict::Unknown => "UNKNOWN",
-        Verdict::Invalid => "INVALID",
+fn summary(args: &TestArgs, report: &Report<'_>) -> String {
+    let Report { world, results, last_words, command, .. } = *report;
+    let verdict = match report.verdict() {
+        "valid" => "valid".to_owned(),
+        verdict => verdict.to_uppercase(),
     };
-    // What nodes say may have anything in it, and a terminal obeys.
-    let harmless = |text: &str| text.replace(char::is_control, "\u{fffd}");
-    let mut lines: Vec<String> = results.explain().iter().map(|sentence| harmless(sentence)).collect();
+    let mut lines: Vec<String> = report.explain().iter().map(|sentence| harmless(sentence)).collect();
     if !last_words.is_empty() {
         lines.push("its last words on stderr:".to_owned());
         lines.extend(last_words.iter().map(|line| format!("  {}", harmless(line))));
@@ -357,7 +398,10 @@ fn summary(
         let latencies = latencies.unwrap_or_default();
         lines.push(format!("{kind}: {ok} ok, {fail} failed, {info} in doubt{latencies}"));
     }
-    lines.push(format!("{:.0} operations a second", results.operations_per_second));
+    // Of a moment there is no rate.
+    if !world.history().is_empty() && world.run_time() >= Duration::from_secs(1) {
+        lines.push(format!("{:.0} operations a second", results.operations_per_second));
+    }
     lines.extend(results.finding.summary());
     lines.push(format!(
         "messages: {} with clients, {} between servers, {:.2} of those for each operation",
@@ -370,9 +414,9 @@ fn summary(
         });
     }
     if args.sim && results.verdict != Verdict::Valid {
-        lines.push(format!("again: {command}"));
+        lines.extend(command.map(|command| format!("again: {command}")));
     }
-    let mut text = format!("{workload}: {verdict}\n");
+    let mut text = format!("{}: {verdict}\n", world.workload().name());
     for line in lines {
         let _ = writeln!(text, "  {line}");
     }
@@ -380,31 +424,31 @@ fn summary(
 }
 
 /// This test's command with this seed, for a shell.
-fn command_line(mut given: impl Iterator<Item = String>, seed: u64) -> String {
+fn command_line(mut given: impl Iterator<Item = OsString>, seed: u64) -> String {
     let mut words = Vec::new();
     while let Some(word) = given.next() {
-        match &*word {
+        match &*word.to_string_lossy() {
             "--seed" | "--test-count" => drop(given.next()),
             // The rest is for the nodes.
             "--" => {
-                words.extend(["--seed".to_owned(), seed.to_string(), word]);
-                words.extend(given.map(quoted));
+                words.extend(["--seed".to_owned(), seed.to_string(), "--".to_owned()]);
+                words.extend(given.map(|word| quoted(&word)));
                 return words.join(" ");
             }
             word if word.starts_with("--seed=") || word.starts_with("--test-count=") => {}
-            _ => words.push(quoted(word)),
+            _ => words.push(quoted(&word)),
         }
     }
     format!("{} --seed {seed}", words.join(" "))
 }
 
-/// A word as a shell takes it for one.
-fn quoted(word: String) -> String {
+/// A word as a shell takes it for one, whatever bytes it has.
+fn quoted(word: &OsStr) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+    match word.to_str() {
+        Some(word) if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
+        Some(word) if !word.contains(char::is_control) => format!("'{}'", word.replace('\'', r"'\''")),
+        _ => format!("$'{}'", word.as_encoded_bytes().escape_ascii()),
     }
 }
 
@@ -423,8 +467,9 @@ fn rate(text: &str) -> Result<Rate, String> {
     if text == "max" {
         return Ok(Rate::Max);
     }
-    let rate: Option<f64> = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1e6);
-    rate.map(Rate::PerSecond).ok_or_else(|| "expected a number of operations a second, or max".to_owned())
+    let rate: Option<f64> = text.parse().ok().filter(|rate| (0.0..=Settings::RATE_MAX).contains(rate));
+    rate.map(Rate::PerSecond)
+        .ok_or_else(|| "expected a number of operations a second from 0 to 1000000, or max".to_owned())
 }
 
 fn availability(text: &str) -> Result<Availability, String> {
@@ -440,8 +485,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tests_of_the_same_millisecond_have_folders_of_their_own() {
+        let store = std::env::temp_dir().join(format!("messenger-folders-{}", std::process::id()));
+        let workload = workload::by_name("echo").unwrap();
+        let mut folders: Vec<_> = (0..100).map(|_| create_folder(&store, workload).unwrap()).collect();
+        folders.sort();
+        folders.dedup();
+        assert_eq!(folders.len(), 100);
+        assert!(
+            folders.iter().any(|folder| folder.to_str().unwrap().ends_with("-2")),
+            "no two of a millisecond"
+        );
+        fs::remove_dir_all(store).unwrap();
+    }
+
+    #[test]
     fn a_command_can_be_given_again() {
-        let again = |line: &str| command_line(line.split('|').map(str::to_owned), 7);
+        let again = |line: &str| command_line(line.split('|').map(OsString::from), 7);
         assert_eq!(again("m|test|-w|echo|--seed|3|--sim"), "m test -w echo --sim --seed 7");
         assert_eq!(
             again("m|test|--seed=3|--test-count=2|--bin|./my node"),

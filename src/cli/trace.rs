@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use log::warn;
+use messenger::reactor;
 use messenger::telemetry::diagram::diagram;
 use messenger::telemetry::recording::Recording;
 use messenger::telemetry::sequence::{Filter, Log, start};
 use messenger::wire::lines::{LineBuffer, NextLine};
+
+use super::args::LogArgs;
+
+/// Lines at the beginning of a file that are looked at before it is taken for something else.
+const PROBED: u64 = 10;
 
 /// More than a node reads by default, with what a record adds to it.
 const MAX_LINE: usize = 65 << 20;
@@ -19,7 +25,7 @@ const MAX_RECORDS: usize = 500_000;
 
 #[derive(Args)]
 pub struct TraceArgs {
-    /// Trace files, one of each node; - for stdin
+    /// Trace files, one of each node, or the journal.jsonl of a test; - for stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Show only messages to or from this node (may be repeated, like the next two)
@@ -37,9 +43,12 @@ pub struct TraceArgs {
     /// Draw at most so many messages
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     limit: usize,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 pub fn run(args: TraceArgs) -> io::Result<()> {
+    reactor::log_to_stderr(args.log.log_level);
     let mut recording = Recording::new(MAX_RECORDS);
     for path in &args.files {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
@@ -69,30 +78,37 @@ pub fn run(args: TraceArgs) -> io::Result<()> {
 /// Adds what is in a file, and reports what is no record.
 fn read(recording: &mut Recording, path: &Path, mut file: impl Read) -> io::Result<()> {
     let mut lines = LineBuffer::new(MAX_LINE);
-    let mut number = 0;
+    let (mut number, mut records) = (0, 0);
     let mut add = |line: NextLine<'_>| {
         number += 1;
         let path = path.display();
         match line {
             NextLine::Line(line) => {
-                if let Err(error) = recording.add(line) {
-                    warn!("{path}: line {number}: {error}");
+                match recording.add(line) {
+                    Ok(()) => records += 1,
+                    // Not a line of complaint for each line of what was never meant.
+                    Err(error) if records == 0 && number >= PROBED => {
+                        let text =
+                            format!("none of the first {PROBED} lines is a record of a trace: {error}");
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                    }
+                    Err(error) => warn!("{path}: line {number}: {error}"),
                 }
             }
             NextLine::TooLong(length) => {
                 warn!("{path}: line {number}: {length} bytes are more than a line may have: skipped");
             }
         }
+        Ok(())
     };
     loop {
         let count = file.read(lines.space())?;
         lines.filled(count);
         for line in lines.lines() {
-            add(line);
+            add(line)?;
         }
         if count == 0 {
-            lines.last_line().map(add);
-            return Ok(());
+            return lines.last_line().map_or(Ok(()), add);
         }
     }
 }

@@ -101,7 +101,8 @@ pub enum StoreError {
 
 impl From<StoreError> for std::io::Error {
     fn from(error: StoreError) -> Self {
-        Self::other(error)
+        // A `main` that returns it shows what it holds, and a text says it best.
+        Self::other(error.to_string())
     }
 }
 

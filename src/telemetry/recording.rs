@@ -9,6 +9,12 @@
 //! `ts_us` is Unix time in microseconds, `dir` is `SENT` or `RECV`. What one node sent and another received
 //! is the same message if `src`, `dest` and `body.msg_id` are the same, or where there is no `msg_id` the
 //! body's text. What is the same in all of that is paired in the order in which it happened.
+//!
+//! The workbench's own journal has both ends of each message in one line, with times since the start of the test:
+//!
+//! ```json
+//! {"id":7,"sent_us":150,"received_us":[350],"lost":false,"src":"n1","dest":"n2","body":{"type":"read","msg_id":1}}
+//! ```
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -56,8 +62,9 @@ pub struct Recording {
 
 #[derive(Debug)]
 struct Record {
-    identity: Identity,
-    /// The message, with the one time that this record tells.
+    /// By what its other end is found; `None` if both are known.
+    identity: Option<Identity>,
+    /// The message, with the times that this record tells.
     transfer: Transfer,
 }
 
@@ -75,10 +82,14 @@ impl Recording {
         Self { max_records, parser: Parser::new(), records: BTreeMap::new(), added: 0, nodes: HashSet::new() }
     }
 
-    /// Adds a line of a trace file. The order of lines does not matter, but for those of the same time.
+    /// Adds a line of a trace file or a journal. The order of lines does not matter, but for those of the same time.
     pub fn add(&mut self, line: Line<'_>) -> Result<(), RecordError> {
         let record = self.parser.value(line.bytes())?;
-
+        if record.member("sent_us").is_some() {
+            let (at, transfer) = journal_entry(record)?;
+            self.keep(at, Record { identity: None, transfer });
+            return Ok(());
+        }
         let at = field(record, "ts_us", "a time in microseconds", |time| time.as_integer()?.as_u64())?;
         let at = Instant::from_micros(at);
         let node = field(record, "node", "a string", Value::as_str)?;
@@ -87,25 +98,12 @@ impl Recording {
             "RECV" => Some(false),
             _ => None,
         })?;
-        let is_object = |value: Value<'_>| value.kind() == Kind::Object;
-        let message = field(record, "message", "an object", |value| is_object(value).then_some(value))?;
-        let body = field(message, "message.body", "an object", |value| is_object(value).then_some(value))?;
-        let string = |of, path| field(of, path, "a string", |value| Some(value.as_str()?.into_owned()));
-        let integer = |name, path| {
-            let is_there = body.member(name).is_some();
-            is_there.then(|| field(body, path, "an integer of 64 bits", Value::as_i64)).transpose()
-        };
+        let message = field(record, "message", "an object", object)?;
+        let body = field(message, "message.body", "an object", object)?;
         let transfer = Transfer {
-            src: string(message, "message.src")?,
-            dest: string(message, "message.dest")?,
-            kind: string(body, "message.body.type")?,
-            msg_id: integer("msg_id", "message.body.msg_id")?,
-            in_reply_to: integer("in_reply_to", "message.body.in_reply_to")?,
-            body: beginning(body.raw(), BODY_KEPT).into_owned(),
             sent_at: is_sent.then_some(at),
             received_at: if is_sent { Vec::new() } else { vec![at] },
-            lost: false,
-            unanswered: false,
+            ..transfer(message, body)?
         };
         let identity = transfer.msg_id.map_or_else(
             || {
@@ -118,12 +116,16 @@ impl Recording {
         if !self.nodes.contains(&*node) {
             self.nodes.insert(node.into_owned());
         }
-        self.records.insert((at, self.added), Record { identity, transfer });
+        self.keep(at, Record { identity: Some(identity), transfer });
+        Ok(())
+    }
+
+    fn keep(&mut self, at: Instant, record: Record) {
+        self.records.insert((at, self.added), record);
         self.added += 1;
         if self.records.len() > self.max_records {
             self.records.pop_last();
         }
-        Ok(())
     }
 
     /// How many records were forgotten for want of room.
@@ -137,6 +139,10 @@ impl Recording {
         let mut transfers: Vec<Transfer> = Vec::new();
         let mut pairings: HashMap<_, Pairing> = HashMap::new();
         for Record { identity, transfer } in self.records.into_values() {
+            let Some(identity) = identity else {
+                transfers.push(transfer);
+                continue;
+            };
             let Pairing { open, paired } =
                 pairings.entry((transfer.src.clone(), transfer.dest.clone(), identity)).or_default();
             // Clocks differ: what was received may have been sent later.
@@ -157,11 +163,48 @@ impl Recording {
             }
         }
         for transfer in &mut transfers {
-            transfer.lost = transfer.received_at.is_empty() && self.nodes.contains(&transfer.dest);
+            transfer.lost |= transfer.received_at.is_empty() && self.nodes.contains(&transfer.dest);
         }
         mark_unanswered(&mut transfers);
         transfers
     }
+}
+
+fn object(value: Value<'_>) -> Option<Value<'_>> {
+    (value.kind() == Kind::Object).then_some(value)
+}
+
+/// A message of which nobody has said yet when it was sent and received.
+fn transfer(message: Value<'_>, body: Value<'_>) -> Result<Transfer, SchemaError> {
+    let string = |of, path| field(of, path, "a string", |value| Some(value.as_str()?.into_owned()));
+    let integer = |name, path| {
+        let is_there = body.member(name).is_some();
+        is_there.then(|| field(body, path, "an integer of 64 bits", Value::as_i64)).transpose()
+    };
+    Ok(Transfer {
+        src: string(message, "message.src")?,
+        dest: string(message, "message.dest")?,
+        kind: string(body, "message.body.type")?,
+        msg_id: integer("msg_id", "message.body.msg_id")?,
+        in_reply_to: integer("in_reply_to", "message.body.in_reply_to")?,
+        body: beginning(body.raw(), BODY_KEPT).into_owned(),
+        sent_at: None,
+        received_at: Vec::new(),
+        lost: false,
+        unanswered: false,
+    })
+}
+
+/// A line of the workbench's journal, and when it happened.
+fn journal_entry(entry: Value<'_>) -> Result<(Instant, Transfer), SchemaError> {
+    let time = |value: Value<'_>| Some(Instant::from_micros(value.as_integer()?.as_u64()?));
+    let sent = field(entry, "sent_us", "a time in microseconds", time)?;
+    let received = field(entry, "received_us", "an array of times in microseconds", |times| {
+        times.as_array()?.map(time).collect::<Option<Vec<_>>>()
+    })?;
+    let lost = field(entry, "lost", "true or false", Value::as_bool)?;
+    let body = field(entry, "body", "an object", object)?;
+    Ok((sent, Transfer { sent_at: Some(sent), received_at: received, lost, ..transfer(entry, body)? }))
 }
 
 /// The messages of one identity.
@@ -201,5 +244,24 @@ mod tests {
         assert_eq!(recording.forgotten(), 3);
         let ids: Vec<_> = recording.into_transfers().iter().map(|transfer| transfer.msg_id).collect();
         assert_eq!(ids, [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn a_journal_tells_both_ends_of_a_message() {
+        let mut recording = Recording::new(10);
+        for line in [
+            r#"{"id":0,"sent_us":5,"received_us":[7,9],"lost":false,"src":"c1","dest":"n0","body":{"type":"read","msg_id":1}}"#,
+            r#"{"id":1,"sent_us":8,"received_us":[],"lost":true,"src":"n0","dest":"c1","body":{"type":"read_ok","in_reply_to":1}}"#,
+        ] {
+            recording.add(Line::new(line.as_bytes())).unwrap();
+        }
+        let line =
+            r#"{"id":2,"sent_us":8,"received_us":5,"lost":true,"src":"n0","dest":"c1","body":{"type":"x"}}"#;
+        let error = recording.add(Line::new(line.as_bytes())).unwrap_err();
+        assert!(error.to_string().contains("received_us"), "{error}");
+        let transfers = recording.into_transfers();
+        let gist = |of: &Transfer| (of.kind.clone(), of.received_at.len(), of.lost, of.unanswered);
+        let gists: Vec<_> = transfers.iter().map(gist).collect();
+        assert_eq!(gists, [("read".to_owned(), 2, false, true), ("read_ok".to_owned(), 0, true, false)]);
     }
 }

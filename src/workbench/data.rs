@@ -90,6 +90,16 @@ impl Data {
         (0..self.item_count().unwrap_or_default()).filter_map(|place| self.item(place))
     }
 
+    /// The value of a map's key that is this string.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(members) => {
+                members.iter().find(|(of, _)| of.as_text() == Some(key)).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
     /// How many values it is made of: about what it takes to keep it.
     pub fn weight(&self) -> usize {
         match self {
@@ -131,6 +141,12 @@ impl From<Value<'_>> for Data {
                 Self::Map(members.map(|(key, value)| (Self::from(key), Self::from(value))).collect())
             }
         }
+    }
+}
+
+impl From<bool> for Data {
+    fn from(boolean: bool) -> Self {
+        Self::Bool(boolean)
     }
 }
 

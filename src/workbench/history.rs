@@ -27,10 +27,11 @@
 //! An operation without a second line was open when the test ended. Whoever reads the file back has every
 //! [`Invocation`] as it was, in the order of their first lines.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Write};
 
-use super::checker::{Completion, Interval, Place};
+use super::checker::{Completion, Interval, Place, UNKNOWN_NODE};
 use super::data::Data;
 use crate::json::write::WriteJson;
 use crate::time::Instant;
@@ -114,7 +115,7 @@ impl Outcome {
 pub struct Invocation {
     /// Whose: a worker goes on under a new number when it does not know what became of its last operation.
     pub process: usize,
-    /// Which node was asked.
+    /// Which node was asked; [`UNKNOWN_NODE`] in a history of somebody else's that does not tell.
     pub node: usize,
     /// What it was asked for.
     pub operation: Operation,
@@ -145,11 +146,51 @@ impl Invocation {
     }
 }
 
+/// Where in a history the operations are that these nodes answered at these times, in the order of the places.
+pub fn answered_at(history: &[Invocation], places: impl Iterator<Item = Place>) -> Vec<usize> {
+    let places: Vec<Place> = places.collect();
+    let wanted: HashSet<Place> = places.iter().copied().collect();
+    let mut found = HashMap::new();
+    for (index, invocation) in history.iter().enumerate() {
+        if wanted.contains(&invocation.answered()) {
+            found.entry(invocation.answered()).or_insert(index);
+        }
+    }
+    let mut is_listed = HashSet::new();
+    places
+        .iter()
+        .filter_map(|place| found.get(place).copied())
+        .filter(|index| is_listed.insert(*index))
+        .collect()
+}
+
 /// Writes `history.jsonl`: see the [module](self).
 ///
 /// # Errors
 /// Those of the writer.
 pub fn write_jsonl(history: &[Invocation], out: &mut impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    for (index, event) in events(history).into_iter().enumerate() {
+        line.clear();
+        event.write(index, &mut line);
+        out.write_all(&line)?;
+    }
+    Ok(())
+}
+
+/// A beginning or an end of an operation.
+#[derive(Debug)]
+pub(super) struct Event<'a> {
+    pub at: Instant,
+    /// `invoke`, `ok`, `fail` or `info`.
+    pub kind: &'static str,
+    pub invocation: &'a Invocation,
+    pub value: &'a Data,
+    pub error: Option<&'a str>,
+}
+
+/// All beginnings and ends, in the order of time, and of one microsecond the beginnings first.
+pub(super) fn events(history: &[Invocation]) -> Vec<Event<'_>> {
     let beginnings = history.iter().enumerate().map(|(place, of)| (of.interval.invoked, false, place));
     let endings = history
         .iter()
@@ -158,48 +199,51 @@ pub fn write_jsonl(history: &[Invocation], out: &mut impl Write) -> io::Result<(
         .map(|(place, of)| (of.interval.completed, true, place));
     let mut events: Vec<_> = beginnings.chain(endings).collect();
     events.sort_unstable();
-    let mut line = Vec::new();
-    for (index, (at, is_end, place)) in events.into_iter().enumerate() {
-        line.clear();
-        write_event(index, at, is_end, &history[place], &mut line);
-        out.write_all(&line)?;
-    }
-    Ok(())
+    events.into_iter().map(|(at, is_end, place)| Event::of(at, is_end, &history[place])).collect()
 }
 
-fn write_event(index: usize, at: Instant, is_end: bool, invocation: &Invocation, line: &mut Vec<u8>) {
-    let Invocation { process, node, operation, outcome, is_final, is_probe, .. } = invocation;
-    let (kind, value, error) = match outcome {
-        _ if !is_end => ("invoke", &operation.value, None),
-        Outcome::Ok(value) => ("ok", value, None),
-        Outcome::Fail(reason) => ("fail", &operation.value, Some(&**reason)),
-        Outcome::Info(reason) => ("info", &operation.value, Some(&**reason)),
-        Outcome::Silence { is_indefinite: true } => ("info", &operation.value, Some(NO_ANSWER)),
-        Outcome::Silence { is_indefinite: false } => ("fail", &operation.value, Some(NO_ANSWER)),
-    };
-    let mut member = |name: &str, value: &dyn WriteJson| {
-        line.push(if line.is_empty() { b'{' } else { b',' });
-        name.write_json(line);
-        line.push(b':');
-        value.write_json(line);
-    };
-    member("index", &index);
-    member("time", &(1_000 * at.as_micros()));
-    member("type", &kind);
-    member("process", process);
-    member("node", &format!("n{node}"));
-    member("f", &operation.f);
-    member("value", value);
-    if let Some(error) = error {
-        member("error", &error);
+impl<'a> Event<'a> {
+    fn of(at: Instant, is_end: bool, invocation: &'a Invocation) -> Self {
+        let asked = &invocation.operation.value;
+        let (kind, value, error) = match &invocation.outcome {
+            _ if !is_end => ("invoke", asked, None),
+            Outcome::Ok(value) => ("ok", value, None),
+            Outcome::Fail(reason) => ("fail", asked, Some(&**reason)),
+            Outcome::Info(reason) => ("info", asked, Some(&**reason)),
+            Outcome::Silence { is_indefinite: true } => ("info", asked, Some(NO_ANSWER)),
+            Outcome::Silence { is_indefinite: false } => ("fail", asked, Some(NO_ANSWER)),
+        };
+        Self { at, kind, invocation, value, error }
     }
-    if *is_final {
-        member("final", &true);
+
+    fn write(&self, index: usize, line: &mut Vec<u8>) {
+        let Invocation { process, node, operation, is_final, is_probe, .. } = self.invocation;
+        let mut member = |name: &str, value: &dyn WriteJson| {
+            line.push(if line.is_empty() { b'{' } else { b',' });
+            name.write_json(line);
+            line.push(b':');
+            value.write_json(line);
+        };
+        member("index", &index);
+        member("time", &(1_000 * self.at.as_micros()));
+        member("type", &self.kind);
+        member("process", process);
+        if *node != UNKNOWN_NODE {
+            member("node", &format!("n{node}"));
+        }
+        member("f", &operation.f);
+        member("value", self.value);
+        if let Some(error) = self.error {
+            member("error", &error);
+        }
+        if *is_final {
+            member("final", &true);
+        }
+        if *is_probe {
+            member("probe", &true);
+        }
+        line.extend_from_slice(b"}\n");
     }
-    if *is_probe {
-        member("probe", &true);
-    }
-    line.extend_from_slice(b"}\n");
 }
 
 #[cfg(test)]

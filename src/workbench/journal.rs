@@ -81,8 +81,30 @@ pub struct Entry {
     pub sent: Instant,
     /// When it arrived; more than once if the network doubled it.
     pub received: SmallVec<[Instant; 2]>,
-    /// It never arrives: the network lost it, or its receiver was cut off or dead.
-    pub is_lost: bool,
+    /// Why it, or a copy of it, never arrives.
+    pub dropped: Option<Dropped>,
+}
+
+/// Why a message does not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// The network lost it by chance.
+    Loss,
+    /// Its link carried nothing when it would have arrived.
+    Partition,
+    /// Its receiver was dead.
+    DeadReceiver,
+}
+
+impl Dropped {
+    /// Its word in the journal's file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Partition => "partition",
+            Self::DeadReceiver => "dead receiver",
+        }
+    }
 }
 
 /// How many messages there were.
@@ -143,15 +165,7 @@ impl Journal {
         if self.entries.len() < self.messages_max && self.bytes < self.bytes_max {
             self.bytes += body.len();
             let received = SmallVec::new();
-            self.entries.push(Entry {
-                id,
-                src,
-                dest,
-                body: body.into(),
-                sent: now,
-                received,
-                is_lost: false,
-            });
+            self.entries.push(Entry { id, src, dest, body: body.into(), sent: now, received, dropped: None });
         }
         id
     }
@@ -164,14 +178,13 @@ impl Journal {
         }
         if let Some(entry) = self.entry(id) {
             entry.received.push(now);
-            entry.is_lost = false;
         }
     }
 
     /// Notes that a message, or a copy of it, did not arrive.
-    pub fn lost(&mut self, id: u64) {
+    pub fn dropped(&mut self, id: u64, why: Dropped) {
         if let Some(entry) = self.entry(id) {
-            entry.is_lost = entry.received.is_empty();
+            entry.dropped = Some(why);
         }
     }
 
@@ -203,7 +216,7 @@ impl Journal {
                 body: beginning(&entry.body, BODY_SHOWN).into_owned(),
                 sent_at: Some(entry.sent),
                 received_at: entry.received.to_vec(),
-                lost: entry.is_lost,
+                lost: entry.is_lost(),
                 unanswered: false,
             }
         };
@@ -220,6 +233,11 @@ impl Journal {
 const BODY_SHOWN: usize = 200;
 
 impl Entry {
+    /// Whether neither it nor a copy of it arrived, nor ever will.
+    pub fn is_lost(&self) -> bool {
+        self.dropped.is_some() && self.received.is_empty()
+    }
+
     /// Appends the line of a journal file.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":");
@@ -230,7 +248,11 @@ impl Entry {
         let received: Vec<u64> = self.received.iter().map(|received| received.as_micros()).collect();
         received.write_json(out);
         out.extend_from_slice(b",\"lost\":");
-        self.is_lost.write_json(out);
+        self.is_lost().write_json(out);
+        if let Some(dropped) = self.dropped {
+            out.extend_from_slice(b",\"dropped\":");
+            dropped.name().write_json(out);
+        }
         out.extend_from_slice(b",\"src\":");
         self.src.to_string().write_json(out);
         out.extend_from_slice(b",\"dest\":");

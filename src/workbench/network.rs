@@ -145,7 +145,7 @@ pub struct Network {
 impl Network {
     /// A network without faults.
     pub fn new(seed: u64, latency: Latency, nodes: usize) -> Self {
-        let ends = nodes + Service::ALL.len();
+        let ends = nodes + Service::ALL.len() + 1;
         Self {
             seed,
             latency,
@@ -156,13 +156,14 @@ impl Network {
         }
     }
 
-    /// Sends a message between two nodes, or between a node and a service, whom no fault of the network concerns.
+    /// Sends a message between two nodes, or between a node and a service, whom no fault of the network concerns. A node
+    /// may pass a client's message on in the client's name, which none concerns either.
     pub fn send(&mut self, src: Address, dest: Address) -> Delivery {
-        let ends = self.nodes + Service::ALL.len();
+        let ends = self.nodes + Service::ALL.len() + 1;
         let end = |address| match address {
             Address::Node(node) => node,
             Address::Service(service) => self.nodes + service as usize,
-            Address::Client(_) => unreachable!("clients are not on this network"),
+            Address::Client(_) => ends - 1,
         };
         let carried = &mut self.carried[end(src) * ends + end(dest)];
         let fate = Fate::of(self.seed, src, dest, *carried);
@@ -307,13 +308,23 @@ mod tests {
         let service = Address::Service(Service::LinKv);
         for seed in 0..10 {
             let mut network = Network::new(seed, latency(Distribution::Constant), 3);
-            for (src, dest) in [(N0, N1), (N1, N0), (N0, N2), (N0, service), (service, N0), (N0, N0)] {
+            let clients = [Address::Client(0), Address::Client(1)];
+            for (src, dest) in [
+                (N0, N1),
+                (N1, N0),
+                (N0, N2),
+                (N0, service),
+                (service, N0),
+                (N0, N0),
+                (clients[0], N0),
+                (clients[1], N0),
+            ] {
                 for _ in 0..10 {
                     fates.insert(network.send(src, dest).fate.0);
                 }
             }
         }
-        assert_eq!(fates.len(), 600);
+        assert_eq!(fates.len(), 800);
     }
 
     /// What a link carries does not hang on what others carry, nor on faults that do not concern it.

@@ -1,22 +1,26 @@
 //! Nodes that are processes, any number of them, driven over their pipes by one thread that waits for none.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant as Clock};
 
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::nemesis::ProcessCommand;
 use super::world::World;
+use crate::telemetry::diagram::counted;
 use crate::time::Instant;
 use crate::wire::lines::{LineBuffer, NextLine};
 
@@ -26,7 +30,7 @@ pub struct Program {
     /// The program.
     pub path: PathBuf,
     /// Its arguments. `{data}` in one becomes the node's data folder.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     /// Where the data folder of each node is made, `n0`, `n1` and so on, which it is told in `MESSENGER_DATA` too. A node
     /// that is started again finds its own.
     pub data: PathBuf,
@@ -36,20 +40,27 @@ pub struct Program {
     pub shows_stderr: bool,
 }
 
-/// The longest line that a node may say.
+/// Maximum bytes of a line that a node writes; a longer one ends the test.
 const LINE_MAX: usize = 64 * 1024 * 1024;
 
-/// So many reads from one node at a time, lest it keep others waiting.
+/// Maximum reads from one node at a time, lest it keep others waiting.
 const READS: usize = 16;
 
-/// So many lines of a node's stderr are kept for an explanation.
+/// Maximum lines of a node's stderr that are kept for an explanation: the newest.
 const LAST_WORDS: usize = 10;
 
-/// So many bytes of a node's stderr are kept in its log.
+/// Maximum bytes of a node's stderr in its log. What comes later is left out, and the log says so.
 const LOG_MAX: u64 = 64 * 1024 * 1024;
 
-/// How often to look whether the processes are still there.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often to check whether the processes are still there, and have answered their `init`.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a node may take for `init_ok` before what it did until then is told.
+const INIT_HINT_AFTER: Duration = Duration::from_secs(2);
+
+/// In the environment of each node, with a value of its own for each start: whatever the node starts inherits it, in
+/// whatever session or group, and is found by it.
+const MARK: &str = "MESSENGER_NODE_PROCESS";
 
 const SIGNALS: Token = Token(usize::MAX);
 
@@ -73,75 +84,155 @@ struct Process {
     /// What was written into it.
     logged: u64,
     /// There may be something to read.
-    speaks: bool,
-    complains: bool,
+    stdout_ready: bool,
+    stderr_ready: bool,
     /// Its stdout is closed: a short read does not mean that nothing is left.
     is_ending: bool,
     /// Its stdin is full, and watched.
     is_full: bool,
+    started: Clock,
+    /// What it wrote to stdout so far: whole lines, and bytes after the last of them.
+    whole_lines: usize,
+    bytes_after: usize,
+    /// What it did instead of answering its `init`, once it took long.
+    hint: Option<String>,
+}
+
+/// How a test of processes ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// Why it was cut short, if it was: a signal, or what the operating system refused. What happened until then is in the
+    /// world, and says nothing certain of what the test would have come to.
+    pub cut_short: Option<String>,
+    /// What may explain why the node that failed did so, in sentences.
+    pub hints: Vec<String>,
+    /// The last lines of its stderr.
+    pub last_words: Vec<String>,
 }
 
 /// A process and whatever it started, until this is dropped: a node runs until it is killed, as under Maelstrom.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// The value of [`MARK`] in its environment.
+    mark: String,
+}
 
 impl Running {
-    fn signal(&self, signal: Signal) {
-        if let Ok(Some(pid)) = i32::try_from(self.0.id()).map(Pid::from_raw) {
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        static STARTED: AtomicU64 = AtomicU64::new(0);
+        let mark = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
+        // A group of its own, so that a Ctrl-C is for us alone.
+        let child = command.process_group(0).env(MARK, &mark).spawn()?;
+        Ok(Self { child, mark })
+    }
+
+    /// Sends a signal to the process, its group, and whatever else carries its mark. Whether there was anything else.
+    fn signal(&self, signal: Signal) -> bool {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
             // It may have ended, which others notice.
             let _ = kill_process_group(pid, signal);
         }
+        let others: Vec<Pid> = marked(&self.mark).filter(|&other| Some(other) != pid).collect();
+        for &other in &others {
+            let _ = kill_process(other, signal);
+        }
+        !others.is_empty()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
-        let _ = self.0.wait();
+        // What is killed may have started something meanwhile.
+        const ROUNDS: usize = 10;
+        for _ in 0..ROUNDS {
+            if !self.signal(Signal::KILL) {
+                break;
+            }
+        }
+        let _ = self.child.wait();
     }
 }
 
-/// Runs a test to its end, in real time. `each_turn` is called every now and then, with the time.
-///
-/// The last lines of the stderr of the node that failed come back, if one did.
+/// The processes that have this mark in their environment; none where there is no `/proc`. Dead ones have none.
+fn marked(mark: &str) -> impl Iterator<Item = Pid> {
+    let entry = format!("{MARK}={mark}").into_bytes();
+    fs::read_dir("/proc").into_iter().flatten().filter_map(move |process| {
+        let process = process.ok()?;
+        let pid = Pid::from_raw(process.file_name().to_str()?.parse().ok()?)?;
+        let environment = fs::read(process.path().join("environ")).ok()?;
+        environment.split(|&byte| byte == 0).any(|variable| variable == entry).then_some(pid)
+    })
+}
+
+/// Runs a test, in real time. `each_turn` is called every now and then, with the time.
 ///
 /// # Errors
-/// Where a node cannot be started, or the operating system refuses what it takes to drive it.
+/// Where a node cannot be started at the beginning, or the operating system refuses what it takes to drive it then.
+/// What is refused later ends the test, and is told in [`Ending::cut_short`].
 pub fn run(
     world: &mut World,
     program: &Program,
     mut each_turn: impl FnMut(&World, Instant),
-) -> io::Result<Vec<String>> {
+) -> io::Result<Ending> {
     let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(256);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
     let nodes = world.settings().nodes;
     let processes = (0..nodes).map(|node| Process::start(program, node, &poll).map(Some));
     let mut processes = processes.collect::<io::Result<Vec<Option<Process>>>>()?;
+    let driven = drive(world, program, &mut poll, &mut signals, &mut processes, &mut each_turn);
+    let mut ending = Ending { cut_short: driven.err().map(|error| error.to_string()), ..Ending::default() };
+    // The last words may still be under way.
+    if world.failure().is_some() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    for (node, process) in processes.iter_mut().enumerate() {
+        if let Some(process) = process {
+            process.stderr_ready = true;
+            if let Err(error) = process.read_stderr(program, node) {
+                ending.cut_short.get_or_insert(error.to_string());
+            }
+        }
+    }
+    if let Some(process) = world.failure().and_then(|failure| processes[failure.node].as_mut()) {
+        ending.hints = process.hint.take().into_iter().collect();
+        ending.last_words = process.last_words();
+    }
+    Ok(ending)
+}
+
+/// Until the test is over. An error cuts it short.
+fn drive(
+    world: &mut World,
+    program: &Program,
+    poll: &mut Poll,
+    signals: &mut Signals,
+    processes: &mut [Option<Process>],
+    each_turn: &mut dyn FnMut(&World, Instant),
+) -> io::Result<()> {
+    let mut events = Events::with_capacity(256);
     let started = Clock::now();
     let now = || Instant::START + started.elapsed().into();
-    let mut looked = Instant::START;
+    let mut checked = Instant::START;
     while !world.is_over() {
-        for order in world.take_commands() {
-            match order {
+        for command in world.take_commands() {
+            match command {
                 ProcessCommand::Kill(node) => processes[node] = None,
-                ProcessCommand::Start(node) => processes[node] = Some(Process::start(program, node, &poll)?),
-                ProcessCommand::Pause(node) => {
-                    processes[node].iter().for_each(|process| process.child.signal(Signal::STOP));
-                }
-                ProcessCommand::Resume(node) => {
-                    processes[node].iter().for_each(|process| process.child.signal(Signal::CONT));
-                }
+                ProcessCommand::Start(node) => processes[node] = Some(Process::start(program, node, poll)?),
+                ProcessCommand::Pause(node) => signal(processes[node].as_ref(), Signal::STOP),
+                ProcessCommand::Resume(node) => signal(processes[node].as_ref(), Signal::CONT),
             }
         }
         let mut is_busy = false;
         for (node, process) in processes.iter_mut().enumerate() {
             if let Some(process) = process {
-                process.feed(world, node, &poll)?;
-                is_busy |= process.speaks || process.complains;
+                process.feed(world, node, poll)?;
+                is_busy |= process.stdout_ready || process.stderr_ready;
             }
         }
-        let wait = world.poll_timeout().map_or(LOOK_EVERY, |due| Duration::from(due - now()).min(LOOK_EVERY));
+        let wait =
+            world.poll_timeout().map_or(CHECK_EVERY, |due| Duration::from(due - now()).min(CHECK_EVERY));
         let wait = if is_busy { Some(Duration::ZERO) } else { Some(wait) };
         match poll.poll(&mut events, wait) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
@@ -149,7 +240,10 @@ pub fn run(
         }
         for event in &events {
             if event.token() == SIGNALS {
-                return Err(io::Error::other("interrupted"));
+                if let Some(signal) = signals.pending().next() {
+                    return Err(io::Error::other(interrupted(signal)));
+                }
+                continue;
             }
             let Token(token) = event.token();
             let Some(process) = &mut processes[token / PIPES] else { continue };
@@ -160,41 +254,50 @@ pub fn run(
                 }
                 STDIN => {}
                 STDOUT => {
-                    process.speaks = true;
+                    process.stdout_ready = true;
                     process.is_ending |= event.is_read_closed() || event.is_error();
                 }
-                _ => process.complains = true,
+                _ => process.stderr_ready = true,
             }
         }
         let arrived = now();
         for (node, process) in processes.iter_mut().enumerate() {
             if let Some(process) = process {
-                process.hear(program, node)?;
-                process.listen(world, node, arrived)?;
+                process.read_stderr(program, node)?;
+                process.read_stdout(world, node, arrived)?;
             }
         }
-        if arrived - looked > LOOK_EVERY.into() {
-            looked = arrived;
+        if arrived - checked > CHECK_EVERY.into() {
+            checked = arrived;
             for (node, process) in processes.iter_mut().enumerate() {
-                process.iter_mut().try_for_each(|process| process.look(world, node))?;
+                if let Some(process) = process {
+                    process.check_exited(world, node)?;
+                    process.check_init(world, node);
+                }
             }
         }
         let now = now();
         world.handle_timeout(now);
         each_turn(world, now);
     }
-    // The last words may still be under way.
-    if world.failure().is_some() {
-        thread::sleep(Duration::from_millis(50));
+    Ok(())
+}
+
+fn signal(process: Option<&Process>, signal: Signal) {
+    if let Some(process) = process {
+        process.child.signal(signal);
     }
-    for (node, process) in processes.iter_mut().enumerate() {
-        if let Some(process) = process {
-            process.complains = true;
-            process.hear(program, node)?;
-        }
-    }
-    let failed = world.failure().and_then(|failure| processes[failure.node].as_mut());
-    Ok(failed.map(Process::last_words).unwrap_or_default())
+}
+
+/// `interrupted by SIGINT`
+pub fn interrupted(signal: i32) -> String {
+    let name = match signal {
+        SIGINT => "SIGINT",
+        SIGTERM => "SIGTERM",
+        SIGHUP => "SIGHUP",
+        _ => return format!("interrupted by signal {signal}"),
+    };
+    format!("interrupted by {name}")
 }
 
 impl Process {
@@ -207,26 +310,17 @@ impl Process {
         let data = std::path::absolute(&data)?;
         let mut command = Command::new(&program.path);
         for arg in &program.args {
-            command.arg(arg.replace("{data}", &data.to_string_lossy()));
+            command.arg(with_data_folder(arg, &data));
         }
         command.env("MESSENGER_DATA", &data);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that whatever it starts ends with it, and a Ctrl-C is for us alone.
-        command.process_group(0);
-        let child = command.spawn().map_err(|error| {
-            let hint = match error.kind() {
-                ErrorKind::NotFound if program.path.components().count() == 1 && program.path.exists() => {
-                    "; a file of this folder is called ./ and its name"
-                }
-                ErrorKind::PermissionDenied => "; chmod +x makes a file a program",
-                _ => "",
-            };
-            let path = program.path.display();
+        let mut child = Running::spawn(&mut command).map_err(|error| {
+            let (path, hint) = (program.path.display(), start_hint(program, &error));
             io::Error::new(error.kind(), format!("{path}: cannot be started: {error}{hint}"))
         })?;
-        let mut child = Running(child);
+        let pipes = &mut child.child;
         let (Some(stdin), Some(stdout), Some(stderr)) =
-            (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
+            (pipes.stdin.take(), pipes.stdout.take(), pipes.stderr.take())
         else {
             return Err(io::Error::other("a process was started without its pipes"));
         };
@@ -239,8 +333,9 @@ impl Process {
         registry.register(&mut stdout, Token(node * PIPES + STDOUT), Interest::READABLE)?;
         registry.register(&mut stderr, Token(node * PIPES + STDERR), Interest::READABLE)?;
         // One that is started again goes on with its log.
+        let path = program.log(node);
         let log =
-            File::options().create(true).append(true).open(program.logs.join(format!("n{node}.log")))?;
+            File::options().create(true).append(true).open(&path).map_err(|error| named(&path, &error))?;
         Ok(Self {
             child,
             stdin,
@@ -251,10 +346,14 @@ impl Process {
             log,
             last_words: VecDeque::new(),
             logged: 0,
-            speaks: false,
-            complains: false,
+            stdout_ready: false,
+            stderr_ready: false,
             is_ending: false,
             is_full: false,
+            started: Clock::now(),
+            whole_lines: 0,
+            bytes_after: 0,
+            hint: None,
         })
     }
 
@@ -280,22 +379,26 @@ impl Process {
     }
 
     /// Reads what the node says.
-    fn listen(&mut self, world: &mut World, node: usize, now: Instant) -> io::Result<()> {
+    fn read_stdout(&mut self, world: &mut World, node: usize, now: Instant) -> io::Result<()> {
         for _ in 0..READS {
-            if !self.speaks || world.is_over() {
+            if !self.stdout_ready || world.is_over() {
                 return Ok(());
             }
             let space = self.lines.space();
             let room = space.len();
             match self.stdout.read(space) {
                 Ok(0) => {
-                    self.speaks = false;
+                    self.stdout_ready = false;
                     let status = self.status()?;
                     world.fail(node, ended(status), None);
                 }
                 Ok(count) => {
+                    let newlines = memchr::memchr_iter(b'\n', &space[..count]);
+                    let (lines, last) = newlines.fold((0, None), |(lines, _), at| (lines + 1, Some(at)));
+                    self.whole_lines += lines;
+                    self.bytes_after = last.map_or(self.bytes_after + count, |last| count - last - 1);
                     self.lines.filled(count);
-                    self.speaks = count == room || self.is_ending;
+                    self.stdout_ready = count == room || self.is_ending;
                     for line in self.lines.lines() {
                         match line {
                             NextLine::Line(line) => world.handle_line(now, node, line),
@@ -305,7 +408,7 @@ impl Process {
                         }
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.speaks = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.stdout_ready = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -314,13 +417,39 @@ impl Process {
     }
 
     /// Notices that the process has ended although somebody else holds its stdout.
-    fn look(&mut self, world: &mut World, node: usize) -> io::Result<()> {
-        if !self.speaks
-            && let Some(status) = self.child.0.try_wait()?
+    fn check_exited(&mut self, world: &mut World, node: usize) -> io::Result<()> {
+        if !self.stdout_ready
+            && let Some(status) = self.child.child.try_wait()?
         {
             world.fail(node, ended(Some(status)), None);
         }
         Ok(())
+    }
+
+    /// Tells what the node did so far if it is slow to answer its `init`: the most frequent mistakes are seen from that.
+    fn check_init(&mut self, world: &World, node: usize) {
+        if self.hint.is_some() || !world.awaits_init(node) || self.started.elapsed() < INIT_HINT_AFTER {
+            return;
+        }
+        let unread = rustix::io::ioctl_fionread(&self.stdin).unwrap_or(0) + world.waiting(node) as u64;
+        let read = if unread > 0 {
+            format!("it has not read {unread} bytes of its stdin")
+        } else {
+            "it has read its stdin".to_owned()
+        };
+        let wrote = match (self.whole_lines, self.bytes_after) {
+            (0, 0) if unread > 0 => "and wrote nothing: does it read a line at a time?".to_owned(),
+            (0, 0) => "and wrote nothing: does it flush its stdout after each message, and does it answer before its \
+                       stdin ends?"
+                .to_owned(),
+            (lines, 0) => format!("and wrote {}, none of them init_ok", counted(lines, "line")),
+            (_, bytes) => {
+                format!("and wrote {} without a newline: a message ends with one, and is flushed", counted(bytes, "byte"))
+            }
+        };
+        let hint = format!("{} after its start n{node} has not answered `init`: {read} {wrote}", "2 s");
+        let _ = writeln!(io::stderr(), "{hint}");
+        self.hint = Some(hint);
     }
 
     /// The last lines of its stderr.
@@ -334,7 +463,7 @@ impl Process {
     /// How the process ended, if it does so within a moment.
     fn status(&mut self) -> io::Result<Option<ExitStatus>> {
         for _ in 0..20 {
-            if let Some(status) = self.child.0.try_wait()? {
+            if let Some(status) = self.child.child.try_wait()? {
                 return Ok(Some(status));
             }
             thread::sleep(Duration::from_millis(5));
@@ -343,9 +472,9 @@ impl Process {
     }
 
     /// Reads the node's stderr into its log.
-    fn hear(&mut self, program: &Program, node: usize) -> io::Result<()> {
+    fn read_stderr(&mut self, program: &Program, node: usize) -> io::Result<()> {
         for _ in 0..READS {
-            if !self.complains {
+            if !self.stderr_ready {
                 return Ok(());
             }
             let space = self.errors.space();
@@ -355,22 +484,26 @@ impl Process {
                 Err(_) => 0,
             };
             if count == 0 {
-                self.complains = false;
+                self.stderr_ready = false;
                 return Ok(());
             }
-            if self.logged < LOG_MAX {
-                self.log.write_all(&space[..count])?;
+            let logged = if self.logged < LOG_MAX {
                 self.logged += count as u64;
+                self.log.write_all(&space[..count])
             } else if self.logged < u64::MAX {
                 self.logged = u64::MAX;
-                writeln!(self.log, "\n(the log ends here: it would be longer than {LOG_MAX} bytes)")?;
-            }
+                writeln!(self.log, "\n(the log ends here: it would be longer than {LOG_MAX} bytes)")
+            } else {
+                Ok(())
+            };
+            logged.map_err(|error| named(&program.log(node), &error))?;
             self.errors.filled(count);
             for line in self.errors.lines() {
                 let NextLine::Line(line) = line else { continue };
                 let line = String::from_utf8_lossy(line.bytes()).into_owned();
                 if program.shows_stderr {
-                    eprintln!("n{node}: {line}");
+                    // Whoever reads it may have had enough.
+                    let _ = writeln!(io::stderr(), "n{node}: {line}");
                 }
                 if self.last_words.len() == LAST_WORDS {
                     self.last_words.pop_front();
@@ -380,6 +513,59 @@ impl Process {
         }
         Ok(())
     }
+}
+
+impl Program {
+    /// Where the stderr of a node goes.
+    fn log(&self, node: usize) -> PathBuf {
+        self.logs.join(format!("n{node}.log"))
+    }
+}
+
+/// An argument with the node's data folder in place of `{data}`.
+fn with_data_folder(arg: &OsStr, data: &Path) -> OsString {
+    const PLACE: &[u8] = b"{data}";
+    let (mut rest, mut replaced) = (arg.as_bytes(), Vec::new());
+    while let Some(at) = memchr::memmem::find(rest, PLACE) {
+        replaced.extend_from_slice(&rest[..at]);
+        replaced.extend_from_slice(data.as_os_str().as_bytes());
+        rest = &rest[at + PLACE.len()..];
+    }
+    replaced.extend_from_slice(rest);
+    OsString::from_vec(replaced)
+}
+
+/// What may be wrong with a program that cannot be started.
+fn start_hint(program: &Program, error: &io::Error) -> String {
+    const NO_EXEC: i32 = 8;
+    let path = &program.path;
+    let words: Vec<_> = path.to_str().unwrap_or_default().split_whitespace().collect();
+    if path.is_dir() {
+        return "; it is a folder: name the program in it".to_owned();
+    }
+    if let [first, rest @ ..] = &*words
+        && !rest.is_empty()
+        && !path.exists()
+    {
+        return format!("; arguments of the node go after --: --bin {first} -- {}", rest.join(" "));
+    }
+    match error.kind() {
+        ErrorKind::NotFound if path.components().count() == 1 && path.exists() => {
+            format!("; a file of this folder is called ./{}", path.display())
+        }
+        ErrorKind::NotFound if path.exists() => {
+            "; the program that its first line names does not exist".to_owned()
+        }
+        ErrorKind::PermissionDenied => format!("; chmod +x {} makes a file a program", path.display()),
+        _ if error.raw_os_error() == Some(NO_EXEC) => {
+            "; a script begins with a line that names its program, such as #!/usr/bin/env python3".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Says that a process has ended, or at least its stdout.

@@ -18,8 +18,8 @@ pub struct Settings {
     pub nodes: usize,
     /// How many clients ask at once: 1 to [`WORKERS_MAX`](Self::WORKERS_MAX).
     pub workers: usize,
-    /// How many operations there are a second, all clients together: more than 0, at most
-    /// [`RATE_MAX`](Self::RATE_MAX). Without a rate every client asks again as soon as it has its answer.
+    /// How many operations there are a second, all clients together: at most [`RATE_MAX`](Self::RATE_MAX). With 0 there
+    /// are only the final ones. Without a rate every client asks again as soon as it has its answer.
     pub rate: Option<f64>,
     /// For how long operations are invoked.
     pub time_limit: Duration,
@@ -116,8 +116,8 @@ impl Settings {
         count("nodes", self.nodes, Self::NODES_MAX)?;
         count("workers", self.workers, Self::WORKERS_MAX)?;
         if let Some(rate) = self.rate {
-            let expected = || format!("more than 0, at most {}", Self::RATE_MAX);
-            require(rate > 0.0 && rate <= Self::RATE_MAX, "rate", expected, rate)?;
+            let expected = || format!("0 to {}", Self::RATE_MAX);
+            require((0.0..=Self::RATE_MAX).contains(&rate), "rate", expected, rate)?;
         }
         span("time_limit", self.time_limit, Duration::ZERO)?;
         span("latency.mean", self.latency.mean, Duration::ZERO)?;
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(refused(Settings { nodes: 0, ..Settings::default() }), "nodes");
         assert_eq!(refused(Settings { nodes: 1001, ..Settings::default() }), "nodes");
         assert_eq!(refused(Settings { workers: 0, ..Settings::default() }), "workers");
-        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1.1e6] {
+        for rate in [-1.0, f64::NAN, f64::INFINITY, 1.1e6] {
             assert_eq!(refused(Settings { rate: Some(rate), ..Settings::default() }), "rate");
         }
         assert_eq!(refused(Settings { time_limit: Duration::MAX, ..Settings::default() }), "time_limit");

@@ -8,7 +8,9 @@ use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
 use super::nemesis::Window;
-use super::workload::Finding;
+use super::settings::Settings;
+use super::why::why_missing;
+use super::workload::{Finding, Workload};
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
 
@@ -21,6 +23,8 @@ pub struct Results {
     pub failure: Option<Failure>,
     /// What the workload's own checker says.
     pub finding: Box<dyn Finding>,
+    /// Why values were missing from reads that are wrong, as far as the journal knows.
+    pub why: Vec<String>,
     /// Nodes that answered nothing more.
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
@@ -37,6 +41,8 @@ pub struct Results {
     pub unread: Vec<usize>,
     /// Nodes that no client asked.
     pub unasked: Vec<usize>,
+    /// Nodes that should agree in the end never sent each other anything.
+    pub is_isolated: bool,
     /// Answers for clients that had given up.
     pub late_answers: UnexpectedReplies,
     /// Answers to requests that were not open.
@@ -56,12 +62,22 @@ pub struct SilentNode {
     pub asked: usize,
 }
 
-impl Results {
-    /// Looks at a test that is over.
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    pub fn of(world: &World) -> Self {
-        let history = world.history();
-        let (workload, settings) = (world.workload(), world.settings());
+/// What a history alone tells, without the test that it is of.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Whether it is right.
+    pub verdict: Verdict,
+    /// What the workload's own checker says.
+    pub finding: Box<dyn Finding>,
+    /// Operations by kind.
+    pub stats: stats::Report,
+    /// The workload's name.
+    pub workload: &'static str,
+}
+
+impl Judgement {
+    /// Looks at a history.
+    pub fn of(history: &[Invocation], workload: &dyn Workload, settings: &Settings) -> Self {
         let finding = workload.check(history, settings);
         // The final ones come after a rest, which would distort the rates.
         let operations: Vec<_> = history
@@ -74,6 +90,41 @@ impl Results {
             })
             .collect();
         let stats = stats::check(&operations, settings.availability);
+        Self { verdict: finding.verdict().max(stats.verdict), finding, stats, workload: workload.name() }
+    }
+
+    /// Why it is not valid, in sentences, the gravest first.
+    pub fn explain(&self) -> Vec<String> {
+        let mut sentences = self.finding.explain();
+        sentences.extend(self.stats.explain());
+        sentences
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> serde_json::Value {
+        let valid = match self.verdict {
+            Verdict::Valid => serde_json::Value::Bool(true),
+            Verdict::Invalid => serde_json::Value::Bool(false),
+            Verdict::Unknown => "unknown".into(),
+        };
+        serde_json::json!({
+            "valid": valid,
+            "workload": self.workload,
+            "anomalies": self.finding.anomalies(),
+            "not": self.finding.refuted(),
+            "explanations": self.explain(),
+            "details": self.finding.json(),
+        })
+    }
+}
+
+impl Results {
+    /// Looks at a test that is over.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn of(world: &World) -> Self {
+        let history = world.history();
+        let (workload, settings) = (world.workload(), world.settings());
+        let Judgement { finding, stats, .. } = Judgement::of(history, workload, settings);
         let failure = world.failure().cloned();
         let silent = silent_nodes(history, world.faults());
         let nodes = 0..settings.nodes;
@@ -96,10 +147,14 @@ impl Results {
         };
         let journal = world.journal();
         let messages_per_operation = journal.servers.sent as f64 / history.len().max(1) as f64;
+        let is_wrong = verdict == Verdict::Invalid && failure.is_none();
+        let missing = if is_wrong { finding.missing() } else { Vec::new() };
+        let why = missing.into_iter().filter_map(|missing| why_missing(world, missing)).collect();
         Self {
             verdict,
             failure,
             finding,
+            why,
             silent,
             stats,
             operations_per_second: operations_per_second(world),
@@ -108,6 +163,7 @@ impl Results {
             messages_per_operation,
             unread,
             unasked,
+            is_isolated: has_final && settings.nodes > 1 && journal.servers.sent == 0,
             late_answers: world.late_answers().clone(),
             stray_answers: world.stray_answers().clone(),
             polling: world.polling().clone(),
@@ -118,7 +174,7 @@ impl Results {
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(Failure { node, at, reason, line, .. }) = &self.failure {
-            sentences.push(format!("n{node} ended the test after {}: {reason}", seconds(*at)));
+            sentences.push(format!("because of n{node} the test ended after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             // What the rest would say is about a test that did not take place.
             return sentences;
@@ -132,7 +188,14 @@ impl Results {
         for node in &self.unread {
             sentences.push(format!("no final read of n{node} succeeded, so nobody knows what it has"));
         }
-        sentences.extend(self.finding.explain());
+        if self.is_isolated && self.finding.verdict() == Verdict::Invalid {
+            sentences.push(
+                "no node ever sent another a message: what one is told, the others cannot know".to_owned(),
+            );
+        } else {
+            sentences.extend(self.finding.explain());
+            sentences.extend(self.why.iter().map(|why| format!("why: {why}")));
+        }
         sentences.extend(self.stats.explain());
         if let UnexpectedReplies { count, first: Some(first) } = &self.late_answers {
             sentences.push(format!(

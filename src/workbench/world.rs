@@ -13,7 +13,7 @@ use slab::Slab;
 use super::checker::{Completion, Interval, Verdict};
 use super::data::Data;
 use super::history::{Invocation, Operation, Outcome};
-use super::journal::{Address, Journal};
+use super::journal::{Address, Dropped, Journal};
 use super::limits::Limits;
 use super::nemesis::{Nemesis, ProcessCommand, Window};
 use super::network::{Delivery, Fate, Network};
@@ -113,6 +113,8 @@ pub struct World {
     is_owed: bool,
     /// Whom each client number stands for.
     clients: Vec<Role>,
+    /// The number of each process's client.
+    client_of: BTreeMap<usize, usize>,
     /// What each client sends first, if it sends anything.
     setup: Option<Request>,
     /// Where requests are written.
@@ -283,6 +285,7 @@ impl World {
             next_at: Instant::START,
             is_owed: false,
             clients: Vec::new(),
+            client_of: BTreeMap::new(),
             setup,
             request,
             commands: Vec::new(),
@@ -306,6 +309,16 @@ impl World {
     /// What is there for a node to read.
     pub fn inbox(&mut self, node: usize) -> &mut OutBuffer {
         &mut self.nodes[node].inbox
+    }
+
+    /// How many bytes wait for a node to read them.
+    pub fn waiting(&self, node: usize) -> usize {
+        self.nodes[node].inbox.len()
+    }
+
+    /// Whether a node has yet to answer its `init`.
+    pub fn awaits_init(&self, node: usize) -> bool {
+        self.nodes[node].init.is_some()
     }
 
     /// What is to be done to nodes.
@@ -377,6 +390,11 @@ impl World {
     /// How long operations were invoked.
     pub fn run_time(&self) -> Duration {
         self.ended.min(self.now) - self.started
+    }
+
+    /// What time it is.
+    pub const fn now(&self) -> Instant {
+        self.now
     }
 
     /// When the operations began.
@@ -518,7 +536,7 @@ impl World {
     fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
         let Delivery { copies, fate } = self.network.send(src, dest);
         if copies.is_empty() {
-            self.journal.lost(id);
+            self.journal.dropped(id, Dropped::Loss);
         }
         for delay in copies {
             let packet = Packet { id, src, dest, text: text.into(), fate };
@@ -563,8 +581,11 @@ impl World {
         if let Address::Node(receiver) = dest {
             let is_blocked =
                 matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
-            if is_blocked || self.nodes[receiver].is_dead {
-                return self.journal.lost(id);
+            if is_blocked {
+                return self.journal.dropped(id, Dropped::Partition);
+            }
+            if self.nodes[receiver].is_dead {
+                return self.journal.dropped(id, Dropped::DeadReceiver);
             }
         }
         self.journal.received(self.now, src, dest, id);
@@ -621,10 +642,15 @@ impl World {
         let (src, dest) = (Address::Client(client), Address::Node(node));
         let id = self.journal.sent(self.now, src, dest, &body);
         if self.nodes[node].is_dead {
-            return self.journal.lost(id);
+            return self.journal.dropped(id, Dropped::DeadReceiver);
         }
         self.journal.received(self.now, src, dest, id);
         self.deliver(node, &frame(id, src, dest, &body));
+    }
+
+    /// The number of each process's client.
+    pub const fn clients(&self) -> &BTreeMap<usize, usize> {
+        &self.client_of
     }
 
     fn open_client(&mut self, role: Role) -> usize {
@@ -695,6 +721,7 @@ impl World {
     fn open_workers(&mut self) {
         for place in 0..self.workers.len() {
             self.workers[place].number = self.open_client(Role::Worker(place));
+            self.client_of.insert(self.workers[place].process, self.workers[place].number);
             if let Some(Request { rpc, members }) = self.setup.take() {
                 self.ask(place, None, rpc, &members);
                 self.setup = Some(Request { rpc, members });
@@ -742,7 +769,8 @@ impl World {
         reason = "intervals are positive and not long"
     )]
     fn next(&mut self) {
-        let Some(rate) = self.settings.rate.filter(|_| self.phase == Phase::Running) else { return };
+        let is_due = |rate: &f64| *rate > 0.0 && self.phase == Phase::Running;
+        let Some(rate) = self.settings.rate.filter(is_due) else { return };
         match self.free.front() {
             None => self.is_owed = true,
             // It was just in use.
@@ -900,6 +928,7 @@ impl World {
         let number = self.open_client(Role::Worker(place));
         let (workers, worker) = (self.workers.len(), &mut self.workers[place]);
         worker.process += workers;
+        self.client_of.insert(worker.process, number);
         worker.client = self.workload.client(&self.settings);
         worker.next_msg_id = 1;
         self.clients[mem::replace(&mut worker.number, number)] = Role::Closed;

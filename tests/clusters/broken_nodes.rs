@@ -172,6 +172,30 @@ fn an_element_that_is_shown_twice_is_caught() {
     assert_caught(caught, &["is 2 times in the answer of n"]);
 }
 
+/// Keeps what it is told to itself.
+#[derive(Default)]
+struct Hermit(Vec<i64>);
+
+impl Handler for Hermit {
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        match request.kind() {
+            "broadcast" => {
+                self.0.push(request.integer("message")?);
+                cx.reply(request, "broadcast_ok").send()
+            }
+            "read" => cx.reply(request, "read_ok").field("messages", &self.0).send(),
+            _ => cx.reply(request, "topology_ok").send(),
+        }
+    }
+}
+
+#[test]
+fn nodes_that_never_speak_to_each_other_are_told_just_that() {
+    let (verdict, explanation) = test(&Broadcast, |_| Hermit::default());
+    assert_eq!(verdict, Verdict::Invalid);
+    assert_eq!(explanation, "no node ever sent another a message: what one is told, the others cannot know");
+}
+
 #[test]
 fn what_nobody_could_read_in_the_end_is_not_called_valid() {
     let (verdict, explanation) = test(&Broadcast, |_| Gossip { refuses: true, ..Gossip::WHOLE });

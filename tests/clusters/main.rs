@@ -3,5 +3,9 @@
 //! One program for all these files: each would link the whole crate once more.
 
 mod broken_nodes;
+mod histories;
+mod injected_faults;
+mod kafka;
 mod report;
 mod simulation;
+mod why;

@@ -79,7 +79,8 @@ impl Written {
         fs::write(folder.join("node-logs/n1.log"), "").unwrap();
         let results = Results::of(world);
         let command = Some("messenger test --bin './<a> & b'");
-        Report { world, results: &results, last_words, command }.write(&folder).unwrap();
+        let report = Report { last_words, command, ..Report::new(world, &results, "./my-node") };
+        report.write(&folder).unwrap();
         Self(folder)
     }
 
@@ -188,7 +189,8 @@ fn the_line_that_ended_a_test_and_the_last_words_stand_out() {
     };
     let order = [
         "echo: invalid",
-        "ended the test after",
+        "Tested: ./my-node",
+        "the test ended after",
         "not JSON",
         r"<script>alert(1)</script> & \u{1b}[2J",
         "panicked at </pre><b>\na\\u{1b}[31mred\\u{ffff}",
@@ -207,7 +209,7 @@ fn a_test_that_never_began_has_a_page_all_the_same() {
     let mut world = World::new(&Echo, settings()).unwrap();
     world.fail(2, "it ended while the test was running", None);
     let report = Written::of("never", &world, &[]);
-    assert!(report.seen().contains(&"n2 ended the test after 0.000 s".to_owned()));
+    assert!(report.seen().contains(&"Because of n2 the test ended after 0.000 s".to_owned()));
     assert!(PLOTS.iter().all(|file| !report.0.join(file).exists()));
     // The requests that nobody answered.
     assert!(report.text("messages.svg").contains("init #1"));
@@ -216,4 +218,27 @@ fn a_test_that_never_began_has_a_page_all_the_same() {
     let report = Written::of("nothing", &world, &[]);
     assert!(report.seen().contains(&"There were no operations.".to_owned()));
     assert!(!report.0.join("messages.svg").exists());
+}
+
+/// What cannot be written whole is named, and the rest is written all the same.
+#[test]
+fn a_full_disk_is_told_by_the_file_that_did_not_fit() {
+    let mut world = World::new(&Echo, settings()).unwrap();
+    assert!(own::simulate(&mut world));
+    let results = Results::of(&world);
+    for full in ["history.jsonl", "journal.jsonl", "results.json", "rate.svg", "index.html"] {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join("full").join(full);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.join(full)).unwrap();
+        let error = Report::new(&world, &results, "./my-node").write(&folder).unwrap_err().to_string();
+        assert!(error.contains(full) && error.contains("No space left"), "{error}");
+        for written in ["history.jsonl", "journal.jsonl", "results.json", "index.html"] {
+            let length = fs::read(folder.join(written)).unwrap().len();
+            assert!(
+                written == full || length > 100,
+                "{written} beside a {full} that did not fit: {length} bytes"
+            );
+        }
+    }
 }

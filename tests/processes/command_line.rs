@@ -21,7 +21,7 @@ fn help_and_version() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_status_2() {
+fn what_makes_no_sense_is_refused_with_status_254() {
     for (args, reason) in [
         (&["dance"][..], "dance"),
         (&["node", "dance"], "dance"),
@@ -31,9 +31,15 @@ fn what_makes_no_sense_is_refused_with_status_2() {
         (&["--drain-timeout", "-1"], "-1"),
         (&["--drain-timeout", "soon"], "number of seconds"),
         (&["--log-level", "loud"], "loud"),
+        (&["--chaos", "drop=0.1,drop=0.2"], r#"once each, found "drop twice""#),
+        (&["--chaos", "drop=0.1", "--chaos", "drop=0.2"], "cannot be used multiple times"),
+        (&["echo"], "Did you mean `messenger test -w echo`?"),
+        (&["broadcast", "--bin", "./x"], "Did you mean `messenger test -w broadcast --bin ./x`?"),
+        (&["-w", "echo", "--bin", "./x"], "Did you mean `messenger test -w echo --bin ./x`?"),
+        (&["--workload=echo"], "Did you mean `messenger test --workload=echo`?"),
     ] {
         let (status, stdout, stderr) = output(args);
-        assert_eq!((status, &*stdout), (Some(2), ""), "{args:?}");
+        assert_eq!((status, &*stdout), (Some(254), ""), "{args:?}");
         assert!(stderr.contains(reason), "{args:?} gave {stderr}");
     }
 }

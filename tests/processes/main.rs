@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod cases;
+mod check;
 mod command_line;
 mod data;
 mod maelstrom;

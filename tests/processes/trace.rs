@@ -250,7 +250,7 @@ fn a_file_that_cannot_be_read_or_written_is_named() {
         assert_eq!(status, Some(1));
         assert!(errors.starts_with("messenger: n2") && errors.contains("No such file"), "{errors}");
     }
-    assert_eq!(traces.trace(&[]).0, Some(2), "no file at all");
+    assert_eq!(traces.trace(&[]).0, Some(254), "no file at all");
 }
 
 #[test]
@@ -326,6 +326,22 @@ fn a_reader_that_leaves_early_is_no_error() {
     let mut trace = command.current_dir(&traces.0).stdout(Stdio::piped()).spawn().unwrap();
     drop(trace.stdout.take());
     assert_eq!(trace.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_file_that_is_no_trace_is_refused_in_one_line() {
+    let lines: Vec<String> = (0..1_000).map(|n| format!("line {n} of a letter\n")).collect();
+    let traces = Traces::of("letter", &[("letter", &lines)]);
+    let mut command = messenger(&["trace", "letter", "--log-level", "error"]);
+    command.current_dir(&traces.0);
+    let output = run(command, b"");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.starts_with("messenger: letter: none of the first 10 lines is a record of a trace"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 /// The README shows this drawing. Draw it again with `messenger trace` where this fails.

@@ -41,10 +41,12 @@ fn an_echo_test_leaves_a_report() {
     let output = test(&folder, &args);
     let (status, stdout) = outcome(&output);
     assert_eq!(status, Some(0), "{stdout}");
-    assert!(stdout.starts_with("echo: valid\n") && stdout.contains("latency"), "{stdout}");
+    let first = "testing messenger's own node for echo: --bin tests yours\necho: valid\n";
+    assert!(stdout.starts_with(first) && stdout.contains("latency"), "{stdout}");
     assert!(output.stderr.is_empty(), "{:?}", String::from_utf8_lossy(&output.stderr));
     let report = stdout.lines().find_map(|line| line.strip_prefix("  report: ")).unwrap();
     let latest = folder.join("latest");
+    assert_eq!(fs::read_link(&latest).unwrap(), fs::read_link(folder.join("current")).unwrap());
     assert!(Path::new(report).starts_with(&folder), "{report}");
     let results: Value = serde_json::from_slice(&fs::read(latest.join("results.json")).unwrap()).unwrap();
     assert_eq!((&results["valid"], &results["workload"]["name"]), (&true.into(), &"echo".into()));
@@ -114,7 +116,7 @@ fn assert_caught(name: &str, replaced: &str, by: &str, words: &[&str]) {
     let args = ["-w", "echo", "--bin", &node, "--node-count", "1", "--time-limit", "3", "--rate", "20"];
     let (status, stdout) = outcome(&test(&folder, &args));
     assert_eq!(status, Some(1), "{stdout}");
-    assert!(stdout.starts_with("echo: INVALID\n"), "{stdout}");
+    assert!(stdout.starts_with(&format!("testing {node}\necho: INVALID\n")), "{stdout}");
     for word in words {
         assert!(stdout.contains(word), "expected {word:?} in:\n{stdout}");
     }
@@ -129,7 +131,12 @@ fn a_wrong_echo() {
 #[test]
 fn a_line_that_is_no_message() {
     let (replaced, by) = ("    body =", "    print('got it', flush=True)\n    body =");
-    assert_caught("debug", replaced, by, &["n0 ended the test after", "not JSON", "the line: got it"]);
+    assert_caught(
+        "debug",
+        replaced,
+        by,
+        &["because of n0 the test ended after", "not JSON", "the line: got it"],
+    );
 }
 
 #[test]
@@ -212,7 +219,8 @@ fn an_answer_to_nothing_is_told() {
 fn nothing_is_left_running() {
     let folder = folder("interrupted");
     let marker = format!("{}", 86_400 + std::process::id());
-    let by = format!("subprocess.Popen(['sleep', '{marker}'])\nwhile line");
+    // In a session and a group of its own.
+    let by = format!("subprocess.Popen(['sleep', '{marker}'], start_new_session=True)\nwhile line");
     let node = python(&folder, "while line", &format!("import subprocess\n{by}"));
     let mut command = messenger(&["test", "--store", folder.to_str().unwrap(), "-w", "echo", "--bin", &node]);
     command.args(["--node-count", "2", "--time-limit", "60"]);
@@ -227,7 +235,7 @@ fn nothing_is_left_running() {
         thread::sleep(std::time::Duration::from_millis(5));
     }
     crate::support::kill(bench.child.id(), "INT");
-    assert_eq!(bench.wait().code(), Some(2));
+    assert_eq!(bench.wait().code(), Some(255));
     while running() > 0 {
         thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -239,13 +247,29 @@ fn output_that_is_not_flushed() {
         "while line",
         "sys.stdout = open(1, 'w', buffering=65536)\nsys.stdout.flush = lambda: None\nwhile line",
     );
-    assert_caught("unflushed", replaced, by, &["it did not answer `init` within 10 seconds"]);
+    let hint = "2 s after its start n0 has not answered `init`: it has read its stdin and wrote nothing: does it flush";
+    assert_caught("unflushed", replaced, by, &["it did not answer `init` within 10 seconds", hint]);
 }
 
 #[test]
 fn input_that_is_read_to_its_end_first() {
     let (replaced, by) = ("while line := sys.stdin.readline():", "for line in sys.stdin.readlines():");
-    assert_caught("readlines", replaced, by, &["it did not answer `init` within 10 seconds"]);
+    let hint = "wrote nothing: does it flush its stdout after each message, and does it answer before its stdin ends?";
+    assert_caught("readlines", replaced, by, &["it did not answer `init` within 10 seconds", hint]);
+}
+
+#[test]
+fn a_message_without_its_newline() {
+    let (replaced, by) = ("flush=True)", r#"end="", flush=True)"#);
+    let hint = "it has read its stdin and wrote 74 bytes without a newline: a message ends with one";
+    assert_caught("newline", replaced, by, &["it did not answer `init` within 10 seconds", hint]);
+}
+
+#[test]
+fn a_stdin_that_nobody_reads() {
+    let (replaced, by) = ("while line", "import time\ntime.sleep(60)\nwhile line");
+    let words = ["it has not read ", " bytes of its stdin and wrote nothing: does it read a line at a time?"];
+    assert_caught("asleep", replaced, by, &words);
 }
 
 #[test]
@@ -272,22 +296,168 @@ fn a_node_that_falls_silent() {
     assert!(stdout.contains("n0 fell silent: it was asked from "), "{stdout}");
 }
 
+/// What there is of a test that was cut short is written, and called neither right nor wrong.
+#[test]
+fn a_test_that_is_cut_short_leaves_what_there_is() {
+    thread::scope(|scope| {
+        for (signal, name) in [("INT", "SIGINT"), ("TERM", "SIGTERM"), ("HUP", "SIGHUP")] {
+            scope.spawn(move || {
+                let folder = folder(&format!("cut-{signal}"));
+                let args = ["test", "--store", folder.to_str().unwrap(), "-w", "echo", "--rate", "100"];
+                let mut bench = crate::support::Node::spawn(&mut messenger(&args));
+                assert!(bench.line().starts_with("testing "));
+                let current = folder.join("current");
+                // The nodes run.
+                while !current.join("node-logs/n4.log").exists() {
+                    thread::sleep(std::time::Duration::from_millis(5));
+                }
+                thread::sleep(std::time::Duration::from_millis(300));
+                crate::support::kill(bench.child.id(), signal);
+                assert_eq!(bench.line(), "echo: INCOMPLETE");
+                let reason = format!("interrupted by {name}");
+                assert!(bench.line().ends_with(&reason));
+                while !bench.line().is_empty() {}
+                assert_eq!(bench.wait().code(), Some(255));
+                let results: Value =
+                    serde_json::from_slice(&fs::read(current.join("results.json")).unwrap()).unwrap();
+                assert_eq!(
+                    (&results["valid"], &results["verdict"], &results["cut_short"]),
+                    (&"unknown".into(), &"incomplete".into(), &reason.clone().into())
+                );
+                let page = fs::read_to_string(current.join("index.html")).unwrap();
+                assert!(page.contains("incomplete") && page.contains(&reason));
+                assert!(current.join("journal.jsonl").exists() && current.join("history.jsonl").exists());
+            });
+        }
+    });
+}
+
+/// It cannot be started again, since it is gone.
+#[test]
+fn a_program_that_is_gone_when_its_node_is_started_again() {
+    let folder = folder("gone");
+    let node = python(
+        &folder,
+        "while line",
+        "import os\nif os.path.exists(__file__): os.remove(__file__)\nwhile line",
+    );
+    let args = ["-w", "echo", "--bin", &node, "--node-count", "1", "--rate", "50", "--time-limit", "20"];
+    let output = test(&folder, &[&args[..], &["--nemesis", "kill", "--nemesis-interval", "0.5"]].concat());
+    let (status, stdout) = outcome(&output);
+    assert_eq!(status, Some(255), "{stdout}");
+    assert!(
+        stdout.contains("echo: INCOMPLETE\n") && stdout.contains("node.py: cannot be started"),
+        "{stdout}"
+    );
+    assert!(folder.join("latest/history.jsonl").metadata().unwrap().len() > 100);
+}
+
+/// A report that is not written whole is a failure, whatever the verdict, and says which file it is.
+#[test]
+fn a_disk_that_is_full() {
+    let folder = folder("full");
+    let script = "trap '' XFSZ; ulimit -f 4; exec \"$@\"";
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", script, "bash", env!("CARGO_BIN_EXE_messenger"), "test", "-w", "echo", "--sim"]);
+    command.args(["--rate", "100", "--time-limit", "10", "--store"]).arg(&folder);
+    let output = run(command, b"");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(255), "{stderr}");
+    assert!(
+        stderr.contains("the report was not written whole: ") && stderr.contains("/history.jsonl: "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn paths_and_arguments_of_any_bytes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = folder("bytes").join(OsStr::from_bytes(b"a \xff"));
+    fs::create_dir_all(&folder).unwrap();
+    let node = folder.join(OsStr::from_bytes(b"\xfe.py"));
+    fs::copy(python(folder.parent().unwrap(), "", ""), &node).unwrap();
+    let mut command =
+        messenger(&["test", "-w", "echo", "--node-count", "1", "--time-limit", "0.5", "--store"]);
+    command.arg(&folder).arg("--bin").arg(&node).arg("--").arg(OsStr::from_bytes(b"\xfd"));
+    let output = run(command, b"");
+    let (status, stdout) = outcome(&output);
+    assert_eq!(status, Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains(r"\xfe.py' $'\xfd'"), "{stdout}");
+    assert!(folder.join("latest/index.html").exists());
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_any_more() {
+    let folder = folder("deaf");
+    let node = python(&folder, "    body =", "    print('heard', file=sys.stderr, flush=True)\n    body =");
+    let mut command =
+        messenger(&["test", "-w", "echo", "--log-stderr", "--log-net-send", "--time-limit", "1"]);
+    command.arg("--store").arg(&folder).args(["--bin", &node, "--node-count", "1"]);
+    let mut bench =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(bench.stderr.take());
+    let output = bench.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 #[test]
 fn what_cannot_be_run_is_told_apart_from_what_is_wrong() {
     let folder = folder("unusable");
-    for (args, words) in [
-        (&["-w", "echo", "--bin", "/no/such/node"][..], "/no/such/node: cannot be started: No such file"),
-        (&["-w", "no-such-workload"], "possible values: echo, unique-ids"),
-        (&["-w", "echo", "--rate", "0"], "expected a number of operations a second, or max"),
-        (&["-w", "echo", "--concurrency", "n"], "expected a number of clients such as 10, or 4n"),
-        (&["-w", "echo", "--sim", "--rate", "max"], "--rate max measures real time"),
-        (&["-w", "echo", "--sim", "--bin", "x"], "cannot be used with"),
+    let place = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    fs::create_dir(place("src")).unwrap();
+    fs::write(place("plain"), "print('hello')\n").unwrap();
+    fs::set_permissions(place("plain"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::write(place("locked"), "#!/bin/sh\n").unwrap();
+    fs::write(place("lost"), "#!/no/such/python\n").unwrap();
+    fs::set_permissions(place("lost"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let [src, plain, locked, lost] = ["src", "plain", "locked", "lost"].map(place);
+    for (status, args, words) in [
+        (
+            255,
+            &["-w", "echo", "--bin", "/no/such/node"][..],
+            "/no/such/node: cannot be started: No such file",
+        ),
+        (
+            255,
+            &["-w", "echo", "--bin", "python3 x.py a"],
+            "arguments of the node go after --: --bin python3 -- x.py a",
+        ),
+        (255, &["-w", "echo", "--bin", &src], "it is a folder: name the program in it"),
+        (
+            255,
+            &["-w", "echo", "--bin", &plain],
+            "begins with a line that names its program, such as #!/usr/bin/env python3",
+        ),
+        (255, &["-w", "echo", "--bin", &lost], "the program that its first line names does not exist"),
+        (255, &["-w", "echo", "--bin", &locked], "chmod +x "),
+        (254, &["-w", "no-such-workload"], "possible values: echo, unique-ids"),
+        (
+            254,
+            &["-w", "echo", "--rate", "1e7"],
+            "expected a number of operations a second from 0 to 1000000, or max",
+        ),
+        (254, &["-w", "echo", "--latency", "1e15"], "expected a number of milliseconds from 0 to 86400000"),
+        (254, &["-w", "echo", "--concurrency", "n"], "expected a number of clients such as 10, or 4n"),
+        (254, &["-w", "echo", "--sim", "--rate", "max"], "--rate max measures real time"),
+        (254, &["-w", "echo", "--sim", "--bin", "x"], "cannot be used with"),
     ] {
         let output = test(&folder, args);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert_eq!(output.status.code(), Some(status), "{stderr}");
         assert!(stderr.contains(words), "expected {words:?} in:\n{stderr}");
     }
+}
+
+/// As in Maelstrom: the nodes start, and nobody asks them anything. Nothing can be told of that.
+#[test]
+fn a_rate_of_nothing() {
+    let folder = folder("nothing");
+    let (status, stdout) =
+        outcome(&test(&folder, &["-w", "echo", "--sim", "--rate", "0", "--time-limit", "5"]));
+    assert_eq!(status, Some(2), "{stdout}");
+    assert!(stdout.contains("echo: UNKNOWN\n"), "{stdout}");
 }
 
 #[test]
@@ -303,6 +473,8 @@ fn a_failing_seed_tells_how_to_repeat_it() {
         "kill",
         "--nemesis-interval",
         "1",
+        "--time-limit",
+        "10",
         "--test-count",
         "50",
     ];
@@ -315,7 +487,8 @@ fn a_failing_seed_tells_how_to_repeat_it() {
     assert_eq!(status, Some(1));
     let gist =
         |text: &str| text.lines().filter(|line| !line.contains("report: ")).collect::<Vec<_>>().join("\n");
-    assert_eq!(gist(&repeated), "g-set: ".to_owned() + &gist(last));
+    let first = "testing messenger's own node for g-set, in virtual time\ng-set: ";
+    assert_eq!(gist(&repeated), first.to_owned() + &gist(last));
 }
 
 #[test]

@@ -82,13 +82,25 @@ pub enum Action {
     Assign {
         /// Which.
         keys: Vec<Key>,
-        /// Whether it starts at their very beginning, whatever was committed.
-        is_from_beginning: bool,
-        /// The committed offsets that it was told, if it uses them.
+        /// Where it starts with those that it did not have.
+        start: Start,
+        /// The committed offsets that it was told, as far as that is known.
         committed: Vec<(Key, i64)>,
     },
     /// The client forgets all and goes on as another process.
     Crash,
+}
+
+/// Where a process begins to poll a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At offset 0, as in Maelstrom.
+    #[default]
+    Zero,
+    /// After what was committed; at 0 if nothing was.
+    Committed,
+    /// At offset 0, also of keys that it had.
+    Rewind,
 }
 
 /// What became of the commit after a poll.
@@ -193,6 +205,8 @@ pub struct Anomaly {
     pub key: Box<str>,
     /// Where in the log of the key: the offset, if it has one.
     pub offset: Option<i64>,
+    /// The place of the operation in the history.
+    pub operation: usize,
     /// What happened, in a sentence without an end.
     pub sentence: String,
 }
@@ -277,6 +291,11 @@ impl History {
     /// The name of a key.
     pub fn key_name(&self, key: Key) -> &str {
         &self.keys[key.0 as usize]
+    }
+
+    /// The key of a message.
+    pub fn key_of(&self, message: Message) -> Key {
+        Key(self.messages[message.0 as usize].0)
     }
 
     /// The value of a message, as JSON.
@@ -648,10 +667,8 @@ impl<'a> Found<'a> {
                     Completion::Info => {}
                 }
             }
-            Action::Assign { keys, is_from_beginning, committed }
-                if operation.completion != Completion::Fail =>
-            {
-                process.assign(keys, *is_from_beginning, committed);
+            Action::Assign { keys, start, committed } if operation.completion != Completion::Fail => {
+                process.assign(keys, *start, committed);
             }
             _ => {}
         }
@@ -771,6 +788,7 @@ impl<'a> Found<'a> {
             let anomaly = |case: &Case| Anomaly {
                 key: self.history.keys[case.key as usize].clone(),
                 offset: case.offset,
+                operation: case.operation as usize,
                 sentence: self.sentence(kind, case),
             };
             let listed = cases.iter().take(Findings::LISTED).map(anomaly).collect();
@@ -924,12 +942,15 @@ struct Process {
 }
 
 impl Process {
-    fn assign(&mut self, keys: &[Key], is_from_beginning: bool, committed: &[(Key, i64)]) {
-        if is_from_beginning {
+    fn assign(&mut self, keys: &[Key], start: Start, committed: &[(Key, i64)]) {
+        if start == Start::Rewind {
             *self = Self { sent: std::mem::take(&mut self.sent), ..Self::default() };
         }
         let keys: BTreeSet<Key> = keys.iter().copied().collect();
-        let committed: BTreeMap<Key, i64> = committed.iter().copied().collect();
+        let committed: BTreeMap<Key, i64> = match start {
+            Start::Committed => committed.iter().copied().collect(),
+            Start::Zero | Start::Rewind => BTreeMap::new(),
+        };
         let is_kept = |key: &Key| keys.contains(key);
         self.read.retain(|key, _| is_kept(key));
         self.next.retain(|key, _| is_kept(key));
@@ -1050,21 +1071,31 @@ impl Commits {
     }
 }
 
-/// Processes that went to the beginning, as all do at the end of a test, and then polled without any success.
+/// Processes that went to the beginning, as all do at the end of a test, and then polled without any success. Such a
+/// one is made good by another that began later, at the same node, and saw something.
 fn blind(history: &History, order: &[u32]) -> Vec<u64> {
     let operation = |place: u32| &history.operations[place as usize];
-    let mut blind = Vec::new();
+    let (mut blind, mut seeing) = (Vec::new(), Vec::new());
     for places in order.chunk_by(|&a, &b| operation(a).process == operation(b).process) {
         let is_start =
-            |&place: &u32| matches!(operation(place).action, Action::Assign { is_from_beginning: true, .. });
+            |&place: &u32| matches!(operation(place).action, Action::Assign { start: Start::Rewind, .. });
         let Some(start) = places.iter().position(is_start) else { continue };
+        let Operation { process, node, interval, .. } = operation(places[start]);
         let is_poll = |place: &&u32| matches!(operation(**place).action, Action::Poll { .. });
-        let mut polls = places[start..].iter().filter(is_poll).peekable();
-        if polls.peek().is_some() && polls.all(|&place| operation(place).completion != Completion::Ok) {
-            blind.push(operation(places[0]).process);
+        let mut polls = places[start..].iter().filter(is_poll).map(|&place| operation(place).completion);
+        match polls.next() {
+            None => {}
+            Some(first) if first == Completion::Ok || polls.any(|of| of == Completion::Ok) => {
+                seeing.push((*node, interval.invoked));
+            }
+            Some(_) => blind.push((*process, *node, interval.invoked)),
         }
     }
-    blind
+    blind.retain(|(_, node, since)| {
+        let is_same = |(other, later): &(Option<usize>, Instant)| other == node && later > since;
+        node.is_none() || !seeing.iter().any(is_same)
+    });
+    blind.into_iter().map(|(process, ..)| process).collect()
 }
 
 /// How many messages of each key were acknowledged and not polled yet.
@@ -1186,12 +1217,12 @@ mod tests {
         fn assign(&mut self, process: u64, keys: &[&str], committed: &[(&str, i64)]) -> &mut Self {
             let committed = committed.iter().map(|&(key, offset)| (self.history.key(key), offset)).collect();
             let keys = keys.iter().map(|key| self.history.key(key)).collect();
-            self.push(process, Completion::Ok, Action::Assign { keys, is_from_beginning: false, committed })
+            self.push(process, Completion::Ok, Action::Assign { keys, start: Start::Committed, committed })
         }
 
         fn rewind(&mut self, process: u64, keys: &[&str]) -> &mut Self {
             let keys = keys.iter().map(|key| self.history.key(key)).collect();
-            let action = Action::Assign { keys, is_from_beginning: true, committed: Vec::new() };
+            let action = Action::Assign { keys, start: Start::Rewind, committed: Vec::new() };
             self.push(process, Completion::Ok, action)
         }
 
@@ -1696,7 +1727,7 @@ mod tests {
                     }
                     Step::Assign(keys) => {
                         let keys = keys.iter().map(|&key| script.history.key(["x", "y"][key])).collect();
-                        let action = Action::Assign { keys, is_from_beginning: false, committed: Vec::new() };
+                        let action = Action::Assign { keys, start: Start::Zero, committed: Vec::new() };
                         (Completion::Ok, action)
                     }
                 };

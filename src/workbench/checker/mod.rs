@@ -61,9 +61,15 @@ pub struct Place {
     pub at: Instant,
 }
 
+/// The number of a node where a history does not tell which it was.
+pub const UNKNOWN_NODE: usize = usize::MAX;
+
 /// `n2 at 1.203 s`
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.node == UNKNOWN_NODE {
+            return write!(f, "a node at {}", Seconds(self.at));
+        }
         write!(f, "n{} at {}", self.node, Seconds(self.at))
     }
 }

@@ -10,10 +10,10 @@ use crate::time::{Duration, Instant};
 
 /// What `results.json` has.
 pub fn results(report: &Report<'_>) -> Value {
-    let Report { world, results, last_words, .. } = report;
+    let Report { world, results, hints, last_words, .. } = report;
     let settings = world.settings();
     let failure = results.failure.as_ref().map(|Failure { node, at, reason, line, .. }| {
-        json!({"node": format!("n{node}"), "at_us": at.as_micros(), "reason": reason, "line": line, "last_words": last_words})
+        json!({"node": format!("n{node}"), "at_us": at.as_micros(), "reason": reason, "line": line, "hints": hints, "last_words": last_words})
     });
     let faults: Vec<_> = world
         .faults()
@@ -24,8 +24,11 @@ pub fn results(report: &Report<'_>) -> Value {
         })
         .collect();
     json!({
-        "valid": verdict_json(results.verdict),
-        "explanations": results.explain(),
+        "valid": if report.cut_short.is_some() { json!("unknown") } else { verdict_json(results.verdict) },
+        "verdict": report.verdict(),
+        "program": report.program,
+        "cut_short": report.cut_short,
+        "explanations": report.explain(),
         "failure": failure,
         "workload": {"name": world.workload().name(), "valid": verdict_json(results.finding.verdict()), "details": results.finding.json()},
         "stats": stats_json(&results.stats),

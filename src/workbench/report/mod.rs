@@ -6,12 +6,14 @@
 mod json;
 mod page;
 mod plots;
+mod timeline;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
 
+use super::checker::Verdict;
 use super::history::write_jsonl;
 use super::journal::Entry;
 use super::verdict::Results;
@@ -39,38 +41,113 @@ pub struct Report<'a> {
     pub world: &'a World,
     /// Whether that is right.
     pub results: &'a Results,
-    /// The last lines on the stderr of the node that ended the test.
+    /// What was tested: a program, or this crate's own node.
+    pub program: &'a str,
+    /// Why the test was cut short, if it was. Then nothing is called right or wrong.
+    pub cut_short: Option<&'a str>,
+    /// What may explain why the node that failed did so, in sentences.
+    pub hints: &'a [String],
+    /// The last lines on its stderr.
     pub last_words: &'a [String],
     /// The command that runs this test again.
     pub command: Option<&'a str>,
 }
 
-impl Report<'_> {
-    /// Writes the files into a folder that exists: `index.html`, `results.json`, `history.jsonl`,
-    /// `journal.jsonl`, and the pictures for which there is something to draw: `latency.svg`,
-    /// `latency-quantiles.svg`, `rate.svg` and `messages.svg`. The page also leads to the logs of the nodes if they
-    /// are in `node-logs`.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
-        fs::write(folder.join("results.json"), format!("{:#}\n", json::results(self)))?;
-        let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
-        let written = self.world.history().len().min(HISTORY_WRITTEN);
-        write_jsonl(&self.world.history()[..written], &mut history)?;
-        history.flush()?;
-        let mut journal = BufWriter::new(File::create(folder.join("journal.jsonl"))?);
+/// Writes `history.jsonl` and `journal.jsonl` into a folder that exists: what happened, before anybody judges it. Until
+/// [`Report::write`] has written another, `results.json` says that there is no verdict.
+///
+/// # Errors
+/// The first file that could not be written whole, by its name.
+pub fn write_recordings(world: &World, folder: &Path) -> io::Result<()> {
+    let history = write_whole(&folder.join("history.jsonl"), |file| {
+        let written = world.history().len().min(HISTORY_WRITTEN);
+        write_jsonl(&world.history()[..written], file)
+    });
+    let journal = write_whole(&folder.join("journal.jsonl"), |file| {
         let mut line = Vec::new();
-        for entry in self.world.journal().entries() {
+        world.journal().entries().iter().try_for_each(|entry| {
             line.clear();
             Entry::write(entry, &mut line);
-            journal.write_all(&line)?;
-        }
-        journal.flush()?;
+            file.write_all(&line)
+        })
+    });
+    let results =
+        serde_json::json!({"valid": "unknown", "verdict": "incomplete", "cut_short": "not checked"});
+    let results = write_whole(&folder.join("results.json"), |file| writeln!(file, "{results:#}"));
+    history.and(journal).and(results)
+}
+
+/// Writes a file, to its end. An error says which.
+fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let written = File::create(path).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.flush()
+    });
+    written.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+impl<'a> Report<'a> {
+    /// Of a test that came to its end, without anything that is known besides.
+    pub const fn new(world: &'a World, results: &'a Results, program: &'a str) -> Self {
+        Self { world, results, program, cut_short: None, hints: &[], last_words: &[], command: None }
+    }
+
+    /// Writes the files into a folder that exists: what [`write_recordings`] writes, `index.html`, `results.json`, and
+    /// the pictures for which there is something to draw: `latency.svg`,
+    /// `latency-quantiles.svg`, `rate.svg` and `messages.svg`. The page also leads to the logs of the nodes if they
+    /// are in `node-logs`.
+    ///
+    /// # Errors
+    /// The first file that could not be written whole, by its name. The others are written as far as they can be.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        write_recordings(self.world, folder).and(self.write_judged(folder))
+    }
+
+    /// The same without the recordings, which are there.
+    ///
+    /// # Errors
+    /// As of [`write`](Self::write).
+    pub fn write_judged(&self, folder: &Path) -> io::Result<()> {
+        let results = write_whole(&folder.join("results.json"), |file| writeln!(file, "{:#}", self.json()));
         let pictures = self.pictures()?;
-        for picture in &pictures {
-            fs::write(folder.join(&picture.file), &picture.svg)?;
-        }
+        let drawn = pictures
+            .iter()
+            .map(|picture| {
+                write_whole(&folder.join(&picture.file), |file| file.write_all(picture.svg.as_bytes()))
+            })
+            .fold(Ok(()), io::Result::and);
         let logs = (0..self.world.settings().nodes).map(|node| format!("node-logs/n{node}.log"));
         let logs: Vec<_> = logs.filter(|log| folder.join(log).exists()).collect();
-        fs::write(folder.join("index.html"), page::page(self, &pictures, &logs))
+        let page = page::page(self, &pictures, &logs);
+        let page = write_whole(&folder.join("index.html"), |file| file.write_all(page.as_bytes()));
+        results.and(drawn).and(page)
+    }
+
+    /// What `results.json` has.
+    pub fn json(&self) -> serde_json::Value {
+        json::results(self)
+    }
+
+    /// What a person should know, in sentences, the gravest first.
+    pub fn explain(&self) -> Vec<String> {
+        if let Some(reason) = self.cut_short {
+            // What the checkers would say is about a test that came to its end.
+            return vec![format!("the test was cut short, and nothing is called right or wrong: {reason}")];
+        }
+        let mut sentences = self.results.explain();
+        sentences.extend_from_slice(self.hints);
+        sentences
+    }
+
+    /// `valid`, `invalid`, `unknown` or `incomplete`.
+    pub fn verdict(&self) -> &'static str {
+        match self.results.verdict {
+            _ if self.cut_short.is_some() => "incomplete",
+            Verdict::Valid => "valid",
+            Verdict::Unknown => "unknown",
+            Verdict::Invalid => "invalid",
+        }
     }
 
     fn pictures(&self) -> io::Result<Vec<Picture>> {

@@ -7,6 +7,7 @@ use super::super::checker::{Quantiles, Verdict, brief as number};
 use super::super::verdict::Results;
 use super::super::workload::{Picture, Workload};
 use super::super::world::Failure;
+use super::timeline::{self, STYLE as TIMELINE_STYLE};
 use super::{MESSAGES, Report};
 use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
@@ -29,7 +30,8 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn write(&self, html: &mut String) -> fmt::Result {
-        let (name, verdict) = (self.workload().name(), word(self.results().verdict));
+        let (name, verdict) = (self.workload().name(), self.report.verdict());
+        let program = Escaped(self.report.program);
         writeln!(
             html,
             r#"<!DOCTYPE html>
@@ -40,15 +42,17 @@ impl Page<'_> {
 <meta name="color-scheme" content="light dark"/>
 <title>{name}: {verdict}</title>
 <style>
-{STYLE}</style>
+{STYLE}{TIMELINE_STYLE}</style>
 </head>
 <body>
 <main class="{verdict}">
 <header>
-<h1>{name} <span class="verdict">{verdict}</span></h1>"#
+<h1>{name} <span class="verdict">{verdict}</span></h1>
+<p>Tested: {program}</p>"#
         )?;
         self.write_verdict(html)?;
         html.push_str("</header>\n");
+        timeline::write(self.report, html)?;
         self.write_operations(html)?;
         self.write_finding(html)?;
         let (found, common) = self.pictures.split_at(self.results().finding.pictures().len());
@@ -69,16 +73,26 @@ impl Page<'_> {
 
     fn write_verdict(&self, html: &mut String) -> fmt::Result {
         let results = self.results();
+        if let Some(reason) = self.report.cut_short {
+            return writeln!(
+                html,
+                "<p>The test was cut short: {}. Nothing is called right or wrong; what happened until then is below.</p>",
+                Escaped(reason)
+            );
+        }
         if let Some(Failure { node, at, reason, line, .. }) = &results.failure {
             writeln!(
                 html,
-                r#"<section class="failure"><h2>n{node} ended the test after {} s</h2>
+                r#"<section class="failure"><h2>Because of n{node} the test ended after {} s</h2>
 <p>{}</p>"#,
                 since_start(*at),
                 Escaped(reason)
             )?;
             if let Some(line) = line {
                 writeln!(html, "<h3>The line</h3>\n<pre>{}</pre>", Escaped(line))?;
+            }
+            for hint in self.report.hints {
+                writeln!(html, "<p>{}</p>", Escaped(hint))?;
             }
             if !self.report.last_words.is_empty() {
                 html.push_str("<h3>Its last words on stderr</h3>\n<pre>");
@@ -96,7 +110,7 @@ impl Page<'_> {
             }
             Verdict::Invalid => writeln!(html, "<p>What the clients saw is not as it should be.</p>")?,
         }
-        let sentences = results.explain();
+        let sentences = self.report.explain();
         if !sentences.is_empty() {
             html.push_str("<ul>\n");
             sentences.iter().try_for_each(|sentence| writeln!(html, "<li>{}</li>", Escaped(sentence)))?;
@@ -304,14 +318,6 @@ fn write_facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result {
     Ok(())
 }
 
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Valid => "valid",
-        Verdict::Unknown => "unknown",
-        Verdict::Invalid => "invalid",
-    }
-}
-
 /// A span in milliseconds, without the unit: `0.005`, `12.3`, `5000`.
 #[allow(clippy::cast_precision_loss, reason = "spans of a test are short")]
 fn millis(span: Duration) -> String {
@@ -338,7 +344,7 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 sy
 main { max-width: 64rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; border-top: 6px solid var(--verdict); }
 main.valid { --verdict: var(--valid); }
 main.invalid { --verdict: var(--invalid); }
-main.unknown { --verdict: var(--unknown); }
+main.unknown, main.incomplete { --verdict: var(--unknown); }
 h1 { margin: 0; font-size: 2rem; line-height: 1.2; }
 h2 { margin: 2.2rem 0 0.6rem; font-size: 1.25rem; }
 h3 { margin: 1rem 0 0.3rem; font-size: 0.9rem; color: var(--faint); }

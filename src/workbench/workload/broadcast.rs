@@ -80,6 +80,10 @@ impl Workload for Broadcast {
         f == READ
     }
 
+    fn writes_once(&self, f: &str) -> bool {
+        f != READ
+    }
+
     fn setup(&self, settings: &Settings, request: &mut RequestBody) {
         let name = |node| format!("n{node}");
         let neighbours = (0..settings.nodes).map(|node| {

@@ -4,7 +4,8 @@ use std::ops::{Range, RangeInclusive};
 
 use serde_json::json;
 
-use super::super::checker::{Verdict, counter};
+use super::super::checker::{Place, Verdict, counter};
+use super::super::history::answered_at;
 use super::{
     Client, Data, Fact, Field, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
     ONCE_EACH, OnceEach, Operation, Reply, RequestBody, Rpc, Shape, Step, Workload,
@@ -168,6 +169,11 @@ impl Finding for counter::Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let answered = |read: &counter::Read| Place { node: read.node, at: read.interval.completed };
+        answered_at(history, self.wrong.listed.iter().map(answered))
     }
 
     fn json(&self) -> serde_json::Value {

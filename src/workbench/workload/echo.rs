@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::super::checker::{Verdict, echo};
+use super::super::history::answered_at;
 use super::{
-    Client, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation, Reply,
-    RequestBody, Rpc, Shape, Step, Workload,
+    Client, Data, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation,
+    Reply, RequestBody, Rpc, Shape, Step, Workload,
 };
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
@@ -51,6 +52,14 @@ impl Workload for Echo {
 
     fn is_idempotent(&self, _: &str) -> bool {
         false
+    }
+
+    /// Maelstrom keeps the whole body of the reply.
+    fn import(&self, _: &str, value: Data, _: &[(Box<str>, Data)]) -> Data {
+        match value.get("echo") {
+            Some(echo) if value.get("type").and_then(Data::as_text) == Some("echo_ok") => echo.clone(),
+            _ => value,
+        }
     }
 
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
@@ -99,6 +108,10 @@ impl Finding for echo::Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        answered_at(history, self.mismatches.listed.iter().map(|mismatch| mismatch.answered))
     }
 
     fn json(&self) -> serde_json::Value {

@@ -64,6 +64,10 @@ impl Workload for GSet {
         f == READ
     }
 
+    fn writes_once(&self, f: &str) -> bool {
+        f != READ
+    }
+
     fn final_phase(&self) -> Option<Duration> {
         Some(ONCE_EACH)
     }

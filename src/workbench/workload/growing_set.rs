@@ -3,12 +3,14 @@
 use serde_json::json;
 
 use super::super::checker::{Quantiles, Verdict, set_full};
+use super::super::history::answered_at;
 use super::{
     Client, Data, Fact, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
     OnceEach, Operation, Reply, RequestBody, Rpc, Step,
 };
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::MissingValue;
 
 /// How a workload says these things.
 #[derive(Debug)]
@@ -18,6 +20,9 @@ pub struct Words {
     /// Reads all elements: its request, and the field of the reply that has them.
     pub read: (&'static Rpc, &'static str),
 }
+
+/// Of so many missing elements the journal is asked why.
+const MISSING: usize = 3;
 
 /// The kind of operation that reads.
 pub const READ: &str = "read";
@@ -107,6 +112,23 @@ impl Finding for set_full::Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let missing = self.lost.listed.iter().chain(&self.stale.listed).map(|missing| missing.from);
+        let duplicated = self.duplicated.listed.iter().map(|duplicate| duplicate.read);
+        let unexpected = self.unexpected.listed.iter().map(|unexpected| unexpected.read);
+        answered_at(history, missing.chain(duplicated).chain(unexpected))
+    }
+
+    fn missing(&self) -> Vec<MissingValue> {
+        let missing = self.lost.listed.iter().chain(&self.stale.listed);
+        let value = |missing: &set_full::Missing| MissingValue {
+            value: missing.element,
+            node: missing.from.node,
+            at: missing.from.at,
+        };
+        missing.take(MISSING).map(value).collect()
     }
 
     fn json(&self) -> serde_json::Value {

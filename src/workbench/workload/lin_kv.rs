@@ -250,6 +250,19 @@ impl Finding for linearizable::Report {
         self.explain()
     }
 
+    fn anomalies(&self) -> Vec<String> {
+        if self.anomalies.is_empty() { Vec::new() } else { vec!["nonlinearizable".to_owned()] }
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let is_it = |anomaly: &linearizable::Anomaly, invocation: &Invocation| {
+            (invocation.process as u64, invocation.interval)
+                == (anomaly.operation.process, anomaly.operation.interval)
+        };
+        let place = |anomaly| history.iter().position(|invocation| is_it(anomaly, invocation));
+        self.anomalies.listed.iter().filter_map(place).collect()
+    }
+
     fn json(&self) -> serde_json::Value {
         json!({
             "keys": self.keys,

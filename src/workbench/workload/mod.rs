@@ -22,6 +22,8 @@ pub mod counter;
 pub mod echo;
 pub mod g_set;
 mod growing_set;
+pub mod kafka;
+mod key_pool;
 pub mod lin_kv;
 mod rpc;
 pub mod unique_ids;
@@ -35,11 +37,12 @@ use super::checker::Verdict;
 pub use super::data::Data;
 pub use super::history::{Invocation, Operation, Outcome};
 use super::settings::Settings;
+use super::why::MissingValue;
 use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
 /// Every workload of this crate, as Maelstrom lists them.
-pub static ALL: [&dyn Workload; 7] = [
+pub static ALL: [&dyn Workload; 8] = [
     &echo::Echo,
     &unique_ids::UniqueIds,
     &broadcast::Broadcast,
@@ -47,6 +50,7 @@ pub static ALL: [&dyn Workload; 7] = [
     &counter::GCounter,
     &counter::PnCounter,
     &lin_kv::LinKv,
+    &kafka::Kafka,
 ];
 
 /// The workload that Maelstrom calls so.
@@ -68,6 +72,11 @@ pub trait Workload: fmt::Debug + Send + Sync {
     /// Its requests and replies.
     fn rpcs(&self) -> Vec<&'static Rpc>;
 
+    /// The kinds of its operations, as a history has them. Most are named as their requests.
+    fn operations(&self) -> Vec<&'static str> {
+        self.rpcs().iter().map(|rpc| rpc.request).collect()
+    }
+
     /// Thinks up the operations of one test.
     fn generator(&self, settings: &Settings) -> Box<dyn Generator>;
 
@@ -76,6 +85,13 @@ pub trait Workload: fmt::Debug + Send + Sync {
 
     /// Whether an operation of that kind changes nothing. When in doubt it did not happen, and its process goes on.
     fn is_idempotent(&self, f: &str) -> bool;
+
+    /// Whether an operation of that kind writes a value that no other one writes: a message that has it in its body has
+    /// it from there.
+    fn writes_once(&self, f: &str) -> bool {
+        let _ = f;
+        false
+    }
 
     /// Whether operations of that kind count: at least one has to succeed, and all of them are what `--availability`
     /// is about.
@@ -106,6 +122,19 @@ pub trait Workload: fmt::Debug + Send + Sync {
     fn facts(&self, settings: &Settings) -> Vec<Fact> {
         let _ = settings;
         Vec::new()
+    }
+
+    /// The value of an operation, or of what came of it, from how a history of Jepsen's has it: its value, and what else
+    /// stands in the record. The same by default.
+    fn import(&self, f: &str, value: Data, more: &[(Box<str>, Data)]) -> Data {
+        let _ = (f, more);
+        value
+    }
+
+    /// The opposite of [`import`](Self::import): the value, and what else is to stand in the record.
+    fn export(&self, f: &str, value: &Data) -> (Data, Vec<(&'static str, Data)>) {
+        let _ = f;
+        (value.clone(), Vec::new())
     }
 
     /// Whether what the clients saw is right. The history is in the order in which its operations were invoked.
@@ -226,6 +255,27 @@ pub trait Finding: fmt::Debug {
 
     /// What a person should know, in sentences, the gravest first.
     fn explain(&self) -> Vec<String>;
+
+    /// The names of the anomalies that were found, the gravest first.
+    fn anomalies(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Of the promises that it does not keep, the weakest: what Jepsen calls `not`.
+    fn refuted(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The places in the history of the operations that are wrong, the gravest first: what the page shows first.
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let _ = history;
+        Vec::new()
+    }
+
+    /// Values that reads should have shown and did not, of which the journal may know why: a few, the gravest first.
+    fn missing(&self) -> Vec<MissingValue> {
+        Vec::new()
+    }
 
     /// `details` in `results.json`.
     fn json(&self) -> serde_json::Value;

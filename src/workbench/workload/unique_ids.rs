@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::checker::{Verdict, unique_ids};
+use super::super::history::answered_at;
 use super::{
     Client, Data, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation,
     Reply, RequestBody, Rpc, Shape, Step, Workload,
@@ -92,6 +93,13 @@ impl Finding for unique_ids::Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        answered_at(
+            history,
+            self.duplicated.listed.iter().flat_map(|duplicate| [duplicate.again, duplicate.first]),
+        )
     }
 
     fn json(&self) -> serde_json::Value {

@@ -101,7 +101,7 @@ fn nothing_crosses_a_cut_and_everything_else_arrives() {
                 is_during(window, arrival) && window.action.links().unwrap().contain(src, dest)
             };
             let is_cut = world.faults().iter().any(is_cut);
-            assert_eq!(entry.is_lost, is_cut, "{entry:?}");
+            assert_eq!(entry.is_lost(), is_cut, "{entry:?}");
             let expected = if is_cut { vec![] } else { vec![arrival] };
             assert_eq!(entry.received.to_vec(), expected, "{entry:?}");
             lost += usize::from(is_cut);
@@ -130,7 +130,7 @@ fn a_planned_partition_cuts_what_was_named_when_it_was_named() {
     assert_eq!((window.from, window.to), (at(2), Some(at(5))));
     for (src, dest, entry) in between_nodes(&world) {
         let is_cut = src == 0 && [1, 2].contains(&dest) && is_during(window, entry.sent + LATENCY);
-        assert_eq!(entry.is_lost, is_cut, "{entry:?}");
+        assert_eq!(entry.is_lost(), is_cut, "{entry:?}");
     }
 }
 
@@ -142,9 +142,9 @@ fn counts(world: &World) -> [(usize, usize, usize); 2] {
         let is_during = world.faults().iter().any(|window| is_during(window, entry.sent));
         let (sent, lost, doubled) = &mut counts[usize::from(!is_during)];
         *sent += 1;
-        *lost += usize::from(entry.is_lost);
+        *lost += usize::from(entry.is_lost());
         *doubled += usize::from(entry.received.len() == 2);
-        assert!(entry.is_lost == entry.received.is_empty() && entry.received.len() < 3, "{entry:?}");
+        assert!(entry.is_lost() == entry.received.is_empty() && entry.received.len() < 3, "{entry:?}");
     }
     counts
 }
@@ -195,7 +195,7 @@ fn a_node_that_is_paused_says_nothing_and_then_goes_on() {
             paused += window.nodes.len();
         }
         // What was sent to it meanwhile it reads afterwards: nothing is lost.
-        assert!(between_nodes(&world).all(|(_, _, entry)| !entry.is_lost));
+        assert!(between_nodes(&world).all(|(_, _, entry)| !entry.is_lost()));
     }
     assert!(paused > 10 && everybody > 0, "{paused} {everybody}");
 }
@@ -212,7 +212,7 @@ fn a_node_that_is_killed_says_nothing_hears_nothing_and_starts_anew() {
     }
     for (_, dest, entry) in between_nodes(&world) {
         let is_dead = [1, 3].contains(&dest) && is_during(window, entry.sent + LATENCY);
-        assert_eq!(entry.is_lost, is_dead, "{entry:?}");
+        assert_eq!(entry.is_lost(), is_dead, "{entry:?}");
     }
     let inits = |node| {
         let of_node = world.journal().entries().iter().filter(move |entry| entry.dest == Address::Node(node));

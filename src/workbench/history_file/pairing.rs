@@ -1,0 +1,208 @@
+//! Beginnings and ends of operations, brought together.
+
+use std::collections::HashMap;
+use std::mem;
+
+use foldhash::fast::RandomState;
+
+use super::{Event, ReadError};
+use crate::time::Instant;
+use crate::workbench::checker::{Completion, Interval, UNKNOWN_NODE};
+use crate::workbench::data::Data;
+use crate::workbench::history::{Invocation, NO_ANSWER, Operation, Outcome};
+use crate::workbench::workload::Workload;
+
+/// Makes invocations of the events of a file.
+pub(super) struct Pairing<'a> {
+    workload: &'a dyn Workload,
+    /// The names that the workload has for its operations.
+    names: Vec<&'static str>,
+    memory_max: usize,
+    memory: usize,
+    history: Vec<Invocation>,
+    processes: HashMap<usize, Process, RandomState>,
+    /// How many events there were; the places of the two of each operation, for a file without times.
+    events: u64,
+    places: Vec<(u64, u64)>,
+    /// Whether each event had a time so far.
+    has_times: bool,
+}
+
+/// What a process does.
+enum Process {
+    /// The operation, by its place in the history, began on that line.
+    Busy { invocation: usize, line: u64 },
+    /// Its last operation ended on that line.
+    Free { line: u64 },
+    /// Nobody knows how its last operation ended, on that line, so it is over.
+    Gone { line: u64 },
+    /// It has ends alone.
+    EndsOnly,
+}
+
+impl<'a> Pairing<'a> {
+    pub fn new(workload: &'a dyn Workload, memory_max: usize) -> Self {
+        Self {
+            workload,
+            names: workload.operations(),
+            memory_max,
+            memory: 0,
+            history: Vec::new(),
+            processes: HashMap::default(),
+            events: 0,
+            places: Vec::new(),
+            has_times: true,
+        }
+    }
+
+    pub fn add(&mut self, mut event: Event) -> Result<(), ReadError> {
+        let Some(process) = event.process else { return Ok(()) };
+        let line = event.line;
+        let Some(&f) = self.names.iter().find(|name| **name == &*event.f) else {
+            let expected = format!("f to be {}", self.names.join(" or "));
+            return Err(ReadError::malformed(line, expected, format!("{:?}", event.f)));
+        };
+        self.has_times &= event.time.is_some();
+        let value = self.workload.import(f, mem::take(&mut event.value), &event.more);
+        self.memory += memory(&value) + event.error.as_ref().map_or(0, |error| error.len());
+        match event.end {
+            None => self.begin(process, f, value, &event)?,
+            Some(completion) => self.end(process, f, value, completion, &mut event)?,
+        }
+        self.events += 1;
+        if self.memory > self.memory_max {
+            return Err(ReadError::TooLarge { line, what: "the history", limit: self.memory_max });
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        process: usize,
+        f: &'static str,
+        value: Data,
+        event: &Event,
+    ) -> Result<(), ReadError> {
+        let line = event.line;
+        let invocation = self.history.len();
+        let found = format!("the beginning of another {f}");
+        match self.processes.insert(process, Process::Busy { invocation, line }) {
+            None | Some(Process::Free { .. }) => {}
+            Some(Process::Busy { line: began, .. }) => {
+                let expected = format!("the end of what process {process} began on line {began}");
+                return Err(ReadError::malformed(line, expected, found));
+            }
+            Some(Process::Gone { line: ended }) => {
+                let expected = format!(
+                    "nothing of process {process} any more, since nobody knows how its operation ended on line {ended}"
+                );
+                return Err(ReadError::malformed(line, expected, found));
+            }
+            Some(Process::EndsOnly) => {
+                let expected = format!("ends alone of process {process}, as before");
+                return Err(ReadError::malformed(line, expected, found));
+            }
+        }
+        self.push(process, f, value, event, micros(event.time));
+        Ok(())
+    }
+
+    fn push(&mut self, process: usize, f: &'static str, value: Data, event: &Event, invoked: Instant) {
+        self.memory += mem::size_of::<Invocation>() + mem::size_of::<(u64, u64)>();
+        self.places.push((self.events, u64::MAX));
+        self.history.push(Invocation {
+            process,
+            node: event.node.unwrap_or(UNKNOWN_NODE),
+            operation: Operation { f, value },
+            interval: Interval { invoked, completed: Instant::END },
+            outcome: Outcome::Info("it was still open at the end of the file".into()),
+            is_final: event.is_final,
+            is_probe: event.is_probe,
+        });
+    }
+
+    fn end(
+        &mut self,
+        process: usize,
+        f: &'static str,
+        value: Data,
+        completion: Completion,
+        event: &mut Event,
+    ) -> Result<(), ReadError> {
+        let line = event.line;
+        let after = match completion {
+            Completion::Info => Process::Gone { line },
+            _ => Process::Free { line },
+        };
+        let invocation = match self.processes.insert(process, after) {
+            Some(Process::Busy { invocation, line: began }) => {
+                let other = self.history[invocation].operation.f;
+                if other != f {
+                    let expected =
+                        format!("the end of {other}, which process {process} began on line {began}");
+                    return Err(ReadError::malformed(line, expected, format!("that of {f}")));
+                }
+                invocation
+            }
+            // Without a beginning it may have begun at any time.
+            None | Some(Process::EndsOnly) => {
+                self.processes.insert(process, Process::EndsOnly);
+                self.push(process, f, value.clone(), event, Instant::START);
+                self.places.last_mut().expect("it was just pushed").0 = 0;
+                self.history.len() - 1
+            }
+            Some(Process::Free { line: ended } | Process::Gone { line: ended }) => {
+                let expected = format!(
+                    "a beginning, since the last operation of process {process} ended on line {ended}"
+                );
+                return Err(ReadError::malformed(line, expected, format!("the end of {f}")));
+            }
+        };
+        let error = event.error.take();
+        let is_silence = error.as_deref() == Some(NO_ANSWER);
+        let reason = error.unwrap_or_else(|| "no reason is given".into());
+        self.places[invocation].1 = self.events;
+        let of = &mut self.history[invocation];
+        of.interval.completed = micros(event.time).max(of.interval.invoked);
+        of.outcome = match completion {
+            Completion::Ok => Outcome::Ok(value),
+            Completion::Fail if is_silence => Outcome::Silence { is_indefinite: false },
+            Completion::Info if is_silence => Outcome::Silence { is_indefinite: true },
+            Completion::Fail => Outcome::Fail(reason),
+            Completion::Info => Outcome::Info(reason),
+        };
+        Ok(())
+    }
+
+    /// The history, in the order in which its operations began.
+    pub fn finish(mut self) -> Vec<Invocation> {
+        if !self.has_times {
+            for (invocation, &(begun, ended)) in self.history.iter_mut().zip(&self.places) {
+                let completed = if ended == u64::MAX { Instant::END } else { Instant::from_micros(ended) };
+                invocation.interval = Interval { invoked: Instant::from_micros(begun), completed };
+            }
+        }
+        self.history
+    }
+}
+
+fn micros(time: Option<i64>) -> Instant {
+    Instant::from_micros(u64::try_from(time.unwrap_or_default()).unwrap_or_default() / 1_000)
+}
+
+/// About what a value takes beyond the place where it is kept.
+fn memory(value: &Data) -> usize {
+    /// What an allocation takes besides what it is for.
+    const ALLOCATION: usize = 16;
+    let inline = mem::size_of::<Data>();
+    match value {
+        Data::Null | Data::Bool(_) | Data::Int(_) => 0,
+        Data::Text(text) | Data::Raw(text) => ALLOCATION + text.len(),
+        Data::Ints(integers) => ALLOCATION + 8 * integers.capacity(),
+        Data::List(items) => ALLOCATION + inline * items.capacity() + items.iter().map(memory).sum::<usize>(),
+        Data::Map(members) => {
+            let inner = |(key, value): &(Data, Data)| memory(key) + memory(value);
+            ALLOCATION + 2 * inline * members.capacity() + members.iter().map(inner).sum::<usize>()
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Histories that others made: those that Maelstrom wrote and judged, and files that are broken.
+
+use std::fs;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use clojure_reader::edn::{self, Edn};
+use flate2::read::GzDecoder;
+use messenger::Instant;
+use messenger::workbench::checker::Verdict;
+use messenger::workbench::data::Data;
+use messenger::workbench::history::{Invocation, Outcome, write_jsonl};
+use messenger::workbench::history_file::{self, Limits, ReadError, write_edn};
+use messenger::workbench::settings::Settings;
+use messenger::workbench::verdict::Judgement;
+use messenger::workbench::workload::broadcast::Broadcast;
+use messenger::workbench::workload::counter::PnCounter;
+use messenger::workbench::workload::echo::Echo;
+use messenger::workbench::workload::kafka::Kafka;
+use messenger::workbench::workload::lin_kv::LinKv;
+use messenger::workbench::workload::{self, Workload};
+use serde_json::Value;
+
+fn read(text: &str, workload: &dyn Workload) -> Result<Vec<Invocation>, ReadError> {
+    history_file::read(text.as_bytes(), workload, Limits::default())
+}
+
+fn error(text: &str) -> String {
+    read(text, &LinKv).unwrap_err().to_string()
+}
+
+fn judge(history: &[Invocation], workload: &dyn Workload) -> (Verdict, Vec<String>) {
+    let judgement = Judgement::of(history, workload, &Settings::default());
+    (judgement.verdict, judgement.finding.anomalies())
+}
+
+/// The histories of workloads whose verdict depends on nothing but the history, with what is to be said of them.
+fn judged() -> Vec<(String, &'static dyn Workload, Verdict, Vec<String>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/histories");
+    let mut judged = Vec::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let expected: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        if !expected["models"].is_null() {
+            continue;
+        }
+        let workload = workload::by_name(expected["workload"].as_str().unwrap()).unwrap();
+        let mut text = String::new();
+        let file = BufReader::new(fs::File::open(path.with_extension("edn.gz")).unwrap());
+        GzDecoder::new(file).read_to_string(&mut text).unwrap();
+        let verdict = if expected["expected"] == true { Verdict::Valid } else { Verdict::Invalid };
+        let anomalies = expected["anomalies"].as_array().unwrap().iter();
+        let anomalies = anomalies.map(|name| name.as_str().unwrap().to_owned()).collect();
+        judged.push((text, workload, verdict, anomalies));
+    }
+    judged
+}
+
+/// Also after each of them was written and read back, in Jepsen's form and in ours.
+#[test]
+fn maelstroms_histories_get_their_verdicts() {
+    let judged = judged();
+    assert!(judged.len() >= 23, "{}", judged.len());
+    for (text, workload, verdict, anomalies) in judged {
+        let history = read(&text, workload).unwrap();
+        let (mut edn, mut jsonl) = (Vec::new(), Vec::new());
+        write_edn(&history, workload, &mut edn).unwrap();
+        write_jsonl(&history, &mut jsonl).unwrap();
+        let found = judge(&history, workload);
+        assert_eq!(found.0, verdict, "{workload:?}: {:?}", found.1);
+        for name in &anomalies {
+            assert!(found.1.contains(name), "expected {name} among {:?}", found.1);
+        }
+        for written in [edn, jsonl] {
+            let written = String::from_utf8(written).unwrap();
+            let again = read(&written, workload).unwrap();
+            // Reasons may be told in other words.
+            let gist =
+                |of: &Invocation| (of.process, of.operation.clone(), of.interval, of.answer().cloned());
+            assert_eq!(
+                again.iter().map(gist).collect::<Vec<_>>(),
+                history.iter().map(gist).collect::<Vec<_>>()
+            );
+            assert_eq!(judge(&again, workload), found);
+        }
+    }
+}
+
+/// Other programs read ours as they read Jepsen's.
+#[test]
+fn what_is_written_as_edn_is_what_jepsen_writes() {
+    let gist = |line: &str| {
+        let record = edn::read_string(line).unwrap().into_owned();
+        let members = ["type", "process", "f", "value", "seek-to-beginning?"];
+        members.map(|name| record.get(&Edn::key(name)).cloned())
+    };
+    // Of one microsecond ours has the beginnings first.
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(gist).collect();
+        lines.sort();
+        lines
+    };
+    for (text, workload, ..) in judged() {
+        let mut edn = Vec::new();
+        write_edn(&read(&text, workload).unwrap(), workload, &mut edn).unwrap();
+        assert!(sorted(&String::from_utf8(edn).unwrap()) == sorted(&text), "{workload:?}");
+    }
+}
+
+const TWO: &str = r#"{:index 0, :time 1000, :type :invoke, :process 0, :f :write, :value [3 1]}
+{:index 1, :time 2999, :type :invoke, :process :nemesis, :f :start-partition, :value [:isolated {"n0" #{"n1"}}]}
+; a comment with a { in it
+{:index 2, :time 5999, :type :ok, :process 0, :f :write, :value [3 1], :more \{, :text "\"}\n"}
+#jepsen.history.Op{:index 3, :time 7000, :type :invoke, :process 1, :f :read, :value [3 nil]}
+{:index 4, :time 8000, :type :info, :process 1, :f :read, :value [3 nil], :error :net-timeout}
+"#;
+
+#[test]
+fn jepsens_notation_is_read_with_all_that_it_has() {
+    let history = read(TWO, &LinKv).unwrap();
+    let times = history.iter().map(|of| (of.interval.invoked.as_micros(), of.interval.completed.as_micros()));
+    assert_eq!(times.collect::<Vec<_>>(), [(1, 5), (7, 8)]);
+    assert_eq!(history[0].outcome, Outcome::Ok(Data::Ints(vec![3, 1])));
+    assert_eq!(history[1].outcome, Outcome::Silence { is_indefinite: true });
+    let in_a_vector = format!("[{}]", TWO.replace('\n', "\n,"));
+    assert_eq!(read(&in_a_vector, &LinKv).unwrap(), history);
+}
+
+/// As elle-cli takes it: times are not needed, and all may be in one array.
+#[test]
+fn json_is_read_line_by_line_or_as_an_array() {
+    let lines = [
+        r#"{"type":"invoke","process":0,"f":"read","value":null}"#,
+        r#"{"type":"invoke","process":1,"f":"broadcast","value":7}"#,
+        r#"{"type":"ok","process":1,"f":"broadcast","value":7}"#,
+        r#"{"type":"ok","process":0,"f":"read","value":[7]}"#,
+    ];
+    let history = read(&lines.join("\n"), &Broadcast).unwrap();
+    let times = history.iter().map(|of| (of.interval.invoked.as_micros(), of.interval.completed.as_micros()));
+    assert_eq!(times.collect::<Vec<_>>(), [(0, 3), (1, 2)]);
+    assert_eq!(read(&format!("[{}]", lines.join(",\n ")), &Broadcast).unwrap(), history);
+}
+
+#[test]
+fn what_never_ends_is_indefinite_and_what_has_ends_alone_may_have_begun_at_any_time() {
+    let open = read(r"{:time 1000 :type :invoke :process 0 :f :read :value [1 nil]}", &LinKv).unwrap();
+    assert!(matches!(open[0].outcome, Outcome::Info(_)) && open[0].interval.completed == Instant::END);
+    let ends = "{:time 9000 :type :ok :process 0 :f :read :value [1 nil]} {:time 9999 :type :ok :process 0 :f :write :value [1 2]}";
+    let ends = read(ends, &LinKv).unwrap();
+    assert_eq!(
+        (ends.len(), ends[1].interval.invoked, ends[1].interval.completed.as_micros()),
+        (2, Instant::START, 9)
+    );
+}
+
+#[test]
+fn maelstroms_echo_is_the_whole_reply() {
+    let text = r#"{:time 0 :type :invoke :process 0 :f :echo :value "Please echo 1"}
+{:time 1 :type :ok :process 0 :f :echo :value {:type "echo_ok" :echo "Please echo 1" :msg_id 1 :in_reply_to 3}}"#;
+    assert_eq!(judge(&read(text, &Echo).unwrap(), &Echo).0, Verdict::Valid);
+}
+
+#[test]
+fn final_reads_are_told_by_a_mark() {
+    let text = r"{:time 0 :type :invoke :process 0 :f :add :value 2} {:time 1 :type :ok :process 0 :f :add :value 2}
+{:time 2 :type :invoke :process 0 :f :read :value nil, :final? true} {:time 3 :type :ok :process 0 :f :read :value 3, :final? true}";
+    let history = read(text, &PnCounter).unwrap();
+    assert!(history[1].is_final);
+    assert_eq!(judge(&history, &PnCounter).0, Verdict::Invalid);
+}
+
+/// What a process begins and ends has to fit together, or the rest would be a guess.
+#[test]
+fn a_broken_file_gets_its_line_and_what_was_expected() {
+    let begin = r"{:type :invoke :process 3 :f :read :value [1 nil]}";
+    let end = r"{:type :ok :process 3 :f :read :value [1 nil]}";
+    let info = r"{:type :info :process 3 :f :read :value [1 nil]}";
+    for (lines, expected) in [
+        (
+            vec![begin, end, end],
+            "line 3: expected a beginning, since the last operation of process 3 ended on line 2, found the end of read",
+        ),
+        (
+            vec![begin, begin],
+            "line 2: expected the end of what process 3 began on line 1, found the beginning of another read",
+        ),
+        (
+            vec![begin, info, begin],
+            "line 3: expected nothing of process 3 any more, since nobody knows how its operation ended on line 2, found the beginning of another read",
+        ),
+        (
+            vec![begin, r"{:type :ok :process 3 :f :write :value [1 2]}"],
+            "line 2: expected the end of read, which process 3 began on line 1, found that of write",
+        ),
+        (
+            vec![end, begin],
+            "line 2: expected ends alone of process 3, as before, found the beginning of another read",
+        ),
+        (
+            vec![begin, "", "{:type :invoke"],
+            "line 3: expected the brace that closes this operation, found the end of the file",
+        ),
+        (vec!["[", begin], "line 2: expected `]` or another operation, found the end of the file"),
+        (
+            vec!["invoke read"],
+            "line 1: expected an operation, such as {\"type\":\"invoke\", …} or {:type :invoke, …}, found `i`",
+        ),
+        (
+            vec![begin, "{:type :maybe :process 3 :f :read}"],
+            "line 2: expected type to be invoke, ok, fail or info, found \"maybe\"",
+        ),
+        (vec!["{:process 3 :f :read}"], "line 1: expected an operation with a type, found one without"),
+        (vec!["{:type :invoke :f :read}"], "line 1: expected an operation with a process, found one without"),
+        (
+            vec!["{:type :invoke :process 3 :f :jump}"],
+            "line 1: expected f to be read or write or cas, found \"jump\"",
+        ),
+    ] {
+        assert_eq!(error(&lines.join("\n")), expected);
+    }
+    assert!(
+        error(&format!("{begin}\n{{:type :ok\n :process 3z}}"))
+            .starts_with("line 3: expected an operation in EDN, found InvalidNumber")
+    );
+    assert!(
+        error("{\"type\":\"ok\",\n\"process\":01}")
+            .starts_with("line 1: expected an operation in JSON, found expected")
+    );
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let limits = |record_bytes, memory_bytes| Limits { record_bytes, memory_bytes };
+    let begin = r"{:type :invoke :process 3 :f :read :value [1 nil]}";
+    let read =
+        |limits| history_file::read(begin.as_bytes(), &LinKv, limits).map_err(|error| error.to_string());
+    assert_eq!(read(limits(begin.len(), 4_000)).unwrap().len(), 1);
+    let length = begin.len() - 1;
+    assert_eq!(
+        read(limits(length, 4_000)).unwrap_err(),
+        format!("line 1: an operation takes more than {length} bytes")
+    );
+    assert_eq!(read(limits(1_000, 10)).unwrap_err(), "line 1: the history takes more than 10 bytes");
+}
+
+/// Nothing that stands in a file makes the reader panic, or read forever.
+#[test]
+fn mutated_files_are_refused_or_judged() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let text = r#"{:index 0, :time 1, :type :invoke, :process 1, :f :assign, :value ["9" "8"], :seek-to-beginning? true}
+{:index 1, :time 2, :type :ok, :process 1, :f :assign, :value ["9" "8"], :seek-to-beginning? true}
+{"type":"invoke","process":0,"f":"send","value":[["send","9",1]],"time":3}
+{"type":"ok","process":0,"f":"send","value":[["send","9",[0,1]]],"time":4}
+{:type :invoke :process 1 :f :poll :value [[:poll]] :time 5}
+{:type :ok :process 1 :f :poll :value [[:poll {"9" [[0 1]]}]] :time 6}
+"#;
+    let mut judged = 0;
+    for _ in 0..5_000 {
+        let mut bytes = text.as_bytes().to_vec();
+        for _ in 0..rng.usize(0..4) {
+            let place = rng.usize(0..bytes.len());
+            match rng.u8(0..3) {
+                0 => bytes[place] = rng.u8(..),
+                1 => drop(bytes.remove(place)),
+                _ => bytes.insert(place, *rng.choice(b"{}[]\"\\;#:, 019-\n").unwrap()),
+            }
+        }
+        if let Ok(history) = history_file::read(&bytes[..], &Kafka, Limits::default()) {
+            judge(&history, &Kafka);
+            judged += 1;
+        }
+    }
+    assert!((1_000..5_000).contains(&judged), "{judged}");
+}
