@@ -49,6 +49,8 @@
 pub mod boundary;
 pub mod json;
 pub mod kv;
+#[cfg(feature = "serde")]
+pub mod messages;
 pub mod node;
 pub mod nodes;
 pub mod reactor;
@@ -62,10 +64,11 @@ pub mod wire;
 pub mod workbench;
 
 pub use crate::json::value::{OwnedValue, Value};
-pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, Request};
+pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, HandlerFn, Request, handler_fn};
+pub use crate::reactor::Options;
 pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
-pub use crate::wire::error::{ErrorCode, RpcError};
+pub use crate::wire::error::{ErrorCode, OrCode, RpcError};
 
 /// Runs a node on stdin and stdout, until stdin ends, a signal comes, or nobody reads stdout any more. Its
 /// log goes to stderr.
@@ -93,9 +96,24 @@ pub use crate::wire::error::{ErrorCode, RpcError};
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
-pub fn run<W: Handler>(workload: W) -> std::io::Result<()> {
+pub fn run<H: Handler>(handler: H) -> std::io::Result<()> {
+    run_with(handler, Config { seed: fastrand::u64(..), ..Config::default() }, &Options::default())
+}
+
+/// Runs a node as [`run`] does, with settings of its own.
+///
+/// ```no_run
+/// # use messenger::{Config, Duration, Options, RpcError, handler_fn};
+/// # let handler = handler_fn(|request, _| Err(RpcError::not_supported(request.kind())));
+/// let config = Config { answer_within: Duration::from_millis(950), ..Config::default() };
+/// let options = Options { trace: Some("trace-{node}.jsonl".into()), ..Options::default() };
+/// messenger::run_with(handler, config, &options)
+/// # .unwrap();
+/// ```
+///
+/// # Errors
+/// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
+pub fn run_with<H: Handler>(handler: H, config: Config, options: &Options) -> std::io::Result<()> {
     reactor::log_to_stderr(log::LevelFilter::Info);
-    let config = node::Config { seed: fastrand::u64(..), ..node::Config::default() };
-    let options = reactor::Options { data: reactor::data_folder(), ..reactor::Options::default() };
-    reactor::run(&mut node::Node::new(workload, config), &options)
+    reactor::run(&mut node::Node::new(handler, config), options)
 }

@@ -24,8 +24,13 @@ pub(crate) mod private {
         fn write_json(&self, out: &mut Vec<u8>);
     }
 
+    #[cfg(not(feature = "serde"))]
+    pub use WriteJson as Written;
+    #[cfg(feature = "serde")]
+    pub use serde::Serialize as Written;
+
     /// Appends one JSON value to `out`, if it is one.
-    pub trait WriteField {
+    pub trait WriteField: Written {
         /// Appends the value; `false` if it is nothing that JSON can say, which the log has then.
         fn write_field(&self, out: &mut Vec<u8>) -> bool;
     }

@@ -580,11 +580,18 @@ pub struct Cluster {
     /// The id again, for quick comparisons.
     label: Label,
     nodes: Vec<String>,
+    /// All but this one, to be shared with whoever sends to them.
+    peers: Rc<[Rc<str>]>,
 }
 
 impl Cluster {
     pub(super) fn new(id: String, nodes: Vec<String>) -> Self {
-        Self { label: Label::new(&id), id, nodes }
+        let peers = nodes.iter().filter(|node| **node != id).map(|node| Rc::from(&**node)).collect();
+        Self { label: Label::new(&id), id, nodes, peers }
+    }
+
+    pub(super) fn peer_names(&self) -> Rc<[Rc<str>]> {
+        Rc::clone(&self.peers)
     }
 
     /// Whether a message to `dest` is for this node.
@@ -605,7 +612,7 @@ impl Cluster {
 
     /// Every node but this one.
     pub fn peers(&self) -> impl Iterator<Item = &str> {
-        self.nodes.iter().map(String::as_str).filter(|&node| node != self.id)
+        self.peers.iter().map(|peer| &**peer)
     }
 }
 

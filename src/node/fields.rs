@@ -2,10 +2,12 @@
 
 use super::call::Call;
 use super::context::Message;
+use super::peers::Broadcast;
 use super::sequential::{Answer, WaitingCall};
 use crate::json::scan::find_special;
 use crate::json::value::Value;
 use crate::json::write::{ToJson, WriteJson as _};
+use crate::wire::envelope::Body;
 
 /// Why a field was refused.
 pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
@@ -27,6 +29,15 @@ macro_rules! builders {
                 self.fields(|body| write_field(body, name, value))
             }
 
+            /// Adds the fields of a body that came, byte for byte, but for `type`, `msg_id` and `in_reply_to`: of an answer
+            /// that is passed on, for example.
+            pub fn fields_of(self, body: &Body<'_>) -> Self {
+                self.fields(|line| {
+                    write_members(body, line);
+                    Ok(())
+                })
+            }
+
             /// Adds the fields of a struct or of a map to the body. They are like those of [`field`](Self::field).
             #[cfg(feature = "serde")]
             pub fn body(self, fields: &(impl serde::Serialize + ?Sized)) -> Self {
@@ -38,7 +49,7 @@ macro_rules! builders {
     )*};
 }
 
-builders! { ['m] Message<'m>  ['m, H] Call<'m, H>  [H: 'static] WaitingCall<H>  [] Answer }
+builders! { ['m] Message<'m>  ['m, H] Call<'m, H>  ['m, H] Broadcast<'m, H>  [H: 'static] WaitingCall<H>  [] Answer }
 
 /// Appends `,"name":value`.
 ///
@@ -51,6 +62,18 @@ fn write_field(body: &mut Vec<u8>, name: &str, value: impl ToJson) -> Result<(),
         return Err(NOT_JSON);
     }
     if matches!(name, "type" | "msg_id" | "in_reply_to") { Err(RESERVED) } else { Ok(()) }
+}
+
+/// Appends the members of a body that came, but for those that the node writes.
+fn write_members(body: &Body<'_>, line: &mut Vec<u8>) {
+    for (key, value) in body.value().as_object().into_iter().flatten() {
+        if !matches!(key.as_str().as_deref(), Some("type" | "msg_id" | "in_reply_to")) {
+            line.push(b',');
+            key.write_json(line);
+            line.push(b':');
+            value.write_json(line);
+        }
+    }
 }
 
 /// Appends `,"name":`.

@@ -8,6 +8,8 @@ mod call;
 mod context;
 mod durability;
 mod fields;
+mod handler_fn;
+mod peers;
 mod sequential;
 mod timers;
 #[cfg(feature = "serde")]
@@ -21,6 +23,8 @@ use log::{error, warn};
 pub use self::call::{Call, CallError, Outcome, Reply};
 use self::context::{Clock, Core, Origin};
 pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
+pub use self::handler_fn::{HandlerFn, handler_fn};
+pub use self::peers::{Broadcast, Peers};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
@@ -499,8 +503,10 @@ fn settle_tasks<H: Handler>(core: &mut Core<H>, handler: &mut H, out: &mut OutBu
         while let Some(end) = core.tasks.poll() {
             match end {
                 Err(_) => core.sender.counters.panics += 1,
-                Ok((deferred, Ok(answer))) => Context::new(core, out).end_task(deferred, &answer),
-                Ok((deferred, Err(error))) => Context::new(core, out).answer_error(deferred, &error),
+                Ok((Some(deferred), Ok(answer))) => Context::new(core, out).end_task(deferred, &answer),
+                Ok((Some(deferred), Err(error))) => Context::new(core, out).answer_error(deferred, &error),
+                Ok((None, Ok(_))) => {}
+                Ok((None, Err(error))) => warn!("a task came to its end: {error}"),
             }
         }
         for command in core.tasks.take_commands() {

@@ -39,7 +39,9 @@ pub(super) struct Tasks<H> {
 type Task = Pin<Box<dyn Future<Output = TaskEnd>>>;
 
 /// The request of a handler that came to its end, and what it says to it.
-pub(super) type TaskEnd = (Deferred, Result<Answer, RpcError>);
+///
+/// A task that no request asked for has neither request nor answer.
+pub(super) type TaskEnd = (Option<Deferred>, Result<Answer, RpcError>);
 
 type Commands<H> = Rc<RefCell<Vec<Command<H>>>>;
 
@@ -121,19 +123,73 @@ impl<H: 'static> Context<'_, H> {
     where
         F: Future<Output = Result<Answer, RpcError>> + 'static,
     {
-        let limit = self.core.config.max_waiting;
-        if self.core.tasks.len() >= limit {
-            let text = format!("{limit} handlers wait, which is the limit");
-            return Err(RpcError::temporarily_unavailable(text));
-        }
+        self.check_room_for_tasks()?;
         if request.is_answered() {
             return Err(RpcError::new(ErrorCode::CRASH, ANSWERED_ONCE));
         }
         let deferred = self.defer(request);
-        let future = handler(Handle { commands: Rc::clone(&self.core.tasks.commands) });
-        self.core.tasks.running.push(Box::pin(async move { (deferred, future.await) }));
-        self.core.tasks.woken.0.store(true, Ordering::Relaxed);
+        let future = handler(self.handle());
+        self.start_task(async move { (Some(deferred), future.await) });
         Ok(())
+    }
+
+    /// Starts straight code that may wait and that no request asked for, such as an election. An error that it comes to
+    /// is logged. At the end of the input the node waits for it, but not for longer than for anything else.
+    ///
+    /// The handler's state is at hand for moments, by [`Handle::with`]; a reference to it cannot be kept while the
+    /// code waits, which is why `self` cannot be used inside (`E0521`):
+    ///
+    /// ```
+    /// # use messenger::{Context, Duration, Handler, Request, RpcError};
+    /// struct Leader {
+    ///     term: u64,
+    /// }
+    ///
+    /// impl Handler for Leader {
+    ///     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
+    ///         let started = cx.spawn(async |node| {
+    ///             loop {
+    ///                 node.sleep(Duration::from_millis(200)).await;
+    ///                 node.with(|this: &mut Self, cx| {
+    ///                     this.term += 1;
+    ///                     cx.broadcast("heartbeat").field("term", this.term).send()
+    ///                 })
+    ///                 .await?;
+    ///             }
+    ///         });
+    ///         started.expect("nothing else waits yet");
+    ///     }
+    /// #   fn on_request(&mut self, _: &Request<'_>, _: &mut Context<'_, Self>) -> Result<(), RpcError> { Ok(()) }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Code 11 if too many handlers wait already: see [`Config::max_waiting`](super::Config::max_waiting).
+    pub fn spawn<F>(&mut self, task: impl FnOnce(Handle<H>) -> F) -> Result<(), RpcError>
+    where
+        F: Future<Output = Result<(), RpcError>> + 'static,
+    {
+        self.check_room_for_tasks()?;
+        let future = task(self.handle());
+        self.start_task(async move { (None, future.await.map(|()| Answer::new(""))) });
+        Ok(())
+    }
+
+    fn check_room_for_tasks(&self) -> Result<(), RpcError> {
+        let limit = self.core.config.max_waiting;
+        if self.core.tasks.len() < limit {
+            return Ok(());
+        }
+        Err(RpcError::temporarily_unavailable(format!("{limit} handlers wait, which is the limit")))
+    }
+
+    fn handle(&self) -> Handle<H> {
+        Handle { commands: Rc::clone(&self.core.tasks.commands) }
+    }
+
+    fn start_task(&mut self, task: impl Future<Output = TaskEnd> + 'static) {
+        self.core.tasks.running.push(Box::pin(task));
+        self.core.tasks.woken.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -283,6 +339,11 @@ impl Answer {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
         Self::of_members(b"\"type\":".len()..members.len(), members)
+    }
+
+    /// An answer that passes on what another node answered, byte for byte.
+    pub fn forward(body: &Body<'_>) -> Self {
+        Self::new(&body.kind).fields_of(body)
     }
 
     /// An answer of all these members, its type among them.

@@ -162,7 +162,7 @@ impl Answer {
 }
 
 #[cold]
-fn refused(error: Unwritable) -> RpcError {
+pub(super) fn refused(error: Unwritable) -> RpcError {
     RpcError::new(ErrorCode::CRASH, format!("this body cannot be sent: {error}"))
 }
 
