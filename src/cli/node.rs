@@ -12,6 +12,7 @@ use messenger::nodes::counter::Counter;
 use messenger::nodes::g_set::GSet;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::messenger::Messenger;
+use messenger::nodes::raft::Raft;
 use messenger::nodes::unique_ids::UniqueIds;
 use messenger::reactor::{self, Options};
 use messenger::time::Duration;
@@ -35,6 +36,8 @@ pub enum Workload {
     PnCounter,
     /// Registers that behave like one copy, kept by Maelstrom's service
     LinKv,
+    /// The same registers, kept by the nodes themselves, of which a majority has to be up: Raft
+    Raft,
 }
 
 #[derive(Args)]
@@ -86,7 +89,7 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log.log_level);
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let answer_within = args.answer_within.unwrap_or(match workload {
-        Workload::LinKv => lin_kv::ANSWER_WITHIN,
+        Workload::LinKv | Workload::Raft => lin_kv::ANSWER_WITHIN,
         _ => Config::default().answer_within,
     });
     let config = Config {
@@ -114,6 +117,7 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         Workload::GCounter => serve(Counter::growing(), config, &options),
         Workload::PnCounter => serve(Counter::any(), config, &options),
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
+        Workload::Raft => serve(Raft::new(answer_within), config, &options),
     }
 }
 

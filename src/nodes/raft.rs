@@ -20,9 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
-use serde::{Deserialize, Serialize};
-
-use super::raft_log::{Answer, Entry, Index, Log, Operation, Registers, Term};
+use super::raft_log::{Answer, Entry, Index, Log, Message, Operation, Record, Registers, Term};
 use crate::json::value::OwnedValue;
 use crate::node::{Context, Handler, Request};
 use crate::store::BadRecord;
@@ -126,71 +124,6 @@ struct Client {
     until: Instant,
 }
 
-/// What nodes tell each other.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Message {
-    RequestVote {
-        term: Term,
-        last_log_index: Index,
-        last_log_term: Term,
-        is_pre: bool,
-    },
-    Vote {
-        term: Term,
-        is_granted: bool,
-        is_pre: bool,
-    },
-    AppendEntries {
-        term: Term,
-        prev_log_index: Index,
-        prev_log_term: Term,
-        entries: Vec<Entry>,
-        leader_commit: Index,
-        round: u64,
-    },
-    /// `match_index` is what follower and leader agree about, or, if it `is_refused`, at best could.
-    AppendResult {
-        term: Term,
-        is_refused: bool,
-        match_index: Index,
-        round: u64,
-    },
-    InstallSnapshot {
-        term: Term,
-        last_included_index: Index,
-        last_included_term: Term,
-        registers: Registers,
-        round: u64,
-    },
-    Forward {
-        client: String,
-        client_msg_id: u64,
-        operation: Operation,
-    },
-}
-
-/// What a node writes down.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Record {
-    Vote {
-        term: Term,
-        voted_for: Option<String>,
-    },
-    /// These entries follow the one at `after`; whatever did is gone.
-    Entries {
-        after: Index,
-        entries: Vec<Entry>,
-    },
-    Snapshot {
-        term: Term,
-        voted_for: Option<String>,
-        log: Log,
-        registers: Registers,
-    },
-}
-
 /// A mistake to be found by tests.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +203,7 @@ impl Handler for Raft {
     }
 
     fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
-        match super::raft_log::read_record(record)? {
+        match Record::from_bytes(record)? {
             Record::Vote { term, voted_for } => {
                 self.current_term = term;
                 self.voted_for = voted_for.filter(|_| !self.has(Bug::ForgetsItsVote));
@@ -350,13 +283,12 @@ impl Raft {
 
     fn persist_vote(&self, cx: &mut Context<'_, Self>) {
         let (term, voted_for) = (self.current_term, self.voted_for.clone());
-        cx.persist(&super::raft_log::write_record(&Record::Vote { term, voted_for }));
+        cx.persist(&Record::Vote { term, voted_for }.to_bytes());
     }
 
     /// Replaces what follows the entry at `after` in the log, and writes that down.
     fn append_after(&mut self, after: Index, entries: Vec<Entry>, cx: &mut Context<'_, Self>) {
-        let record = Record::Entries { after, entries: entries.clone() };
-        cx.persist(&super::raft_log::write_record(&record));
+        cx.persist(&Record::Entries { after, entries: entries.clone() }.to_bytes());
         self.log.replace_after(after, entries);
     }
 
@@ -423,7 +355,7 @@ impl Raft {
     fn persist_snapshot(&self, cx: &mut Context<'_, Self>) {
         let (term, voted_for) = (self.current_term, self.voted_for.clone());
         let (log, registers) = (self.log.clone(), self.registers.clone());
-        cx.snapshot(&super::raft_log::write_record(&Record::Snapshot { term, voted_for, log, registers }));
+        cx.snapshot(&Record::Snapshot { term, voted_for, log, registers }.to_bytes());
     }
 }
 

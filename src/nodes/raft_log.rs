@@ -1,8 +1,8 @@
-//! Raft's log and the state machine that its entries make, as [`raft`](super::raft) keeps and sends them.
+//! What [`raft`](super::raft) keeps, writes down and sends: the log, the state machine that its entries make, records
+//! and messages.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::json::typed::write_value;
@@ -201,17 +201,84 @@ fn no_key(key: &OwnedValue) -> RpcError {
     RpcError::new(ErrorCode::KEY_DOES_NOT_EXIST, format!("there is no key {}", key.raw()))
 }
 
-/// A record as it is written down.
-pub(super) fn write_record(record: &impl Serialize) -> Vec<u8> {
-    let mut text = Vec::new();
-    write_value(record, &mut text).expect("a record is JSON");
-    text
+/// What nodes tell each other.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Message {
+    RequestVote {
+        term: Term,
+        last_log_index: Index,
+        last_log_term: Term,
+        is_pre: bool,
+    },
+    Vote {
+        term: Term,
+        is_granted: bool,
+        is_pre: bool,
+    },
+    AppendEntries {
+        term: Term,
+        prev_log_index: Index,
+        prev_log_term: Term,
+        entries: Vec<Entry>,
+        leader_commit: Index,
+        round: u64,
+    },
+    /// `match_index` is what follower and leader agree about, or, if it `is_refused`, at best could.
+    AppendResult {
+        term: Term,
+        is_refused: bool,
+        match_index: Index,
+        round: u64,
+    },
+    InstallSnapshot {
+        term: Term,
+        last_included_index: Index,
+        last_included_term: Term,
+        registers: Registers,
+        round: u64,
+    },
+    Forward {
+        client: String,
+        client_msg_id: u64,
+        operation: Operation,
+    },
 }
 
-/// A record as it was written down.
-pub(super) fn read_record<T: DeserializeOwned>(record: &[u8]) -> Result<T, BadRecord> {
-    let bad = |error: &dyn std::fmt::Display| BadRecord(format!("expected a record of Raft: {error}"));
-    let text = std::str::from_utf8(record).map_err(|error| bad(&error))?;
-    let value = OwnedValue::parse(text).map_err(|error| bad(&error))?;
-    value.value().parse("record").map_err(|error| bad(&error))
+/// What a node writes down.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Record {
+    Vote {
+        term: Term,
+        voted_for: Option<String>,
+    },
+    /// These entries follow the one at `after`; whatever did is gone.
+    Entries {
+        after: Index,
+        entries: Vec<Entry>,
+    },
+    Snapshot {
+        term: Term,
+        voted_for: Option<String>,
+        log: Log,
+        registers: Registers,
+    },
+}
+
+impl Record {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        write_value(self, &mut text).expect("a record is JSON");
+        text
+    }
+
+    /// # Errors
+    /// If that is no record of Raft.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, BadRecord> {
+        let bad = |error: &dyn std::fmt::Display| BadRecord(format!("expected a record of Raft: {error}"));
+        let text = std::str::from_utf8(bytes).map_err(|error| bad(&error))?;
+        let value = OwnedValue::parse(text).map_err(|error| bad(&error))?;
+        value.value().parse("record").map_err(|error| bad(&error))
+    }
 }

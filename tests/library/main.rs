@@ -16,6 +16,7 @@ mod durability;
 mod faults;
 mod node;
 mod observing;
+mod raft;
 mod rpc;
 #[cfg(feature = "serde")]
 mod typed;
