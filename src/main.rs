@@ -19,7 +19,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    node: cli::node::NodeArgs,
+    node: messenger::args::NodeArgs,
 }
 
 const EXAMPLES: &str = r#"Examples:
@@ -41,7 +41,7 @@ enum Command {
         #[arg(value_enum, default_value_t)]
         workload: cli::node::Workload,
         #[command(flatten)]
-        args: cli::node::NodeArgs,
+        args: messenger::args::NodeArgs,
     },
     /// Print `PARSED: <src>|<dest>|<type>` for each message on stdin
     Parse(cli::parse::ParseArgs),

@@ -24,7 +24,7 @@ use crate::json::value::Value;
 
 /// `-w echo`: what is sent comes back.
 pub mod echo {
-    use super::*;
+    use super::{Deserialize, Serialize, Value};
 
     /// What clients ask for.
     #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -53,7 +53,7 @@ pub mod echo {
 
 /// `-w unique-ids`: ids that no node gives twice.
 pub mod unique_ids {
-    use super::*;
+    use super::{Deserialize, Serialize};
 
     /// What clients ask for.
     #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -77,7 +77,7 @@ pub mod unique_ids {
 
 /// `-w broadcast`: what is told to one node is known to all.
 pub mod broadcast {
-    use super::*;
+    use super::{BTreeMap, Deserialize, Serialize};
 
     /// What clients ask for.
     #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -122,7 +122,7 @@ pub mod broadcast {
 
 /// `-w g-set`: a set that only grows.
 pub mod g_set {
-    use super::*;
+    use super::{Deserialize, Serialize};
 
     /// What clients ask for.
     #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -153,7 +153,7 @@ pub mod g_set {
 
 /// `-w g-counter` and `-w pn-counter`: a sum.
 pub mod counter {
-    use super::*;
+    use super::{Deserialize, Serialize};
 
     /// What clients ask for.
     #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -184,7 +184,7 @@ pub mod counter {
 
 /// `-w lin-kv`: registers, each as if there were one copy of it. Maelstrom's own services have the same messages.
 pub mod lin_kv {
-    use super::*;
+    use super::{Deserialize, Serialize};
 
     /// What clients ask for.
     #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -231,7 +231,7 @@ pub mod lin_kv {
 
 /// `-w kafka`: logs of messages, each with its offset.
 pub mod kafka {
-    use super::*;
+    use super::{BTreeMap, Cow, Deserialize, Serialize};
 
     /// What clients ask for.
     #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -288,7 +288,7 @@ pub mod kafka {
 
 /// `-w txn-rw-register` and `-w txn-list-append`: transactions.
 pub mod txn {
-    use super::*;
+    use super::{Deserialize, Serialize};
 
     /// What clients ask for. `O` is the workload's operation, [`Register`] or [`List`].
     #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]

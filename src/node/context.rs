@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::call::{Call, Completion};
 use super::durability::TurnLog;
 use super::fields::{NO_TYPE, type_name, write_name};
+use super::remote::Inbox;
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
 use crate::boundary::Boundary;
@@ -46,6 +47,9 @@ pub struct Config {
     pub max_pending: usize,
     /// How many handlers may wait at once. Beyond it a request is answered with error 11.
     pub max_waiting: usize,
+    /// How many things may wait that other threads want done. Beyond it [`Remote::run`](super::Remote::run) is an
+    /// error.
+    pub max_remote: usize,
     /// A deferred answer to a client that would leave later than this after its request is dropped. A client
     /// gives up after 5 seconds, and Maelstrom goes deaf to a node that answers one which is gone.
     pub answer_within: Duration,
@@ -70,6 +74,7 @@ impl Default for Config {
             seed: 0,
             max_pending: 1_000_000,
             max_waiting: 10_000,
+            max_remote: 1000,
             answer_within: Duration::from_millis(4500),
             breaker: None,
             dedup: None,
@@ -644,6 +649,8 @@ pub(super) struct Core<H> {
     pub(super) abandoned: Abandoned,
     /// Memory that was used and will be again.
     buffers: Vec<Vec<u8>>,
+    /// What other threads want done.
+    pub(super) inbox: Inbox<H>,
 }
 
 /// Says what time it is.
@@ -682,6 +689,7 @@ impl<H> Core<H> {
             tasks: Tasks::new(),
             abandoned: Abandoned::default(),
             buffers: Vec::new(),
+            inbox: Inbox::new(),
             config,
         }
     }

@@ -10,6 +10,7 @@ mod durability;
 mod fields;
 mod handler_fn;
 mod peers;
+mod remote;
 mod sequential;
 mod timers;
 #[cfg(feature = "serde")]
@@ -17,6 +18,7 @@ mod typed;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use log::{error, warn};
 
@@ -25,6 +27,7 @@ use self::context::{Clock, Core, Origin};
 pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
 pub use self::handler_fn::{HandlerFn, handler_fn};
 pub use self::peers::{Broadcast, Peers};
+pub use self::remote::{Remote, RemoteError};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
@@ -233,8 +236,20 @@ impl<H: Handler> Node<H> {
                 }
                 settle(core, handler, out);
             }
+            while out.len() < HIGH_WATER
+                && let Some(command) = core.inbox.take()
+            {
+                let _ = guard(core, out, |cx| command(handler, cx));
+                settle(core, handler, out);
+            }
         });
         self.end_turn(start, out);
+    }
+
+    /// Says how to wake whoever drives this node, from any thread, when another thread wants something done: that is
+    /// due at once then. See [`Context::remote`].
+    pub fn set_wake(&mut self, wake: impl Fn() + Send + Sync + 'static) {
+        self.core.inbox.set_wake(Arc::new(wake));
     }
 
     /// Says when the bytes came of the lines that are handled next, where that is not the turn's own time. It is
@@ -255,7 +270,7 @@ impl<H: Handler> Node<H> {
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        if self.core.tasks.is_ready() {
+        if self.core.tasks.is_ready() || self.core.inbox.is_ready() {
             return Some(self.core.now);
         }
         [self.core.wheel.next_deadline(), self.core.boundary.chaos.poll_timeout()].into_iter().flatten().min()

@@ -68,7 +68,8 @@ impl<H> Context<'_, H> {
     #[cfg(feature = "serde")]
     pub fn broadcast_with(&mut self, body: &(impl serde::Serialize + ?Sized)) -> Result<(), RpcError> {
         let mut members = self.core.take_buffer();
-        let kind = crate::json::typed::write_body(body, &mut members).map_err(super::typed::refused)?;
+        let kind = crate::json::typed::write_body(body, &mut members)
+            .map_err(|error| super::typed::refused(&error))?;
         Broadcast { core: self.core, out: self.out, kind, members, fault: None }.send()
     }
 }

@@ -98,8 +98,8 @@ impl<H> fmt::Debug for Tasks<H> {
 impl<H: 'static> Context<'_, H> {
     /// Handles a request with straight code that may wait. What the code comes to is the answer.
     ///
-    /// It may await what its [`Handle`] offers, and combinations of that. Nobody wakes the node for anything else,
-    /// such as another thread.
+    /// It may await what its [`Handle`] offers, and combinations of that. Nobody wakes the node for anything else; what
+    /// another thread has to say comes by [`Context::remote`].
     ///
     /// ```
     /// # use messenger::{Answer, Context, Request, RpcError};

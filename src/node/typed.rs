@@ -128,14 +128,14 @@ impl<H> Context<'_, H> {
     /// Starts a call with a whole body: say how to go on. See [`call`](Self::call). A body that cannot be sent is an
     /// error when the call is made.
     pub fn call_with<'m>(&'m mut self, peer: &str, body: &(impl Serialize + ?Sized)) -> Call<'m, H> {
-        self.call(peer, "").whole_body(|line| write_body(body, line).map_err(refused))
+        self.call(peer, "").whole_body(|line| write_body(body, line).map_err(|error| refused(&error)))
     }
 }
 
 impl Message<'_> {
     #[inline]
     fn send_body(self, body: &(impl Serialize + ?Sized)) -> Result<(), RpcError> {
-        self.send_whole(|line| write_body(body, line).map_err(refused))
+        self.send_whole(|line| write_body(body, line).map_err(|error| refused(&error)))
     }
 }
 
@@ -144,7 +144,7 @@ impl<H: 'static> Handle<H> {
     /// an error then.
     pub fn call_with(&self, peer: &str, body: &(impl Serialize + ?Sized)) -> WaitingCall<H> {
         let mut members = Vec::new();
-        let kind = write_body(body, &mut members).map_err(refused);
+        let kind = write_body(body, &mut members).map_err(|error| refused(&error));
         self.waiting_call(peer, kind.map(|kind| (type_name(&members[kind]), members)))
     }
 }
@@ -162,7 +162,7 @@ impl Answer {
 }
 
 #[cold]
-pub(super) fn refused(error: Unwritable) -> RpcError {
+pub(super) fn refused(error: &Unwritable) -> RpcError {
     RpcError::new(ErrorCode::CRASH, format!("this body cannot be sent: {error}"))
 }
 

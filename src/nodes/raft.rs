@@ -13,7 +13,7 @@
 //! A turn's records become durable before anything leaves that was said in it ([`Context::persist`]), so a vote is on
 //! disk before it is given, and an entry before it is acknowledged.
 //!
-//! A read waits for a round of heartbeats that began after it came (ReadIndex, dissertation §6.4); all reads that wait
+//! A read waits for a round of heartbeats that began after it came (`ReadIndex`, dissertation §6.4); all reads that wait
 //! share it. A request may come twice, and more than one leader may append it: what was applied of each client is part
 //! of the state, so that the second one changes nothing.
 
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use super::raft_log::{Answer, Entry, Index, Log, Message, Operation, Record, Registers, Term};
-use crate::json::value::OwnedValue;
+use crate::json::value::{Integer, OwnedValue};
 use crate::node::{Context, Handler, Request};
 use crate::store::BadRecord;
 use crate::time::{Duration, Instant};
@@ -166,6 +166,7 @@ impl Raft {
 
     /// A node with a mistake.
     #[doc(hidden)]
+    #[must_use]
     pub fn with_bug(self, bug: Bug) -> Self {
         Self { bug: Some(bug), ..self }
     }
@@ -186,7 +187,7 @@ impl Handler for Raft {
             return self.handle_message(request.src(), request.parse()?, cx);
         }
         let operation: Operation = request.parse()?;
-        let msg_id = request.msg_id.and_then(|msg_id| msg_id.as_u64());
+        let msg_id = request.msg_id.and_then(Integer::as_u64);
         let msg_id = msg_id.ok_or_else(|| RpcError::malformed("msg_id: expected an integer of 64 bits"))?;
         let leader = match &self.role {
             Role::Leader(_) => None,
@@ -369,7 +370,7 @@ impl Raft {
         self.count_vote(cx.id().to_owned(), cx);
     }
 
-    /// To begin an election: increment currentTerm, vote for self, reset the election timer, send RequestVote.
+    /// To begin an election: increment `currentTerm`, vote for self, reset the election timer, send `RequestVote`.
     fn start_election(&mut self, cx: &mut Context<'_, Self>) {
         self.current_term += 1;
         self.voted_for = Some(cx.id().to_owned());
@@ -552,34 +553,19 @@ impl Raft {
         let round = leader.round;
         for (peer, follower) in &mut leader.followers {
             let prev_log_index = follower.next_index - 1;
-            let message = match self.log.term(prev_log_index) {
-                Some(prev_log_term) => {
-                    let entries = self.log.entries_after(prev_log_index, BATCH_MAX).to_vec();
-                    // Sent is as good as arrived, until the follower says otherwise.
-                    follower.next_index += entries.len() as Index;
-                    let (term, leader_commit) = (self.current_term, self.commit_index);
-                    Message::AppendEntries {
-                        term,
-                        prev_log_index,
-                        prev_log_term,
-                        entries,
-                        leader_commit,
-                        round,
-                    }
-                }
-                None => {
-                    let last_included_index = self.last_applied;
-                    follower.next_index = last_included_index + 1;
-                    let last_included_term = self.log.term(last_included_index).unwrap_or_default();
-                    let (term, registers) = (self.current_term, self.registers.clone());
-                    Message::InstallSnapshot {
-                        term,
-                        last_included_index,
-                        last_included_term,
-                        registers,
-                        round,
-                    }
-                }
+            let term = self.current_term;
+            let message = if let Some(prev_log_term) = self.log.term(prev_log_index) {
+                let entries = self.log.entries_after(prev_log_index, BATCH_MAX).to_vec();
+                // Sent is as good as arrived, until the follower says otherwise.
+                follower.next_index += entries.len() as Index;
+                let leader_commit = self.commit_index;
+                Message::AppendEntries { term, prev_log_index, prev_log_term, entries, leader_commit, round }
+            } else {
+                let last_included_index = self.last_applied;
+                follower.next_index = last_included_index + 1;
+                let last_included_term = self.log.term(last_included_index).unwrap_or_default();
+                let registers = self.registers.clone();
+                Message::InstallSnapshot { term, last_included_index, last_included_term, registers, round }
             };
             send(peer, &message, cx);
         }

@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::thread;
 
-use messenger::node::Config;
-use messenger::{Answer, Context, ErrorCode, Handler, OwnedValue, Request, RpcError, Value};
+use messenger::kv::{Kv, Lin};
+use messenger::node::{Config, Remote, RemoteError};
+use messenger::{
+    Answer, Context, Duration, ErrorCode, Handler, OrCode as _, OwnedValue, Request, RpcError, Value,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -332,7 +336,7 @@ impl Handler for Wrong {
         let numbered = HashMap::from([("type", json!("x")), ("msg_id", json!(1))]);
         let answering = HashMap::from([("type", json!("x")), ("in_reply_to", json!(1))]);
         let unkeyed = HashMap::from([([1], 1)]);
-        let outcome = match request.kind() {
+        match request.kind() {
             "no_type" => cx.reply_with(request, &Place { x: 1.0, y: 2.0 }),
             "no_object" => cx.reply_with(request, &[1]),
             "text" => cx.reply_with(request, "text"),
@@ -345,18 +349,15 @@ impl Handler for Wrong {
             "twice" => {
                 cx.reply_with(request, &Tell::Pong)?;
                 assert_eq!(cx.reply_with(request, &Tell::Pong).unwrap_err().code, ErrorCode::CRASH);
-                return Ok(());
+                Ok(())
             }
-            "later" => {
-                return cx.wait(request, async |_| Ok(Answer::with(&Place { x: 0.0, y: 0.0 })));
-            }
+            "later" => cx.wait(request, async |_| Ok(Answer::with(&Place { x: 0.0, y: 0.0 }))),
             "nobody" => {
                 assert_eq!(cx.message_with("n9", &Tell::Pong).unwrap_err().code, ErrorCode::NODE_NOT_FOUND);
                 cx.reply_with(request, &Tell::Pong)
             }
             kind => Err(RpcError::not_supported(kind)),
-        };
-        outcome
+        }
     }
 }
 
@@ -458,7 +459,7 @@ fn calls_and_their_answers_are_typed() {
     assert_eq!(bench.take_lines(), expected);
 }
 
-/// Each as serde_json writes it, but for hash tables, which are in order.
+/// Each as `serde_json` writes it, but for hash tables, which are in order.
 #[test]
 fn values_are_written_as_serde_json_writes_them() {
     #[derive(Serialize)]
@@ -646,5 +647,315 @@ proptest! {
         agree::<Either>(&text);
         agree::<serde_json::Value>(&text);
         agree::<()>(&text);
+    }
+}
+
+/// One handler for each thing that was a fight before.
+#[derive(Default)]
+struct Edges {
+    ticks: u64,
+    kept: Option<OwnedValue>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+struct Kept {
+    count: u32,
+    names: Vec<String>,
+}
+
+impl Handler for Edges {
+    fn on_init(&mut self, cx: &mut Context<'_, Self>) {
+        let started = cx.spawn(async |node| {
+            for _ in 0..3 {
+                node.sleep(Duration::from_millis(10)).await;
+                // State in code that waits.
+                node.with(|this: &mut Self, cx| {
+                    this.ticks += 1;
+                    cx.broadcast("tick").field("n", this.ticks).send()
+                })
+                .await?;
+            }
+            Err(RpcError::temporarily_unavailable("it is over"))
+        });
+        started.unwrap();
+    }
+
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        match request.kind() {
+            "each" => {
+                for peer in cx.peers() {
+                    cx.message(&peer, "told").field("op", ("append", 9, 1)).send()?;
+                    cx.message_with(&peer, &Between::Told { value: 1 })?;
+                }
+                assert_eq!(cx.peers().len(), 2);
+                cx.broadcast_with(&Between::Told { value: 2 })?;
+                assert!(cx.broadcast("x").field("msg_id", 1).send().is_err());
+                let exact = OwnedValue::parse(r#"["r", 1,null]"#).or_code(ErrorCode::CRASH)?;
+                cx.reply(request, "each_ok").field("exact", exact).field("three", ("r", 1, None::<u8>)).send()
+            }
+            "pass_on" => cx.wait(request, async |node| {
+                let reply = node.call("n2", "read").await?;
+                Ok(Answer::forward(&reply.body()))
+            }),
+            "pass_back" => {
+                let later = cx.defer(request);
+                cx.call("n2", "read").then(move |_, outcome, cx| match outcome {
+                    Ok(reply) => {
+                        cx.answer(later, &reply.body.kind).fields_of(reply.body).send().unwrap();
+                    }
+                    Err(error) => cx.answer_error(later, &error.into()),
+                })?;
+                Ok(())
+            }
+            "foreign" => {
+                let number: u8 = request.string("text")?.parse().or_code(ErrorCode::ABORT)?;
+                cx.reply(request, "foreign_ok").field("number", number).send()
+            }
+            "field" => {
+                let (place, counts): (Option<i16>, BTreeMap<u8, (i8, String)>) =
+                    (request.field("place")?, request.field("counts")?);
+                self.kept = Some(request.field("kept")?);
+                cx.reply(request, "field_ok").field("place", place).field("counts", counts).send()
+            }
+            "update" => cx.wait(request, async |node| {
+                let kv = Kv::<Lin, _>::new(&node);
+                let none = Kept { count: 0, names: vec![] };
+                let more = |kept: &Kept| Kept { count: kept.count + 1, ..kept.clone() };
+                let kept = kv.update("k", none, more).await?;
+                Ok(Answer::new("update_ok").body(&kept))
+            }),
+            kind => Err(RpcError::not_supported(kind)),
+        }
+    }
+}
+
+#[test]
+fn peers_are_sent_to_while_they_are_gone_through() {
+    let mut bench = Bench::new(Edges::default(), Config::default());
+    bench.receive("c1", json!({"type": "each", "msg_id": 7}));
+    let to: Vec<_> = bench.take().into_iter().map(|(_, message)| message).collect();
+    let told = |dest, mut body: serde_json::Value, id: u64| {
+        body["msg_id"] = json!(id);
+        message(dest, body)
+    };
+    let op = json!({"type": "told", "op": ["append", 9, 1]});
+    let value = |value: u64| json!({"type": "told", "value": value});
+    let answer =
+        json!({"type": "each_ok", "exact": ["r", 1, null], "three": ["r", 1, null], "in_reply_to": 7});
+    assert_eq!(
+        to,
+        [
+            told("n2", op.clone(), 1),
+            told("n2", value(1), 2),
+            told("n3", op, 3),
+            told("n3", value(1), 4),
+            told("n2", value(2), 5),
+            told("n3", value(2), 6),
+            told("c1", answer, 7),
+        ]
+    );
+}
+
+/// Starts a task for each request.
+struct Crowd;
+impl Handler for Crowd {
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        cx.spawn(async |node| {
+            node.sleep(Duration::from_secs(1)).await;
+            Ok(())
+        })?;
+        cx.reply(request, "x").send()
+    }
+}
+
+#[test]
+fn a_task_needs_no_request() {
+    let mut bench = Bench::new(Edges::default(), Config::default());
+    assert!(!bench.node.is_idle());
+    bench.pass_ms(100);
+    let ticks: Vec<_> =
+        bench.take().into_iter().map(|(at, message)| (at, message["body"]["n"].clone())).collect();
+    let both = |at: f64, n: u64| [(at, json!(n)), (at, json!(n))];
+    assert_eq!(ticks, [both(10.0, 1), both(20.0, 2), both(30.0, 3)].concat());
+    assert!(bench.node.is_idle());
+    // Where too many wait, none is started.
+    let mut bench = Bench::new(Crowd, Config { max_waiting: 2, ..Config::default() });
+    for _ in 0..3 {
+        bench.receive("c1", json!({"type": "x", "msg_id": 7}));
+    }
+    let codes: Vec<_> = bench.bodies().into_iter().map(|body| body["code"].clone()).collect();
+    assert_eq!(codes, [json!(null), json!(null), json!(11)]);
+}
+
+#[test]
+fn an_answer_is_passed_on_as_it_came() {
+    for kind in ["pass_on", "pass_back"] {
+        let mut bench = Bench::new(Edges::default(), Config::default());
+        bench.receive("c1", json!({"type": kind, "msg_id": 7}));
+        bench.take_lines();
+        bench.receive_line(
+            r#"{"src":"n2","dest":"n1","body":{"value":[1e2, -0],"msg_id":3,"type":"read_ok","in_reply_to":1,"x":"\u00e9"}}"#,
+        );
+        let line = r#"{"src":"n1","dest":"c1","body":{"type":"read_ok","value":[1e2, -0],"x":"\u00e9","in_reply_to":7,"msg_id":2}}"#;
+        assert_eq!(bench.take_lines(), format!("{line}\n"));
+    }
+}
+
+#[test]
+fn a_foreign_error_has_the_code_that_the_author_chose() {
+    let ok = answer(Edges::default(), r#""type":"foreign","text":"255""#);
+    assert_eq!(ok, r#""type":"foreign_ok","number":255"#);
+    let error = answer(Edges::default(), r#""type":"foreign","text":"256""#);
+    assert_eq!(error, r#""type":"error","code":14,"text":"number too large to fit in target type""#);
+}
+
+#[test]
+fn one_field_is_read_as_any_type() {
+    let read = |place: &str, counts: &str| {
+        answer(Edges::default(), &format!(r#""type":"field","kept":1e2,"place":{place},"counts":{counts}"#))
+    };
+    assert_eq!(read("null", "{}"), r#""type":"field_ok","place":null,"counts":{}"#);
+    assert_eq!(read("-7", r#"{"7":[1,"x"]}"#), r#""type":"field_ok","place":-7,"counts":{"7":[1,"x"]}"#);
+    for (place, counts, text) in [
+        ("40000", "{}", "place: expected an integer of 16 bits, found 40000"),
+        ("1", r#"{"7":[1,2]}"#, "counts.7[1]: expected a string, found 2"),
+        (
+            "1",
+            r#"{"256":[1,"x"]}"#,
+            r#"counts.256: expected an integer of 8 bits, not negative, found [1,"x"]"#,
+        ),
+        ("1", r#"{"1":[1]}"#, "counts.1: expected an array of 2 elements, found [1]"),
+    ] {
+        assert_eq!(read(place, counts), format!(r#""type":"error","code":12,"text":{}"#, json!(text)));
+    }
+}
+
+#[test]
+fn an_update_goes_on_until_nobody_else_was_faster() {
+    let mut bench = Bench::new(Edges::default(), Config::default());
+    bench.receive("c1", json!({"type": "update", "msg_id": 7}));
+    bench.receive("lin-kv", json!({"type": "error", "code": 20, "text": "no such key", "in_reply_to": 1}));
+    let cas = |from: u32, id: u64| {
+        let value = |count: u32| json!({"count": count, "names": []});
+        let body = json!({"type": "cas", "key": "k", "from": value(from), "to": value(from + 1),
+            "create_if_not_exists": true, "msg_id": id});
+        (0.0, message("lin-kv", body))
+    };
+    assert_eq!(bench.take()[1], cas(0, 2));
+    bench.receive("lin-kv", json!({"type": "error", "code": 22, "text": "another value", "in_reply_to": 2}));
+    bench.receive("lin-kv", json!({"type": "read_ok", "value": {"count": 4, "names": []}, "in_reply_to": 3}));
+    assert_eq!(bench.take()[1], cas(4, 4));
+    bench.receive("lin-kv", json!({"type": "cas_ok", "in_reply_to": 4}));
+    let answer = json!({"type": "update_ok", "count": 5, "names": [], "in_reply_to": 7, "msg_id": 5});
+    assert_eq!(bench.take(), [(0.0, message("c1", answer))]);
+    // Nobody knows what became of a change that timed out, so it is not made again.
+    bench.receive("c1", json!({"type": "update", "msg_id": 8}));
+    bench.receive("lin-kv", json!({"type": "read_ok", "value": {"count": 5, "names": []}, "in_reply_to": 6}));
+    bench.take();
+    bench.pass_ms(5000);
+    assert_eq!(bench.bodies().last().unwrap()["code"], 0);
+}
+
+/// Counts what other threads tell it.
+#[derive(Default)]
+struct Counted {
+    remote: Option<Remote<Counted>>,
+    count: u64,
+}
+
+impl Handler for Counted {
+    fn on_init(&mut self, cx: &mut Context<'_, Self>) {
+        self.remote = Some(cx.remote());
+    }
+
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        cx.reply(request, "count_ok").field("count", self.count).send()
+    }
+}
+
+#[test]
+fn other_threads_have_things_done_up_to_a_bound() {
+    let mut bench = Bench::new(Counted::default(), Config { max_remote: 3, ..Config::default() });
+    let remote = bench.node.handler().remote.clone().unwrap();
+    assert_eq!(bench.node.poll_timeout(), None);
+    let teller = remote.clone();
+    let outcomes = thread::spawn(move || {
+        let tell = || {
+            teller.run(|this, cx| {
+                this.count += 1;
+                cx.broadcast("told").send().unwrap();
+            })
+        };
+        [tell(), tell(), tell(), tell()]
+    });
+    assert_eq!(outcomes.join().unwrap(), [Ok(()), Ok(()), Ok(()), Err(RemoteError::Full)]);
+    assert_eq!(bench.node.poll_timeout(), Some(bench.now), "it is due at once");
+    bench.pass_ms(0);
+    assert_eq!((bench.node.handler().count, bench.bodies().len()), (3, 6));
+    assert_eq!(bench.node.poll_timeout(), None);
+    // One that panics costs the others nothing.
+    remote.run(|_, _| panic!("from afar")).unwrap();
+    remote.run(|this, _| this.count += 1).unwrap();
+    bench.pass_ms(0);
+    assert_eq!((bench.node.handler().count, bench.node.counters().panics), (4, 1));
+    drop(bench);
+    assert_eq!(remote.run(|_, _| ()), Err(RemoteError::Gone));
+}
+
+/// Maelstrom's messages as types, against the table that the workbench checks nodes by.
+#[cfg(feature = "workbench")]
+mod ready {
+    use messenger::messages;
+    use messenger::workbench::workload::{Field, by_name};
+    use messenger::{HandlerFn, handler_fn};
+
+    use super::answer;
+
+    /// Answers what was asked with the same, read as this type and written again.
+    macro_rules! again {
+        ($type:ty) => {
+            handler_fn(|request, cx| cx.reply_with(request, &request.parse::<$type>()?))
+        };
+    }
+
+    /// Reads each request of the table and each reply, and writes it again.
+    fn check(workload: &str, request: fn() -> HandlerFn, reply: fn() -> HandlerFn) {
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(&format!("{{{text}}}")).unwrap();
+        for rpc in by_name(workload).unwrap().rpcs() {
+            for (kind, fields, again) in
+                [(rpc.request, rpc.fields, request), (rpc.reply, rpc.reply_fields, reply)]
+            {
+                let member = |field: &Field| format!(",{:?}:{}", field.name, field.example);
+                let text = format!("\"type\":\"{kind}\"{}", fields.iter().map(member).collect::<String>());
+                assert_eq!(value(&answer(again(), &text)), value(&text), "{workload}");
+            }
+        }
+    }
+
+    #[test]
+    fn messages_are_those_of_the_table() {
+        use messages::{broadcast, counter, echo, g_set, kafka, lin_kv, unique_ids};
+        check("echo", || again!(echo::Request<'_>), || again!(echo::Reply<'_>));
+        check("unique-ids", || again!(unique_ids::Request), || again!(unique_ids::Reply));
+        check("broadcast", || again!(broadcast::Request), || again!(broadcast::Reply));
+        check("g-set", || again!(g_set::Request), || again!(g_set::Reply));
+        check("g-counter", || again!(counter::Request), || again!(counter::Reply));
+        check("pn-counter", || again!(counter::Request), || again!(counter::Reply));
+        check("lin-kv", || again!(lin_kv::Request), || again!(lin_kv::Reply));
+        check("kafka", || again!(kafka::Request<'_>), || again!(kafka::Reply));
+    }
+
+    #[test]
+    fn operations_of_transactions_are_written_as_maelstrom_does() {
+        use messages::txn::{List, Register, Reply, Request};
+        for txn in [r#"[["r",1,null],["w",2,3]]"#, "[]"] {
+            for kind in ["txn", "txn_ok"] {
+                let text = format!(r#""type":"{kind}","txn":{txn}"#);
+                let again = if kind == "txn" { again!(Request<Register>) } else { again!(Reply<Register>) };
+                assert_eq!(answer(again, &text), text);
+            }
+        }
+        let text = r#""type":"txn","txn":[["r",1,null],["append",1,2],["r",1,[2,3]]]"#;
+        assert_eq!(answer(again!(Request<List>), text), text);
     }
 }

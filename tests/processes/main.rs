@@ -14,4 +14,5 @@ mod maelstrom;
 mod reactor;
 mod readme;
 mod trace;
+mod typed_nodes;
 mod workbench;

@@ -572,7 +572,7 @@ struct BodyWriter<'o, 'k> {
     kind: Option<&'k mut Option<Kind>>,
 }
 
-impl<'o, 'k> BodyWriter<'o, 'k> {
+impl<'o> BodyWriter<'o, '_> {
     /// Writes the type, which an enum's variant is.
     fn variant(self, variant: &'static str) -> Result<BodyWriter<'o, 'static>, Unwritable> {
         let Self { out, start, kind } = self;
