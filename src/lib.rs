@@ -122,7 +122,7 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | echo | 8 | 17 | 16 | 25 | 32 |
 //! | unique ids | 11 | | | | |
-//! | broadcast, batched and acknowledged | 39 | | | | |
+//! | broadcast, batched and acknowledged | 40 | | | | |
 //! | kafka on one node | 37 | | | | |
 //! | transactions on registers | 16 | | | | |
 //!

@@ -1,7 +1,7 @@
 //! `messenger test`: the workbench.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::iter;
@@ -18,9 +18,10 @@ use messenger::reactor;
 use messenger::time::{Duration, Instant};
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::checker::stats::Availability;
-use messenger::workbench::fault::Fault;
+use messenger::workbench::fault::{Fault, PlannedFault};
 use messenger::workbench::journal::Logging;
 use messenger::workbench::network::{Distribution, Latency};
+use messenger::workbench::plan::Plan;
 use messenger::workbench::processes::{self, Ending, Program};
 use messenger::workbench::report::{self, Report};
 use messenger::workbench::settings::{Settings, Topology};
@@ -36,8 +37,11 @@ use super::interrupt::Interrupts;
 #[command(after_help = EXAMPLES)]
 pub struct TestArgs {
     /// What to ask of the nodes
-    #[arg(short, long, value_parser = workload_parser())]
-    workload: &'static dyn Workload,
+    #[arg(short, long, value_parser = workload_parser(), required_unless_present = "plan")]
+    workload: Option<&'static dyn Workload>,
+    /// The plan.json of an earlier test, or one written by hand: the same operations and faults at the same times
+    #[arg(long, value_name = "FILE", conflicts_with_all = PLANNED)]
+    plan: Option<PathBuf>,
     /// The node to test [default: this crate's own for the workload]
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
     bin: Option<PathBuf>,
@@ -65,6 +69,9 @@ pub struct TestArgs {
     /// How long it is on average until a fault begins, and until it ends, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     nemesis_interval: Duration,
+    /// A fault at its time, besides those of --nemesis: 'partition n0|n1,n2 at 3s for 5s'. Repeatable; see below
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<PlannedFault>,
     /// Which neighbours a broadcast test suggests to the nodes
     #[arg(long, value_enum, default_value_t)]
     topology: TopologyArg,
@@ -106,7 +113,35 @@ const EXAMPLES: &str = "Examples:
   A minute of a cluster in a moment:
     messenger test -w broadcast --sim --time-limit 60 --rate 100 --latency 100 --nemesis partition,loss
 
+Faults at their times, for --fault:
+  partition LINKS at TIME for TIME           LINKS carry nothing
+  loss RATE [LINKS] at TIME for TIME         so many messages are lost, from 0 to 1
+  duplicate RATE [LINKS] at TIME for TIME    so many messages come twice, from 0 to 1
+  slow [LINKS] TIME at TIME for TIME         messages take that much longer
+  reorder [LINKS] TIME at TIME for TIME      messages take up to that much longer, each another time
+  kill NODES at TIME for TIME                they are killed, and started again with their memory gone
+  pause NODES at TIME for TIME               they stop, and go on
+  NODES is n0 or n0,n1. LINKS is n0,n1|n2 (both ways), n0->n1 (one way), or several of these; without LINKS all
+  messages between nodes are meant. TIME is 3s, 0.5s or 200ms, from when the operations begin; without `for` a fault
+  lasts until the time limit.
+
 Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the test did not come to its end.";
+
+/// What a plan says, and nothing else can.
+const PLANNED: [&str; 12] = [
+    "workload",
+    "node_count",
+    "concurrency",
+    "rate",
+    "time_limit",
+    "latency",
+    "latency_dist",
+    "nemesis",
+    "nemesis_interval",
+    "fault",
+    "topology",
+    "availability",
+];
 
 #[derive(Clone, Copy)]
 enum Concurrency {
@@ -181,21 +216,23 @@ fn refuse(error: &io::Error) -> ExitCode {
 /// Runs one test; its exit status.
 fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8> {
     let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
-    let mut world = World::new(args.workload, settings(args, seed)?).map_err(invalid)?;
-    if own::node(args.workload.name(), Config::default()).is_none() && args.bin.is_none() {
-        return Err(no_own_node(args.workload));
+    let plan = plan(args, seed)?;
+    let (workload, seed) = (plan.workload, plan.settings.seed);
+    let mut world = World::of_plan(plan).map_err(invalid)?;
+    if own::node(workload.name(), Config::default()).is_none() && args.bin.is_none() {
+        return Err(no_own_node(workload));
     }
-    let tested = tested(args);
+    let tested = tested(args, workload);
     // Whoever reads it may have had enough.
     let _ = writeln!(io::stdout(), "testing {}", harmless(&tested));
-    let folder = create_folder(&args.store, args.workload)?;
+    let folder = create_folder(&args.store, workload)?;
     link(&args.store, "current", &folder);
     let mut ending = Ending::default();
     if args.sim {
         own::simulate(&mut world);
     } else {
         let program = program(args, &world, &folder)?;
-        let progress = progress(args.time_limit);
+        let progress = progress(world.settings().time_limit);
         interrupts.hold();
         let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
         interrupts.release();
@@ -230,8 +267,8 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
 }
 
 /// What is tested, for people.
-fn tested(args: &TestArgs) -> String {
-    let workload = args.workload.name();
+fn tested(args: &TestArgs, workload: &dyn Workload) -> String {
+    let workload = workload.name();
     match &args.bin {
         Some(path) => {
             let words = [path.as_os_str()].into_iter().chain(args.args.iter().map(OsString::as_os_str));
@@ -256,6 +293,21 @@ pub(super) fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Wo
 fn no_own_node(workload: &dyn Workload) -> io::Error {
     let text = format!("this crate has no node of its own for {}: name yours with --bin", workload.name());
     io::Error::new(ErrorKind::InvalidInput, text)
+}
+
+/// The plan of the file, or one whose operations are made up.
+fn plan(args: &TestArgs, seed: u64) -> io::Result<Plan> {
+    let Some(path) = &args.plan else {
+        let workload = args.workload.expect("it is required where there is no plan");
+        return Ok(Plan { workload, settings: settings(args, seed)?, operations: None });
+    };
+    let in_file =
+        |kind, error: &dyn fmt::Display| io::Error::new(kind, format!("{}: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| in_file(error.kind(), &error))?;
+    let mut plan = Plan::from_json(&text).map_err(|error| in_file(ErrorKind::InvalidInput, &error))?;
+    plan.settings.logging = Logging { sent: args.log_net_send, received: args.log_net_recv };
+    plan.settings.seed = args.seed.unwrap_or(plan.settings.seed);
+    Ok(plan)
 }
 
 fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
@@ -291,6 +343,7 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
         latency: Latency { mean: args.latency, spread },
         faults: args.nemesis.iter().map(fault).collect(),
         fault_interval: args.nemesis_interval.max(Duration::from_millis(1)),
+        planned_faults: args.fault.clone(),
         topology: match args.topology {
             TopologyArg::Grid => Topology::Grid,
             TopologyArg::Line => Topology::Line,
@@ -407,7 +460,7 @@ fn summary(args: &TestArgs, report: &Report<'_>) -> String {
         "messages: {} with clients, {} between servers, {:.2} of those for each operation",
         results.clients.sent, results.servers.sent, results.messages_per_operation
     ));
-    if !args.nemesis.is_empty() {
+    if !(args.nemesis.is_empty() && world.settings().planned_faults.is_empty()) {
         lines.push(match world.faults().len() {
             0 => "faults: none; there was nobody to strike, or the test ended before".to_owned(),
             count => format!("faults: {count}"),

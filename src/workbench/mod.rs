@@ -42,6 +42,7 @@ pub mod journal;
 pub mod limits;
 pub mod nemesis;
 pub mod network;
+pub mod plan;
 pub mod processes;
 pub mod report;
 pub mod services;

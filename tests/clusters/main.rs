@@ -6,6 +6,7 @@ mod broken_nodes;
 mod histories;
 mod injected_faults;
 mod kafka;
+mod plans;
 mod raft;
 mod report;
 mod simulation;

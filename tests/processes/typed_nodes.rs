@@ -32,7 +32,8 @@ fn they_are_short_and_name_no_field_in_quotes() {
 #[test]
 fn the_one_that_the_documentation_shows_is_the_one_that_is_compiled() {
     let (_, echo, _) = NODES[0];
-    let shown: String = echo.lines().map(|line| format!("//! {line}").trim_end().to_owned() + "\n").collect();
+    let code = &echo[echo.find("use ").unwrap()..];
+    let shown: String = code.lines().map(|line| format!("//! {line}").trim_end().to_owned() + "\n").collect();
     assert!(include_str!("../../src/lib.rs").contains(&shown), "{shown}");
 }
 

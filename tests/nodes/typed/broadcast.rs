@@ -1,3 +1,5 @@
+//! What is told to one node is known to all, in batches that are acknowledged: `-w broadcast`.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -29,13 +31,14 @@ impl Handler for Broadcast {
     }
 
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
-        let (messages, reply) = match request.parse()? {
+        let (mut messages, reply) = match request.parse()? {
             Ask::Broadcast { message } => (vec![message], Reply::BroadcastOk),
             Ask::Gossip { messages } => (messages, Reply::GossipOk),
             Ask::Read => (vec![], Reply::ReadOk { messages: self.0.keys().copied().collect() }),
             Ask::Topology { .. } => (vec![], Reply::TopologyOk),
         };
-        messages.into_iter().for_each(|message| drop(self.0.entry(message).or_default()));
+        messages.retain(|message| !self.0.contains_key(message));
+        self.0.extend(messages.into_iter().map(|message| (message, BTreeSet::new())));
         cx.reply_with(request, &reply)
     }
 }

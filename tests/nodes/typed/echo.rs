@@ -1,3 +1,5 @@
+//! What is sent comes back: `-w echo`.
+
 use messenger::handler_fn;
 use messenger::messages::echo::{Reply, Request};
 

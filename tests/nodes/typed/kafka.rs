@@ -1,3 +1,5 @@
+//! Logs on one node: `-w kafka --node-count 1`.
+
 use std::collections::BTreeMap;
 
 use messenger::handler_fn;

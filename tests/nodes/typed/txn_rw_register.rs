@@ -1,3 +1,5 @@
+//! Transactions on one node: `-w txn-rw-register --node-count 1`.
+
 use std::collections::HashMap;
 
 use messenger::handler_fn;

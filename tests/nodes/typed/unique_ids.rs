@@ -1,3 +1,5 @@
+//! Ids that no node gives twice: `-w unique-ids`.
+
 use messenger::handler_fn;
 use messenger::messages::unique_ids::{Reply, Request};
 
