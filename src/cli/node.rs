@@ -11,6 +11,8 @@ use messenger::nodes::g_set::GSet;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::messenger::Messenger;
 use messenger::nodes::raft::Raft;
+use messenger::nodes::txn_list_append::TxnListAppend;
+use messenger::nodes::txn_rw_register::TxnRwRegister;
 use messenger::nodes::unique_ids::UniqueIds;
 use messenger::reactor::{self, Options};
 
@@ -33,6 +35,10 @@ pub enum Workload {
     LinKv,
     /// The same registers, kept by the nodes themselves, of which a majority has to be up: Raft
     Raft,
+    /// Transactions over lists, strictly serializable by a log in Maelstrom's service
+    TxnListAppend,
+    /// Transactions over registers, read atomic and always available
+    TxnRwRegister,
 }
 
 pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
@@ -51,6 +57,8 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         Workload::PnCounter => serve(Counter::any(), config, &options),
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
         Workload::Raft => serve(Raft::new(answer_within), config, &options),
+        Workload::TxnListAppend => serve(TxnListAppend::default(), config, &options),
+        Workload::TxnRwRegister => serve(TxnRwRegister::default(), config, &options),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Instant as Clock, SystemTime};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
@@ -17,19 +17,22 @@ use messenger::nodes::own;
 use messenger::reactor;
 use messenger::time::{Duration, Instant};
 use messenger::workbench::checker::Verdict;
+use messenger::workbench::checker::models::{Model, ModelError};
 use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::fault::{Fault, PlannedFault};
 use messenger::workbench::journal::Logging;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::plan::Plan;
 use messenger::workbench::processes::{self, Ending, Program};
+use messenger::workbench::report::junit::{self, Case};
 use messenger::workbench::report::{self, Report};
-use messenger::workbench::settings::{Settings, Topology};
+use messenger::workbench::settings::{Settings, Topology, TxnOptions};
 use messenger::workbench::verdict::Results;
 use messenger::workbench::workload::{self, Workload};
 use messenger::workbench::world::World;
 
 use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, complain, millis, seconds};
+use super::grade::write_junit;
 use super::interrupt::Interrupts;
 
 #[derive(Args)]
@@ -78,6 +81,21 @@ pub struct TestArgs {
     /// How many operations have to succeed: total, or a fraction such as 0.99
     #[arg(long, value_name = "FRACTION", value_parser = availability)]
     availability: Option<Availability>,
+    /// What transactions have to keep: consistency models, with commas between them
+    #[arg(long, value_name = "MODELS", default_value = "strict-serializable", value_parser = models)]
+    consistency_models: Models,
+    /// How many keys are in use at a time [default: the workload's own number]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    key_count: Option<usize>,
+    /// How many micro-operations a transaction has at most
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = count)]
+    max_txn_length: usize,
+    /// How often a key is written before another one takes its place
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = writes)]
+    max_writes_per_key: usize,
+    /// Let transactions write some keys a few times and some up to 256 times, by Zipf's law
+    #[arg(long)]
+    zipf_writes: bool,
     /// Show what the nodes write to stderr
     #[arg(long)]
     log_stderr: bool,
@@ -96,6 +114,12 @@ pub struct TestArgs {
     /// Run this crate's own nodes in this process and in virtual time: no waiting, and the same again for the same seed
     #[arg(long)]
     sim: bool,
+    /// Print the results as JSON, a line for each test
+    #[arg(long)]
+    json: bool,
+    /// Also write the verdicts to this file as `JUnit` XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Where to write reports
     #[arg(long, value_name = "FOLDER", default_value = "store")]
     store: PathBuf,
@@ -127,8 +151,16 @@ Faults at their times, for --fault:
 
 Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the test did not come to its end.";
 
+/// A list would be taken for several values by the parser of the command line.
+#[derive(Clone)]
+pub struct Models(pub Vec<Model>);
+
+pub fn models(text: &str) -> Result<Models, ModelError> {
+    Model::parse_list(text).map(Models)
+}
+
 /// What a plan says, and nothing else can.
-const PLANNED: [&str; 12] = [
+const PLANNED: [&str; 17] = [
     "workload",
     "node_count",
     "concurrency",
@@ -141,6 +173,11 @@ const PLANNED: [&str; 12] = [
     "fault",
     "topology",
     "availability",
+    "consistency_models",
+    "key_count",
+    "max_txn_length",
+    "max_writes_per_key",
+    "zipf_writes",
 ];
 
 #[derive(Clone, Copy)]
@@ -197,14 +234,21 @@ pub fn run(args: &TestArgs) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    for seed in (0..args.test_count).map(|number| first_seed.wrapping_add(number)) {
-        match run_one(args, seed, &interrupts) {
-            Ok(0) => {}
-            Ok(status) => return ExitCode::from(status),
-            Err(error) => return refuse(&error),
-        }
+    let mut cases = Vec::new();
+    let mut seeds = (0..args.test_count).map(|number| first_seed.wrapping_add(number));
+    let ended = seeds.try_for_each(|seed| match run_one(args, seed, &interrupts, &mut cases) {
+        Ok(0) => Ok(()),
+        Ok(status) => Err(ExitCode::from(status)),
+        Err(error) => Err(refuse(&error)),
+    });
+    let written = args.junit.as_ref().map_or(Ok(()), |path| {
+        write_junit(path, args.workload.map_or("plan", |workload| workload.name()), &cases)
+    });
+    match (ended, written) {
+        (_, Err(error)) => refuse(&error),
+        (Ok(()), Ok(())) => ExitCode::SUCCESS,
+        (Err(status), Ok(())) => status,
     }
-    ExitCode::SUCCESS
 }
 
 /// The exit status of what could not be run.
@@ -214,7 +258,8 @@ fn refuse(error: &io::Error) -> ExitCode {
 }
 
 /// Runs one test; its exit status.
-fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8> {
+fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts, cases: &mut Vec<Case>) -> io::Result<u8> {
+    let began = Clock::now();
     let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
     let plan = plan(args, seed)?;
     let (workload, seed) = (plan.workload, plan.settings.seed);
@@ -223,8 +268,10 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
         return Err(no_own_node(workload));
     }
     let tested = tested(args, workload);
-    // Whoever reads it may have had enough.
-    let _ = writeln!(io::stdout(), "testing {}", harmless(&tested));
+    if !args.json {
+        // Whoever reads it may have had enough.
+        let _ = writeln!(io::stdout(), "testing {}", harmless(&tested));
+    }
     let folder = create_folder(&args.store, workload)?;
     link(&args.store, "current", &folder);
     let mut ending = Ending::default();
@@ -252,13 +299,33 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
         last_words: &ending.last_words,
         command: Some(&command),
     };
-    let _ = io::stdout().write_all(summary(args, &report).as_bytes());
+    if !args.json {
+        let _ = io::stdout().write_all(summary(args, &report).as_bytes());
+    }
     let written = recorded.and(report.write_judged(&folder));
     drop(guard);
+    let page = folder.join("index.html");
+    if args.json {
+        let mut results = report.json();
+        results["report"] = page.to_string_lossy().into();
+        let _ = writeln!(io::stdout(), "{results}");
+    }
+    let reason = report.explain().into_iter().next().unwrap_or_default();
+    cases.push(Case {
+        name: format!("{} with seed {seed}", workload.name()),
+        took: began.elapsed(),
+        outcome: match report.verdict() {
+            "valid" => junit::Outcome::Passed,
+            "invalid" => junit::Outcome::Failed(reason),
+            verdict => junit::Outcome::Error(format!("{verdict}: {reason}")),
+        },
+    });
     match &written {
         Ok(()) => {
             link(&args.store, "latest", &folder);
-            let _ = writeln!(io::stdout(), "  report: {}", folder.join("index.html").display());
+            if !args.json {
+                let _ = writeln!(io::stdout(), "  report: {}", page.display());
+            }
         }
         Err(error) => complain(&format_args!("the report was not written whole: {error}")),
     }
@@ -353,6 +420,10 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
             TopologyArg::Tree4 => Topology::Tree(4),
         },
         availability: args.availability.unwrap_or_default(),
+        key_count: args.key_count,
+        max_txn_length: args.max_txn_length,
+        max_writes_per_key: args.max_writes_per_key,
+        transactions: TxnOptions { models: args.consistency_models.0.clone(), zipf_writes: args.zipf_writes },
         seed,
         logging: Logging { sent: args.log_net_send, received: args.log_net_recv },
         ..Settings::default()
@@ -507,6 +578,13 @@ fn quoted(word: &OsStr) -> String {
 
 fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("expected 1 to 1000".to_owned())
+}
+
+fn writes(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=1_000_000).contains(count))
+        .ok_or("expected 1 to 1000000".to_owned())
 }
 
 fn concurrency(text: &str) -> Result<Concurrency, String> {

@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use super::error::{SchemaError, SyntaxError};
-use super::index::Parser;
+use super::parser::Parser;
+use super::text::excerpt;
 use super::value::{OwnedValue, Value};
 
 /// What a JSON value can be read as; with the feature `serde`, whatever implements `serde::Deserialize` and borrows
@@ -32,7 +33,21 @@ impl OwnedValue {
     /// # Errors
     /// Where it is no JSON value, or one that is nested beyond [`MAX_DEPTH`](super::text::MAX_DEPTH).
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        Parser::new().value(text.as_bytes()).map(Value::detach).map_err(|error| *error)
+        let mut parser = Parser::new();
+        if let Some(b'{' | b'[') = text.trim_ascii_start().bytes().next() {
+            return parser.value(text.as_bytes()).map(Value::detach).map_err(|error| *error);
+        }
+        // The parser reads what has brackets.
+        let array = format!("[{text}]");
+        let only = parser.value(array.as_bytes()).ok().and_then(|array| {
+            let mut elements = array.as_array()?;
+            elements.next().filter(|_| elements.next().is_none()).map(Value::detach)
+        });
+        only.ok_or_else(|| SyntaxError::Unexpected {
+            expected: "one JSON value",
+            at: 1,
+            found: format!("`{}`", excerpt(text)),
+        })
     }
 }
 

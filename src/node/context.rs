@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::call::{Call, Completion};
 use super::durability::TurnLog;
-use super::fields::{NO_TYPE, type_name, write_name};
+use super::fields::{NO_TYPE, type_name};
 use super::remote::Inbox;
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
@@ -22,7 +22,7 @@ use crate::boundary::chaos::{Chaos, ChaosConfig};
 use crate::boundary::dedup::DedupConfig;
 use crate::json::text::excerpt;
 use crate::json::value::Integer;
-use crate::json::write::WriteJson;
+use crate::json::write::WriteJson as _;
 use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
 use crate::telemetry::label::Label;
@@ -502,13 +502,6 @@ impl<'m> Message<'m> {
             _ => self.sender.trace.name_sketch(&type_name(&line[kind])),
         }
         self.send()
-    }
-
-    /// Adds a field whose value is written as only this crate can.
-    pub(crate) fn exact_field(self, name: &'static str, value: &impl WriteJson) -> Self {
-        write_name(self.out.line(), name);
-        value.write_json(self.out.line());
-        self
     }
 
     /// Sends it: gives it the next `msg_id` and puts it into the output.

@@ -6,7 +6,7 @@ use super::peers::Broadcast;
 use super::sequential::{Answer, WaitingCall};
 use crate::json::scan::find_special;
 use crate::json::value::Value;
-use crate::json::write::{ToJson, WriteJson as _};
+use crate::json::write::{ToJson, WriteJson};
 use crate::wire::envelope::Body;
 
 /// Why a field was refused.
@@ -27,6 +27,16 @@ macro_rules! builders {
             #[inline(always)]
             pub fn field(self, name: &str, value: impl ToJson) -> Self {
                 self.fields(|body| write_field(body, name, value))
+            }
+
+            /// Adds a field whose value is written as only this crate can.
+            #[allow(dead_code, reason = "not every kind of message needs it")]
+            pub(crate) fn exact_field(self, name: &str, value: &impl WriteJson) -> Self {
+                self.fields(|line| {
+                    write_name(line, name);
+                    value.write_json(line);
+                    Ok(())
+                })
             }
 
             /// Adds the fields of a body that came, byte for byte, but for `type`, `msg_id` and `in_reply_to`: of an answer
@@ -78,7 +88,7 @@ fn write_members(body: &Body<'_>, line: &mut Vec<u8>) {
 
 /// Appends `,"name":`.
 #[inline(always)]
-pub(super) fn write_name(body: &mut Vec<u8>, name: &str) {
+fn write_name(body: &mut Vec<u8>, name: &str) {
     if find_special(name.as_bytes()).is_none() {
         body.extend_from_slice(b",\"");
         body.extend_from_slice(name.as_bytes());

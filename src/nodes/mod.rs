@@ -13,6 +13,9 @@ pub mod raft;
 #[cfg(feature = "serde")]
 mod raft_log;
 mod replica;
+mod txn;
+pub mod txn_list_append;
+pub mod txn_rw_register;
 pub mod unique_ids;
 
 use crate::json::text::excerpt;

@@ -36,6 +36,7 @@ pub mod checker;
 pub mod data;
 mod disk;
 pub mod fault;
+pub mod grade;
 pub mod history;
 pub mod history_file;
 pub mod journal;

@@ -29,15 +29,16 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 
+use super::checker::models::Model;
 use super::checker::stats::Availability;
 use super::data::Data;
 use super::fault::{PlannedFault, Time, parse_time};
 use super::history::Operation;
 use super::network::{Distribution, Latency};
-use super::settings::{Settings, Topology};
+use super::settings::{Settings, Topology, TxnOptions};
 use super::workload::{self, Workload};
 use super::world::World;
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::write::WriteJson as _;
 use crate::time::{Duration, Instant};
 
@@ -103,6 +104,7 @@ impl Plan {
             &self.settings;
         let text = |time: Duration| Time(time).to_string();
         let faults: Vec<String> = self.settings.planned_faults.iter().map(ToString::to_string).collect();
+        let models: Vec<&str> = self.settings.transactions.models.iter().map(|model| model.name()).collect();
         let head = [
             ("workload", json!(self.workload.name())),
             ("seed", json!(seed)),
@@ -124,6 +126,8 @@ impl Plan {
             ("key_count", json!(self.settings.key_count)),
             ("max_txn_length", json!(self.settings.max_txn_length)),
             ("max_writes_per_key", json!(self.settings.max_writes_per_key)),
+            ("zipf_writes", json!(self.settings.transactions.zipf_writes)),
+            ("consistency_models", json!(models.join(","))),
         ];
         writeln!(out, "{{")?;
         for (name, value) in head {
@@ -182,6 +186,14 @@ impl Plan {
                 key_count: file.key_count,
                 max_txn_length: file.max_txn_length.unwrap_or(default.max_txn_length),
                 max_writes_per_key: file.max_writes_per_key.unwrap_or(default.max_writes_per_key),
+                transactions: TxnOptions {
+                    models: match &file.consistency_models {
+                        None => default.transactions.models,
+                        Some(names) => Model::parse_list(names)
+                            .map_err(|error| PlanError(format!("consistency_models: {error}")))?,
+                    },
+                    zipf_writes: file.zipf_writes.unwrap_or_default(),
+                },
                 planned_faults: {
                     let faults = file.faults.iter().map(|text| text.parse::<PlannedFault>());
                     faults.collect::<Result<_, _>>().map_err(|error| PlanError(format!("faults: {error}")))?
@@ -265,6 +277,9 @@ struct File {
     key_count: Option<usize>,
     max_txn_length: Option<usize>,
     max_writes_per_key: Option<usize>,
+    zipf_writes: Option<bool>,
+    /// Names with commas between them.
+    consistency_models: Option<String>,
     #[serde(default)]
     faults: Vec<String>,
     operations: Option<Vec<Row>>,

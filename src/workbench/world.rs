@@ -24,7 +24,7 @@ use super::workload::{
     CallFailure, Client, FinalStep, Generator, GeneratorContext, MalformedReply, RequestBody, Rpc, Step,
     Workload,
 };
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::{beginning, excerpt};
 use crate::json::value::Integer;
 use crate::json::write::WriteJson as _;

@@ -5,6 +5,7 @@
 mod broken_nodes;
 mod histories;
 mod injected_faults;
+mod isolation;
 mod kafka;
 mod plans;
 mod raft;

@@ -4,6 +4,7 @@
 //! bytes. Times count from the start of the nodes.
 
 mod json;
+pub mod junit;
 mod page;
 mod plots;
 mod timeline;

@@ -282,7 +282,7 @@ fn write_or_null(value: &impl ToJson, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
 
     #[track_caller]
     fn assert_matches(shape: Shape, matching: &[&str], others: &[&str]) {
