@@ -283,6 +283,27 @@ impl<'a> UncheckedEnvelope<'a> {
         object.ok_or_else(|| self.error("body", "an object", self.part(Name::Body)))
     }
 
+    /// `id`, an integer that may be missing.
+    pub fn id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
+        self.optional_integer("id", self.part(Name::Id))
+    }
+
+    /// The body of a message whose body is an object and need be no more: without a `type`, or with one that is no
+    /// string, its kind is empty, and a `msg_id` or `in_reply_to` that is no integer counts as missing.
+    pub fn loose_body(&self) -> Result<Body<'a>, SchemaError> {
+        let body = self.part(Name::Body).filter(|&body| self.text.first(body) == b'{');
+        let Some(body) = body else { return Err(self.error("body", "an object", self.part(Name::Body))) };
+        let (text, integer) = (self.text, |id| Value::at(self.text, id).as_integer());
+        let members = Members::Found(body, self.members);
+        Ok(Body {
+            kind: self.kind().unwrap_or_default(),
+            msg_id: self.part(Name::MsgId).and_then(integer),
+            in_reply_to: self.part(Name::InReplyTo).and_then(integer),
+            text,
+            members,
+        })
+    }
+
     /// `body.type`, a string.
     pub fn kind(&self) -> Result<Cow<'a, str>, SchemaError> {
         self.string("body.type", self.part(Name::Type))
