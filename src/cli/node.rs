@@ -10,6 +10,7 @@ use messenger::nodes::counter::Counter;
 use messenger::nodes::g_set::GSet;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::messenger::Messenger;
+use messenger::nodes::raft::Raft;
 use messenger::nodes::txn_list_append::TxnListAppend;
 use messenger::nodes::txn_rw_register::TxnRwRegister;
 use messenger::nodes::unique_ids::UniqueIds;
@@ -32,6 +33,8 @@ pub enum Workload {
     PnCounter,
     /// Registers that behave like one copy, kept by Maelstrom's service
     LinKv,
+    /// The same registers, kept by the nodes themselves, of which a majority has to be up: Raft
+    Raft,
     /// Transactions over lists, strictly serializable by a log in Maelstrom's service
     TxnListAppend,
     /// Transactions over registers, read atomic and always available
@@ -41,7 +44,7 @@ pub enum Workload {
 pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log_level);
     let (mut config, options) = (args.config(), args.options());
-    if args.answer_within.is_none() && matches!(workload, Workload::LinKv) {
+    if args.answer_within.is_none() && matches!(workload, Workload::LinKv | Workload::Raft) {
         config.answer_within = lin_kv::ANSWER_WITHIN;
     }
     let answer_within = config.answer_within;
@@ -53,6 +56,7 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         Workload::GCounter => serve(Counter::growing(), config, &options),
         Workload::PnCounter => serve(Counter::any(), config, &options),
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
+        Workload::Raft => serve(Raft::new(answer_within), config, &options),
         Workload::TxnListAppend => serve(TxnListAppend::default(), config, &options),
         Workload::TxnRwRegister => serve(TxnRwRegister::default(), config, &options),
     }

@@ -268,6 +268,18 @@ impl<'a, H> Context<'a, H> {
         message.expect("its fields were checked");
     }
 
+    /// Starts the answer to a request of a client that another node read and handed on: add its fields, then send it.
+    /// `msg_id` is that of the client's request, as it is written. Whoever hands a request on must not answer it.
+    pub fn reply_for<'m>(&'m mut self, client: &str, msg_id: &'m str, kind: &str) -> Message<'m> {
+        let mut message = self.core.sender.message(self.out, "", client, kind);
+        let digits = msg_id.strip_prefix('-').unwrap_or(msg_id);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            message.sender.draft.leave = Leave::Refused(Fault::NoRequest);
+        }
+        message.in_reply_to = msg_id;
+        message
+    }
+
     /// Appends a record to this node's log, which it gets back after its next start by
     /// [`Handler::recover`](super::Handler::recover). What is said in this turn, by whomever, leaves only when this is
     /// durable.
@@ -433,6 +445,7 @@ enum Fault {
     /// Of a field, and why.
     BadField(&'static str),
     NoSuchReceiver,
+    NoRequest,
 }
 
 impl From<Fault> for RpcError {
@@ -441,6 +454,7 @@ impl From<Fault> for RpcError {
         match fault {
             Fault::AnsweredTwice => Self::new(ErrorCode::CRASH, ANSWERED_ONCE),
             Fault::BadField(why) => Self::new(ErrorCode::CRASH, why),
+            Fault::NoRequest => Self::new(ErrorCode::CRASH, "expected the msg_id of a request, an integer"),
             Fault::NoSuchReceiver => {
                 Self::new(ErrorCode::NODE_NOT_FOUND, "its receiver is neither of this cluster nor a service")
             }

@@ -9,6 +9,10 @@ pub mod messenger;
 #[cfg(feature = "workbench")]
 pub mod own;
 pub mod planted;
+#[cfg(feature = "serde")]
+pub mod raft;
+#[cfg(feature = "serde")]
+mod raft_log;
 mod replica;
 mod txn;
 pub mod txn_list_append;

@@ -54,15 +54,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Lines of up to 64 MiB, 5 seconds to drain, reports every 10 seconds, no trace, no folder
-    /// for data.
+    /// Lines of up to 64 MiB, 5 seconds to drain, reports every 10 seconds, no trace, the
+    /// [folder for data](data_folder) that the environment names.
     fn default() -> Self {
         Self {
             max_line: 64 * 1024 * 1024,
             drain_timeout: Duration::from_secs(5),
             stats_interval: Duration::from_secs(10),
             trace: None,
-            data: None,
+            data: data_folder(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod isolation;
 mod kafka;
 mod lock;
 mod plans;
+mod raft;
 mod report;
 mod simulation;
 mod why;

@@ -17,6 +17,7 @@ mod faults;
 mod layers;
 mod node;
 mod observing;
+mod raft;
 mod rpc;
 #[cfg(feature = "serde")]
 mod typed;
