@@ -10,6 +10,7 @@ use messenger::node::{Config, Node};
 use messenger::nodes::broadcast::Broadcast;
 use messenger::nodes::counter::Counter;
 use messenger::nodes::g_set::GSet;
+use messenger::nodes::kafka::Kafka;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::messenger::Messenger;
 use messenger::nodes::unique_ids::UniqueIds;
@@ -35,6 +36,8 @@ pub enum Workload {
     PnCounter,
     /// Registers that behave like one copy, kept by Maelstrom's service
     LinKv,
+    /// Logs that every node appends to by itself
+    Kafka,
 }
 
 #[derive(Args)]
@@ -109,6 +112,7 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         Workload::GCounter => serve(Counter::growing(), config, &options),
         Workload::PnCounter => serve(Counter::any(), config, &options),
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
+        Workload::Kafka => serve(Kafka::default(), config, &options),
     }
 }
 
