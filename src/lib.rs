@@ -53,6 +53,7 @@ pub mod node;
 pub mod nodes;
 pub mod reactor;
 pub mod rpc;
+pub mod store;
 pub mod telemetry;
 pub mod time;
 pub mod timer;
@@ -95,5 +96,6 @@ pub use crate::wire::error::{ErrorCode, RpcError};
 pub fn run<W: Handler>(workload: W) -> std::io::Result<()> {
     reactor::log_to_stderr(log::LevelFilter::Info);
     let config = node::Config { seed: fastrand::u64(..), ..node::Config::default() };
-    reactor::run(&mut node::Node::new(workload, config), &reactor::Options::default())
+    let options = reactor::Options { data: reactor::data_folder(), ..reactor::Options::default() };
+    reactor::run(&mut node::Node::new(workload, config), &options)
 }

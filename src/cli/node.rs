@@ -70,6 +70,10 @@ pub struct NodeArgs {
     /// Write every message that comes or goes to this file, for `messenger trace`; {node} in it becomes the node's id
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Keep what the node persists in this folder, and go on from there at the next start [default: the folder that
+    /// `MESSENGER_DATA` names; without one, memory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Remember so many of the newest messages, for `get_log`
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
     trace_size: u32,
@@ -103,6 +107,7 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         drain_timeout: args.drain_timeout,
         stats_interval: if is_quiet { Duration::MAX } else { args.stats_interval },
         trace: args.trace.clone(),
+        data: args.data.clone().or_else(reactor::data_folder),
     };
     match workload {
         Workload::Messenger => serve(Messenger::default(), config, &options),

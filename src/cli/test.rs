@@ -354,7 +354,13 @@ fn program(args: &TestArgs, world: &World, folder: &Path) -> io::Result<Program>
         (std::env::current_exe()?, words.map(OsString::from).to_vec())
     };
     arguments.extend_from_slice(&args.args);
-    Ok(Program { path, args: arguments, logs: folder.join("node-logs"), shows_stderr: args.log_stderr })
+    Ok(Program {
+        path,
+        args: arguments,
+        data: folder.join("data"),
+        logs: folder.join("node-logs"),
+        shows_stderr: args.log_stderr,
+    })
 }
 
 /// A line that shows how far the test is; none where stderr is no terminal.

@@ -12,6 +12,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::call::{Call, Completion};
+use super::durability::TurnLog;
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
 use crate::boundary::Boundary;
@@ -56,10 +57,14 @@ pub struct Config {
     pub chaos: Option<ChaosConfig>,
     /// How many of the newest messages to remember; at least one.
     pub trace_size: usize,
+    /// Lets what a handler says leave before what it persisted in that turn is durable: then a crash loses what was
+    /// acknowledged. It is for those who want to see a test find that.
+    pub loses_acknowledged_writes: bool,
 }
 
 impl Default for Config {
-    /// A million calls, 10,000 handlers, 4.5 seconds, 100 messages; no breaker, dedup or chaos; seed 0.
+    /// A million calls, 10,000 handlers, 4.5 seconds, 100 messages; no breaker, dedup or chaos; seed 0; nothing leaves
+    /// before what it depends on is durable.
     fn default() -> Self {
         Self {
             seed: 0,
@@ -70,6 +75,7 @@ impl Default for Config {
             dedup: None,
             chaos: None,
             trace_size: 100,
+            loses_acknowledged_writes: false,
         }
     }
 }
@@ -252,6 +258,21 @@ impl<'a, H> Context<'a, H> {
         let message = self.answer(deferred, &answer.kind);
         message.out.line().extend_from_slice(&answer.fields);
         message.send().expect("its fields were checked");
+    }
+
+    /// Appends a record to this node's log, which it gets back after its next start by
+    /// [`Handler::recover`](super::Handler::recover). What is said in this turn, by whomever, leaves only when this is
+    /// durable.
+    ///
+    /// All records of a turn become durable together, by one write. Where they are kept is for the shell to say: see
+    /// [`reactor::Options::data`](crate::reactor::Options::data).
+    pub fn persist(&mut self, record: &(impl AsRef<[u8]> + ?Sized)) {
+        self.core.log.push(record.as_ref());
+    }
+
+    /// Appends a record that stands for all that was persisted before: that is forgotten, at once with this.
+    pub fn snapshot(&mut self, record: &(impl AsRef<[u8]> + ?Sized)) {
+        self.core.log.replace(record.as_ref());
     }
 
     /// Starts a message to another node, or to one of Maelstrom's services, that waits for no answer: add its
@@ -569,6 +590,8 @@ pub(super) struct Core<H> {
     pub(super) rng: Rng,
     pub(super) cluster: Option<Cluster>,
     pub(super) sender: Sender,
+    /// What was persisted and is not durable yet, and what was said that depends on it.
+    pub(super) log: TurnLog,
     /// What messages pass on their way in and out. The core only keeps it, for handlers to find.
     pub(super) boundary: Boundary,
     /// When the bytes came that are handled, if that was before this turn.
@@ -612,6 +635,7 @@ impl<H> Core<H> {
             rng: Rng::with_seed(config.seed),
             cluster: None,
             sender: Sender::new(&config),
+            log: TurnLog::default(),
             boundary: Boundary::new(config.chaos.clone(), config.dedup),
             arrived: None,
             clock: None,

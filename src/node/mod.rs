@@ -6,6 +6,7 @@
 
 mod call;
 mod context;
+mod durability;
 mod sequential;
 mod timers;
 
@@ -24,6 +25,7 @@ use crate::boundary::Admission;
 use crate::boundary::chaos::ChaosStats;
 use crate::json::index::Parser;
 use crate::json::text::excerpt;
+use crate::store::{BadRecord, Records};
 use crate::telemetry::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::envelope::{Envelope, SchemaError, UncheckedEnvelope};
@@ -46,6 +48,16 @@ pub trait Handler: Sized + 'static {
     /// program has to unwind, not abort), with code 13. A request without `msg_id` is handled like any other and gets no answer,
     /// whatever this does.
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError>;
+
+    /// Takes back a record that was [persisted](Context::persist) before the node's last end. At the start, before
+    /// [`on_init`](Self::on_init), this is called for each record, the oldest first.
+    ///
+    /// # Errors
+    /// If it cannot make the record out; the node does not start then. That is what a handler comes to that persists
+    /// nothing and is given the log of another.
+    fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
+        Err(BadRecord(format!("this node persists nothing; found a record of {} bytes", record.len())))
+    }
 }
 
 /// A node of the cluster, running handler `H`.
@@ -73,7 +85,18 @@ impl<H: Handler> Node<H> {
 
     /// Handles lines of input at the time `now`, as long as the output is below its mark; whether those were all.
     pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
+        if self.core.log.waiting() >= HIGH_WATER {
+            return false;
+        }
         self.core.start_turn(now);
+        let start = out.end();
+        let were_all = self.handle_next_lines(lines, out);
+        self.end_turn(start, out);
+        were_all
+    }
+
+    #[inline(always)]
+    fn handle_next_lines(&mut self, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
         while out.len() < HIGH_WATER {
             let Self { templates, core, handler, .. } = self;
             if let Some(envelope) = templates.read_next(lines) {
@@ -96,7 +119,40 @@ impl<H: Handler> Node<H> {
     /// A line that is no message is reported to the log with its number, and counted.
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         self.core.start_turn(now);
+        let start = out.end();
         self.handle_one(line, out);
+        self.end_turn(start, out);
+    }
+
+    /// Holds back what was said in a turn, if that has to wait.
+    #[inline(always)]
+    fn end_turn(&mut self, start: usize, out: &mut OutBuffer) {
+        let Core { log, config, .. } = &mut self.core;
+        if log.is_busy() && !config.loses_acknowledged_writes {
+            log.hold(start, out);
+        }
+    }
+
+    /// Gives the handler back what it persisted before the node's last end: each record, the oldest first, before the
+    /// first line.
+    ///
+    /// # Errors
+    /// If the handler cannot make it out.
+    pub fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
+        let handler = &mut self.handler;
+        catch_unwind(AssertUnwindSafe(|| handler.recover(record)))
+            .unwrap_or_else(|panic| Err(BadRecord(format!("the handler panicked: {}", panic_text(&*panic)))))
+    }
+
+    /// The records that the shell makes durable now, if there are some and it is not at it already. Ask after each
+    /// turn. The shell says when it has done so by [`handle_durable`](Self::handle_durable).
+    pub fn poll_persist(&mut self) -> Option<&Records> {
+        self.core.log.poll()
+    }
+
+    /// The records that were asked for last are durable: what waited for them goes to `out`. There may be more.
+    pub fn handle_durable(&mut self, out: &mut OutBuffer) {
+        self.core.log.handle_durable(out);
     }
 
     /// Handles a line that nobody has tried the templates on.
@@ -147,6 +203,7 @@ impl<H: Handler> Node<H> {
     /// at once.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
         self.core.start_turn(now);
+        let start = out.end();
         self.core.boundary.chaos.release(now, out);
         let Self { core, handler, .. } = self;
         through_boundary(core, true, out, |core, out| {
@@ -170,6 +227,7 @@ impl<H: Handler> Node<H> {
                 settle(core, handler, out);
             }
         });
+        self.end_turn(start, out);
     }
 
     /// Says when the bytes came of the lines that are handled next, where that is not the turn's own time. It is
@@ -200,7 +258,7 @@ impl<H: Handler> Node<H> {
     pub fn is_idle(&self) -> bool {
         let core = &self.core;
         let waits = !core.pending.is_empty() || core.tasks.len() > 0 || core.has_timer_that_ends();
-        !waits && core.boundary.chaos.poll_timeout().is_none()
+        !waits && core.boundary.chaos.poll_timeout().is_none() && !core.log.is_busy()
     }
 
     /// What was counted so far.

@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Instant as Clock, SystemTime, UNIX_EPOCH};
 
-use ::log::{debug, info};
+use ::log::{debug, info, warn};
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -23,6 +23,7 @@ pub use self::log::log_to_stderr;
 use self::log::report;
 use self::trace_file::TraceFile;
 use crate::node::{Handler, Node};
+use crate::store::{Folder, Store as _};
 use crate::time::{Duration, Instant};
 use crate::wire::lines::{LineBuffer, NextLine};
 use crate::wire::out::{LOW_WATER, OutBuffer};
@@ -46,18 +47,28 @@ pub struct Options {
     /// Where to write every message that comes or goes, as a line of JSON. `{node}` in it becomes the node's id:
     /// Maelstrom gives all nodes the same options.
     pub trace: Option<PathBuf>,
+    /// The folder of the node's log, for handlers that [persist](crate::Context::persist): a node that is started again
+    /// with the same folder goes on from there. Without one it is gone with the process, and a line in the log says so.
+    pub data: Option<PathBuf>,
 }
 
 impl Default for Options {
-    /// Lines of up to 64 MiB, 5 seconds to drain, reports every 10 seconds, no trace.
+    /// Lines of up to 64 MiB, 5 seconds to drain, reports every 10 seconds, no trace, no folder
+    /// for data.
     fn default() -> Self {
         Self {
             max_line: 64 * 1024 * 1024,
             drain_timeout: Duration::from_secs(5),
             stats_interval: Duration::from_secs(10),
             trace: None,
+            data: None,
         }
     }
+}
+
+/// The folder that `MESSENGER_DATA` names, if it names one: the workbench gives each node of each test one of its own.
+pub fn data_folder() -> Option<PathBuf> {
+    std::env::var_os("MESSENGER_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 /// Runs a node until its input ends, a signal ends it, or nobody reads its output any more.
@@ -70,7 +81,8 @@ impl Default for Options {
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written, or the operating system refuses what a
-/// reactor needs. A closed stdout is no error.
+/// reactor needs. A closed stdout is no error. Where the data folder cannot be read or written, or is damaged: then
+/// nothing was said that is not durable.
 pub fn run<H: Handler>(node: &mut Node<H>, options: &Options) -> io::Result<()> {
     let mut reactor = Reactor::open(options)?;
     if io::stdin().is_terminal() {
@@ -117,11 +129,21 @@ struct Reactor {
     /// The end of the last turn.
     now: Instant,
     trace: TraceFile,
+    log: Log,
     stats_interval: Duration,
     /// When to report; never if nothing came since the last report and nobody asks.
     report_at: Instant,
     /// How many lines had come by then.
     lines_reported: u64,
+}
+
+/// Where what the handler persists goes.
+enum Log {
+    Durable(Folder),
+    /// Nowhere: it is gone with the process.
+    Memory,
+    /// The same, and it was said.
+    MemoryAsTold,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +199,10 @@ impl Reactor {
             arrived: Instant::START,
             now: Instant::START,
             trace: TraceFile::new(options.trace.clone())?,
+            log: match &options.data {
+                Some(folder) => Log::Durable(Folder::open(folder)?),
+                None => Log::Memory,
+            },
             stats_interval: options.stats_interval,
             report_at: Instant::END,
             lines_reported: 0,
@@ -189,6 +215,9 @@ impl Reactor {
         node.set_clock(Duration::from(unix_us).as_micros(), move || now(started));
         if self.trace.is_wanted() {
             node.start_trace();
+        }
+        if let Log::Durable(folder) = &mut self.log {
+            folder.recover(&mut |record| node.recover(record))?;
         }
         let mut events = Events::with_capacity(8);
         loop {
@@ -211,6 +240,7 @@ impl Reactor {
                 // Nothing will be done any more: what is held back leaves now, or never.
                 node.release_held(&mut self.out);
             }
+            self.make_durable(node)?;
             self.write()?;
             self.now = self.now();
             if self.out.is_empty() {
@@ -221,6 +251,24 @@ impl Reactor {
                 return Ok(());
             }
         }
+    }
+
+    /// Writes down what was persisted in this turn, all of it at once, and lets what was said with it leave.
+    fn make_durable<H: Handler>(&mut self, node: &mut Node<H>) -> io::Result<()> {
+        while let Some(records) = node.poll_persist() {
+            match &mut self.log {
+                Log::Durable(folder) => folder.commit(records)?,
+                Log::Memory => {
+                    warn!(
+                        "what this node persists is in memory alone: --data or MESSENGER_DATA gives it a folder"
+                    );
+                    self.log = Log::MemoryAsTold;
+                }
+                Log::MemoryAsTold => {}
+            }
+            node.handle_durable(&mut self.out);
+        }
+        Ok(())
     }
 
     /// Reports if it is time to, and lets the trace be written.

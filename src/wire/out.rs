@@ -100,7 +100,6 @@ impl OutBuffer {
     }
 
     /// Takes in whole lines.
-    #[allow(dead_code, reason = "the durable log is next")]
     pub(crate) fn give(&mut self, lines: &[u8]) {
         debug_assert!(lines.last().is_none_or(|&last| last == b'\n'), "half a line");
         self.start_line().extend_from_slice(lines);

@@ -34,6 +34,7 @@
 
 pub mod checker;
 pub mod data;
+mod disk;
 pub mod fault;
 pub mod history;
 pub mod history_file;

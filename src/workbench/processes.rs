@@ -1,9 +1,10 @@
 //! Nodes that are processes, any number of them, driven over their pipes by one thread that waits for none.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,8 +29,11 @@ use crate::wire::lines::{LineBuffer, NextLine};
 pub struct Program {
     /// The program.
     pub path: PathBuf,
-    /// Its arguments.
+    /// Its arguments. `{data}` in one becomes the node's data folder.
     pub args: Vec<OsString>,
+    /// Where the data folder of each node is made, `n0`, `n1` and so on, which it is told in `MESSENGER_DATA` too. A node
+    /// that is started again finds its own.
+    pub data: PathBuf,
     /// Where the stderr of each node goes: `n0.log`, `n1.log` and so on.
     pub logs: PathBuf,
     /// Whether it goes to our stderr as well.
@@ -298,8 +302,18 @@ pub fn interrupted(signal: i32) -> String {
 
 impl Process {
     fn start(program: &Program, node: usize, poll: &Poll) -> io::Result<Self> {
+        let data = program.data.join(format!("n{node}"));
+        std::fs::create_dir_all(&data).map_err(|error| {
+            io::Error::new(error.kind(), format!("data folder {}: {error}", data.display()))
+        })?;
+        // A node looks for it from wherever it goes.
+        let data = std::path::absolute(&data)?;
         let mut command = Command::new(&program.path);
-        command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for arg in &program.args {
+            command.arg(with_data_folder(arg, &data));
+        }
+        command.env("MESSENGER_DATA", &data);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Running::spawn(&mut command).map_err(|error| {
             let (path, hint) = (program.path.display(), start_hint(program, &error));
             io::Error::new(error.kind(), format!("{path}: cannot be started: {error}{hint}"))
@@ -506,6 +520,19 @@ impl Program {
     fn log(&self, node: usize) -> PathBuf {
         self.logs.join(format!("n{node}.log"))
     }
+}
+
+/// An argument with the node's data folder in place of `{data}`.
+fn with_data_folder(arg: &OsStr, data: &Path) -> OsString {
+    const PLACE: &[u8] = b"{data}";
+    let (mut rest, mut replaced) = (arg.as_bytes(), Vec::new());
+    while let Some(at) = memchr::memmem::find(rest, PLACE) {
+        replaced.extend_from_slice(&rest[..at]);
+        replaced.extend_from_slice(data.as_os_str().as_bytes());
+        rest = &rest[at + PLACE.len()..];
+    }
+    replaced.extend_from_slice(rest);
+    OsString::from_vec(replaced)
 }
 
 /// What may be wrong with a program that cannot be started.

@@ -1,8 +1,10 @@
 //! Nodes of this crate in one process and in virtual time: the same seed makes the same test, to the byte.
 
+use super::disk::Disk;
 use super::nemesis::ProcessCommand;
 use super::world::World;
 use crate::node::{Handler, Node};
+use crate::store::{BadRecord, Records};
 use crate::time::Instant;
 use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
@@ -15,6 +17,12 @@ pub trait SimulatedNode {
     fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer);
     /// See [`Node::poll_timeout`].
     fn poll_timeout(&mut self) -> Option<Instant>;
+    /// See [`Node::recover`].
+    fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord>;
+    /// See [`Node::poll_persist`].
+    fn poll_persist(&mut self) -> Option<&Records>;
+    /// See [`Node::handle_durable`].
+    fn handle_durable(&mut self, out: &mut OutBuffer);
 }
 
 impl<W: Handler> SimulatedNode for Node<W> {
@@ -29,6 +37,18 @@ impl<W: Handler> SimulatedNode for Node<W> {
     fn poll_timeout(&mut self) -> Option<Instant> {
         Self::poll_timeout(self)
     }
+
+    fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
+        Self::recover(self, record)
+    }
+
+    fn poll_persist(&mut self) -> Option<&Records> {
+        Self::poll_persist(self)
+    }
+
+    fn handle_durable(&mut self, out: &mut OutBuffer) {
+        Self::handle_durable(self, out);
+    }
 }
 
 /// A place for a node.
@@ -37,6 +57,8 @@ struct Host {
     node: Option<Box<dyn SimulatedNode>>,
     is_paused: bool,
     out: OutBuffer,
+    /// It outlives the node.
+    disk: Disk,
 }
 
 impl Host {
@@ -46,7 +68,9 @@ impl Host {
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {
-        self.running()?.poll_timeout()
+        let disk = self.disk.poll_timeout();
+        let node = self.running()?.poll_timeout();
+        disk.into_iter().chain(node).min()
     }
 }
 
@@ -59,7 +83,12 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
         start(node, first_seed.wrapping_mul(1_000_003).wrapping_add(starts))
     };
     let mut hosts: Vec<Host> = (0..nodes)
-        .map(|node| Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() })
+        .map(|node| Host {
+            node: Some(start(node)),
+            is_paused: false,
+            out: OutBuffer::new(),
+            disk: Disk::new(first_seed ^ (node as u64) << 32),
+        })
         .collect();
     let mut now = Instant::START;
     let mut input = Vec::new();
@@ -67,9 +96,22 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
         let is_settled = settle(world, &mut hosts, now, &mut input);
         for command in world.take_commands() {
             match command {
-                ProcessCommand::Kill(node) => hosts[node].node = None,
-                ProcessCommand::Start(node) => {
-                    hosts[node] = Host { node: Some(start(node)), is_paused: false, out: OutBuffer::new() };
+                ProcessCommand::Kill(node) => {
+                    hosts[node].node = None;
+                    hosts[node].disk.crash();
+                }
+                ProcessCommand::Start(place) => {
+                    let (mut node, host) = (start(place), &mut hosts[place]);
+                    for record in host.disk.records() {
+                        if let Err(error) = node.recover(record) {
+                            world.fail(
+                                place,
+                                format!("it could not start again from its log: {error}"),
+                                None,
+                            );
+                        }
+                    }
+                    (host.node, host.is_paused, host.out) = (Some(node), false, OutBuffer::new());
                 }
                 ProcessCommand::Pause(node) => hosts[node].is_paused = true,
                 ProcessCommand::Resume(node) => hosts[node].is_paused = false,
@@ -104,6 +146,13 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
             if node.poll_timeout().is_some_and(|due| due <= now) {
                 busy = Some(place);
                 node.handle_timeout(now, &mut host.out);
+            }
+            if host.disk.is_done(now) {
+                busy = Some(place);
+                node.handle_durable(&mut host.out);
+            }
+            if let Some(records) = node.poll_persist() {
+                host.disk.write(now, records);
             }
             if !host.out.is_empty() {
                 input.clear();

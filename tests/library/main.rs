@@ -12,6 +12,7 @@ mod support;
 mod virtual_time;
 
 mod differential;
+mod durability;
 mod faults;
 mod node;
 mod observing;

@@ -9,6 +9,7 @@ mod bad_input;
 mod cases;
 mod check;
 mod command_line;
+mod data;
 mod maelstrom;
 mod reactor;
 mod readme;
