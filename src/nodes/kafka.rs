@@ -333,11 +333,13 @@ impl Kafka {
     }
 
     fn take(&mut self, place: usize, entry: Entry<'_>, learnt: &mut BTreeMap<Box<str>, u64>) {
+        let nodes = self.nodes;
         match entry {
             Entry::Message { key: name, offset, message } => {
                 let key = self.key(&name);
                 key.messages.insert(offset, message.raw().into());
-                key.others[place] = key.others[place].max(offset + 1);
+                // A node that is ahead already says nothing more of its watermark: this says it, too.
+                key.others[place] = key.others[place].max(offset + nodes);
                 let highest = learnt.entry(name).or_default();
                 *highest = offset.max(*highest);
             }
