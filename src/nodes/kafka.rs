@@ -75,6 +75,7 @@ struct Key {
 #[derive(Debug)]
 struct Peer {
     name: String,
+    place: u64,
     /// How many entries of this node's stream were sent to it, and are confirmed.
     sent: usize,
     confirmed: usize,
@@ -102,8 +103,9 @@ impl Handler for Kafka {
         names.sort_unstable();
         self.nodes = names.len().max(1) as u64;
         self.place = names.iter().position(|name| *name == id).unwrap_or(0) as u64;
-        let peer = |name| Peer {
+        let peer = |(place, name)| Peer {
             name,
+            place,
             sent: 0,
             confirmed: 0,
             sent_at: Instant::START,
@@ -111,7 +113,7 @@ impl Handler for Kafka {
             heard: 0,
             owes_confirmation: false,
         };
-        self.peers = names.into_iter().filter(|name| *name != id).map(peer).collect();
+        self.peers = (0..).zip(names).filter(|(_, name)| *name != id).map(peer).collect();
     }
 
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
@@ -140,7 +142,8 @@ impl Handler for Kafka {
 impl Kafka {
     fn key(&mut self, name: &str) -> &mut Key {
         if !self.keys.contains_key(name) {
-            let others = vec![0; self.peers.len()];
+            // A node's first offset is its place, so it need not say that it appends nothing below.
+            let others = self.peers.iter().map(|peer| peer.place).collect();
             self.keys.insert(name.into(), Key { own: self.place, others, ..Key::default() });
         }
         self.keys.get_mut(name).expect("it was just inserted")
