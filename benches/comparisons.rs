@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use messenger::json::index::Parser;
+use messenger::json::parser::Parser;
 use messenger::wire::envelope::UncheckedEnvelope;
 use messenger::wire::lines::Line;
 use mio::unix::SourceFd;

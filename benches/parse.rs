@@ -1,14 +1,14 @@
 //! Reading one line: the envelope checked, its parts at hand, the echoed value ready to be copied.
 //!
-//! `cargo bench --bench parse`. Ours once by the shape of the line before, as a node reads nearly all lines, and once by
-//! the grammar. Beside them: simd-json's whole tape, in place and with reused buffers, which still has to be searched;
+//! `cargo bench --bench parse`. Ours once by the template of the line before, as a node reads nearly all lines, and once by
+//! simd-json's index and the grammar. Beside them: simd-json's whole tape, in place and with reused buffers, which still has to be searched;
 //! and `serde_json` and `sonic-rs` with borrowed structs and a raw value.
 
 use std::borrow::Cow;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use messenger::json::index::Parser;
+use messenger::json::parser::Parser;
 use messenger::wire::envelope::{self, UncheckedEnvelope};
 use messenger::wire::lines::Line;
 use messenger::wire::template::Templates;
@@ -52,8 +52,8 @@ fn read_a_line(criterion: &mut Criterion) {
         // A node reads lines among others.
         let lines = format!("{line}\n{line}\n");
         let mut templates = Templates::new();
-        templates.learn(Line::first_of(lines.as_bytes(), line.len()));
-        group.bench_function(BenchmarkId::new("messenger, by shape", size), |bencher| {
+        templates.learn(&mut Parser::new(), Line::first_of(lines.as_bytes(), line.len()));
+        group.bench_function(BenchmarkId::new("messenger, by template", size), |bencher| {
             bencher.iter(|| {
                 let line = Line::first_of(black_box(lines.as_bytes()), line.len());
                 look(&templates.read(line).unwrap());
@@ -61,7 +61,7 @@ fn read_a_line(criterion: &mut Criterion) {
         });
 
         let mut parser = Parser::new();
-        group.bench_function(BenchmarkId::new("messenger, by grammar", size), |bencher| {
+        group.bench_function(BenchmarkId::new("messenger, by index", size), |bencher| {
             bencher.iter(|| {
                 let line = Line::new(black_box(line.as_bytes()));
                 look(&UncheckedEnvelope::parse(&mut parser, line).unwrap().check().unwrap());

@@ -5,6 +5,7 @@
 //! cargo bench --bench load -- closed --outstanding 8    # 8 requests in flight
 //! cargo bench --bench load -- open --rate 50000         # on schedule, whatever the node does
 //! cargo bench --bench load -- proxy                     # each request needs a call, which we answer
+//! cargo bench --bench load -- --mixed                   # ten clients, keys in any order, escapes
 //! cargo bench --bench load -- --against 'peer=python3 peer.py' -- --an-option-of-our-node
 //! ```
 //!
@@ -59,6 +60,7 @@ use serde_json::{Value, json};
 /// Measures a Maelstrom node from outside: throughput, CPU, memory, latency.
 #[derive(Parser)]
 #[command(name = "load")]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Options {
     #[arg(value_enum, default_value = "flood")]
     mode: Mode,
@@ -68,6 +70,9 @@ struct Options {
     /// Bytes of a request, with its newline [default: 100, 200 proxy]
     #[arg(long)]
     size: Option<usize>,
+    /// Requests of ten clients, a quarter with their keys in any order, one in eight with an escape
+    #[arg(long)]
+    mixed: bool,
     /// Requests in flight [default: 1 closed, 1000 proxy]
     #[arg(long)]
     outstanding: Option<NonZeroUsize>,
@@ -299,7 +304,7 @@ impl<'a> Load<'a> {
             return Err(format!("{count} requests need --size {size_min} or more").into());
         }
         for index in 0..count {
-            let request = load.request(index, &load.echo(index));
+            let request = load.request(index, &load.echo(index).replace('\n', "\\n"));
             load.requests.extend_from_slice(request.as_bytes());
         }
         Ok(load)
@@ -312,7 +317,8 @@ impl<'a> Load<'a> {
             Mode::Open => format!("open loop at {}/s", self.options.rate),
             Mode::Proxy => format!("proxies, {} at once", self.outstanding()),
         };
-        format!("{shape}, {} requests of {} bytes", self.count, self.size)
+        let mixed = if self.options.mixed { "mixed " } else { "" };
+        format!("{shape}, {} {mixed}requests of {} bytes", self.count, self.size)
     }
 
     fn is_proxy(&self) -> bool {
@@ -324,25 +330,56 @@ impl<'a> Load<'a> {
         self.options.outstanding.map_or(default, NonZeroUsize::get)
     }
 
-    /// A line as Maelstrom writes it, its fields in Maelstrom's order.
+    /// A line as Maelstrom writes it, its fields in Maelstrom's order, or in any.
     fn request(&self, index: usize, echo: &str) -> String {
-        let (id, src) = (index + 1, client(index));
+        let (id, src) = (index + 1, self.client(index));
         let body = if self.is_proxy() {
-            format!(
-                r#"{{"target":"n1","inner":{{"type":"echo","echo":"{echo}"}},"type":"proxy","msg_id":{id}}}"#
-            )
+            vec![
+                r#""target":"n1""#.to_owned(),
+                format!(r#""inner":{{"type":"echo","echo":"{echo}"}}"#),
+                r#""type":"proxy""#.to_owned(),
+                format!(r#""msg_id":{id}"#),
+            ]
         } else {
-            format!(r#"{{"echo":"{echo}","type":"echo","msg_id":{id}}}"#)
+            vec![format!(r#""echo":"{echo}""#), r#""type":"echo""#.to_owned(), format!(r#""msg_id":{id}"#)]
         };
-        format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"n0\",\"body\":{body}}}\n")
+        let envelope = vec![
+            format!(r#""id":{id}"#),
+            format!(r#""src":"{src}""#),
+            r#""dest":"n0""#.to_owned(),
+            format!(r#""body":{}"#, self.object(index, body)),
+        ];
+        self.object(index, envelope) + "\n"
     }
 
-    /// Maelstrom's text, padded at its end or cut at its front to fill the request.
+    /// An object of these members; if the load is mixed, a quarter of the requests have theirs in any order.
+    fn object(&self, index: usize, mut members: Vec<String>) -> String {
+        let mut rng = fastrand::Rng::with_seed(index as u64);
+        if self.options.mixed && rng.u8(..4) == 0 {
+            rng.shuffle(&mut members);
+        }
+        format!("{{{}}}", members.join(","))
+    }
+
+    fn client(&self, index: usize) -> &'static str {
+        let clients = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c0"];
+        if self.options.mixed {
+            clients[fastrand::Rng::with_seed(!(index as u64)).usize(..10)]
+        } else {
+            clients[index % 5]
+        }
+    }
+
+    /// Maelstrom's text, padded at its end or cut at its front to fill the request. If the load is mixed, one in eight
+    /// begins with a character that has to be escaped.
     fn echo(&self, index: usize) -> String {
         let room = self.size - self.request(index, "").len();
         let mut echo = format!("Please echo {}", index % 128);
         echo.extend(iter::repeat_n('.', room.saturating_sub(echo.len())));
         echo.drain(..echo.len() - room);
+        if self.options.mixed && room >= 2 && fastrand::Rng::with_seed(index as u64 ^ 1 << 40).u8(..8) == 0 {
+            echo.replace_range(..2, "\n");
+        }
         echo
     }
 
@@ -357,10 +394,6 @@ impl<'a> Load<'a> {
         let lines = if self.is_proxy() { 2 } else { 1 };
         vec![b'?'; self.count * lines * (self.size + 128) + 4096]
     }
-}
-
-fn client(index: usize) -> &'static str {
-    ["c1", "c2", "c3", "c4", "c5"][index % 5]
 }
 
 /// By name; NaN where it could not be measured or the run failed. All runs of a mode have the same ones.
@@ -654,7 +687,7 @@ fn check(message: &Value, load: &Load<'_>, index: usize) -> Result<(), String> {
     let fields = [
         ("type", &body["type"], kind),
         ("src", &message["src"], "n0"),
-        ("dest", &message["dest"], client(index)),
+        ("dest", &message["dest"], load.client(index)),
         ("echo", echo, &load.echo(index)),
     ];
     match fields.iter().find(|(_, value, expected)| value != expected) {

@@ -7,12 +7,12 @@
 //! list:
 //!
 //! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
-//! - [`json`]: values that lie where they came, and values written.
-//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::lines::LineBuffer) takes what was read. A line that
-//!   differs from an earlier one in its values alone becomes an [`Envelope`](wire::envelope::Envelope) by its
-//!   [template](wire::template), in one walk that also finds its end. Any other is cut at its newline, checked by a
-//!   [`Parser`](json::index::Parser) that goes along the grammar, and, if that refuses it, by an index of SIMD
-//!   instructions. Either way it stays where it lies, and its [`Value`]s are borrowed and unchanged to the byte.
+//! - [`json`]: values that lie where they came, borrowed and unchanged to the byte. simd-json's first stage finds the
+//!   tokens of a line, or of all lines of a read, and a cursor over them is the only grammar.
+//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::lines::LineBuffer) takes what was read, and a
+//!   [`Reader`](wire::reader::Reader) makes each line an [`Envelope`](wire::envelope::Envelope) of borrowed
+//!   [`Value`]s. One that differs from an earlier line in its values alone is read by its [template](wire::template), in
+//!   one walk that also finds its end.
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
 //! - [`telemetry`]: what was counted and how long it took; the newest messages; and, from the trace files of several

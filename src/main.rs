@@ -49,6 +49,8 @@ enum Command {
     Test(cli::test::TestArgs),
     /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
     Check(cli::check::CheckArgs),
+    /// Grade programs by a suite of tests and conversations: the Gossip Glomers exercises, a course, or one of your own
+    Grade(cli::grade::GradeArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace(cli::trace::TraceArgs),
 }
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Some(Command::Parse(args)) => cli::parse::run(&args).map(done),
         Some(Command::Test(args)) => Ok(cli::test::run(&args)),
         Some(Command::Check(args)) => Ok(cli::check::run(&args)),
+        Some(Command::Grade(args)) => Ok(cli::grade::run(&args)),
         Some(Command::Trace(args)) => cli::trace::run(args).map(done),
     };
     match outcome {

@@ -62,7 +62,7 @@ impl Pipeline {
             space[..count].copy_from_slice(&input[..count]);
             self.lines.filled(count);
             input = &input[count..];
-            self.node.handle_lines(Instant::START, &mut self.lines.lines(), &mut self.out);
+            self.node.handle_lines(Instant::START, &mut self.lines, &mut self.out);
             while !self.out.is_empty() {
                 let count = self.out.len().min(step);
                 self.answers += memchr::memchr_iter(b'\n', &self.out.waiting()[..count]).count();

@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use self::chaos::{Chaos, ChaosConfig};
 use self::dedup::{Dedup, DedupConfig, Seen};
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::telemetry::trace::{Line as SentLine, Sent};
 use crate::time::Instant;
 use crate::wire::envelope::{Envelope, UncheckedEnvelope};

@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use clap::Args;
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::history_file::{self, Limits};
-use messenger::workbench::settings::Settings;
+use messenger::workbench::settings::{Settings, TxnOptions};
 use messenger::workbench::verdict::Judgement;
 use messenger::workbench::workload::Workload;
 
 use super::args::{NOT_ENDED, complain, status};
-use super::test::workload_parser;
+use super::test::{Models, models, workload_parser};
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -24,6 +24,9 @@ pub struct CheckArgs {
     /// Jepsen's history.edn, elle-cli's JSON, or a history.jsonl of messenger test; - for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// What transactions have to keep: consistency models, with commas between them
+    #[arg(long, value_name = "MODELS", default_value = "strict-serializable", value_parser = models)]
+    consistency_models: Models,
     /// Write the history to stdout as Jepsen has it, and judge nothing
     #[arg(long, conflicts_with = "json")]
     edn: bool,
@@ -70,7 +73,9 @@ fn check(args: &CheckArgs) -> io::Result<Verdict> {
         stdout.flush()?;
         return Ok(Verdict::Valid);
     }
-    let judgement = Judgement::of(&history, workload, &Settings::default());
+    let transactions = TxnOptions { models: args.consistency_models.0.clone(), ..TxnOptions::default() };
+    let settings = Settings { transactions, ..Settings::default() };
+    let judgement = Judgement::of(&history, workload, &settings);
     if args.json {
         writeln!(stdout, "{:#}", judgement.json())?;
     } else {

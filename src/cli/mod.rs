@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+pub mod grade;
 mod interrupt;
 pub mod node;
 pub mod parse;

@@ -13,6 +13,8 @@ use messenger::nodes::g_set::GSet;
 use messenger::nodes::kafka::Kafka;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::messenger::Messenger;
+use messenger::nodes::txn_list_append::TxnListAppend;
+use messenger::nodes::txn_rw_register::TxnRwRegister;
 use messenger::nodes::unique_ids::UniqueIds;
 use messenger::reactor::{self, Options};
 use messenger::time::Duration;
@@ -38,6 +40,10 @@ pub enum Workload {
     LinKv,
     /// Logs that every node appends to by itself
     Kafka,
+    /// Transactions over lists, strictly serializable by a log in Maelstrom's service
+    TxnListAppend,
+    /// Transactions over registers, read atomic and always available
+    TxnRwRegister,
 }
 
 #[derive(Args)]
@@ -118,6 +124,8 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         Workload::PnCounter => serve(Counter::any(), config, &options),
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
         Workload::Kafka => serve(Kafka::default(), config, &options),
+        Workload::TxnListAppend => serve(TxnListAppend::default(), config, &options),
+        Workload::TxnRwRegister => serve(TxnRwRegister::default(), config, &options),
     }
 }
 

@@ -25,7 +25,7 @@ pub fn run(args: &ParseArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log.log_level);
     let mut lines = LineBuffer::new(args.max_line);
     let (mut stdin, mut stdout) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
-    let mut parser = json::index::Parser::new();
+    let mut parser = json::parser::Parser::new();
     let mut number = 0;
     loop {
         let count = stdin.read(lines.space())?;
@@ -45,7 +45,7 @@ pub fn run(args: &ParseArgs) -> io::Result<()> {
 }
 
 fn print_gist(
-    parser: &mut json::index::Parser,
+    parser: &mut json::parser::Parser,
     number: u64,
     line: NextLine<'_>,
     out: &mut impl Write,

@@ -1,13 +1,13 @@
 //! `messenger test`: the workbench.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Instant as Clock, SystemTime};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
@@ -17,18 +17,22 @@ use messenger::nodes::own;
 use messenger::reactor;
 use messenger::time::{Duration, Instant};
 use messenger::workbench::checker::Verdict;
+use messenger::workbench::checker::models::{Model, ModelError};
 use messenger::workbench::checker::stats::Availability;
-use messenger::workbench::fault::Fault;
+use messenger::workbench::fault::{Fault, PlannedFault};
 use messenger::workbench::journal::Logging;
 use messenger::workbench::network::{Distribution, Latency};
+use messenger::workbench::plan::Plan;
 use messenger::workbench::processes::{self, Ending, Program};
+use messenger::workbench::report::junit::{self, Case};
 use messenger::workbench::report::{self, Report};
-use messenger::workbench::settings::{Settings, Topology};
+use messenger::workbench::settings::{Settings, Topology, TxnOptions};
 use messenger::workbench::verdict::Results;
 use messenger::workbench::workload::{self, Workload};
 use messenger::workbench::world::World;
 
 use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, complain, millis, seconds};
+use super::grade::write_junit;
 use super::interrupt::Interrupts;
 
 #[derive(Args)]
@@ -36,8 +40,11 @@ use super::interrupt::Interrupts;
 #[command(after_help = EXAMPLES)]
 pub struct TestArgs {
     /// What to ask of the nodes
-    #[arg(short, long, value_parser = workload_parser())]
-    workload: &'static dyn Workload,
+    #[arg(short, long, value_parser = workload_parser(), required_unless_present = "plan")]
+    workload: Option<&'static dyn Workload>,
+    /// The plan.json of an earlier test, or one written by hand: the same operations and faults at the same times
+    #[arg(long, value_name = "FILE", conflicts_with_all = PLANNED)]
+    plan: Option<PathBuf>,
     /// The node to test [default: this crate's own for the workload]
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
     bin: Option<PathBuf>,
@@ -65,12 +72,30 @@ pub struct TestArgs {
     /// How long it is on average until a fault begins, and until it ends, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     nemesis_interval: Duration,
+    /// A fault at its time, besides those of --nemesis: 'partition n0|n1,n2 at 3s for 5s'. Repeatable; see below
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<PlannedFault>,
     /// Which neighbours a broadcast test suggests to the nodes
     #[arg(long, value_enum, default_value_t)]
     topology: TopologyArg,
     /// How many operations have to succeed: total, or a fraction such as 0.99
     #[arg(long, value_name = "FRACTION", value_parser = availability)]
     availability: Option<Availability>,
+    /// What transactions have to keep: consistency models, with commas between them
+    #[arg(long, value_name = "MODELS", default_value = "strict-serializable", value_parser = models)]
+    consistency_models: Models,
+    /// How many keys are in use at a time [default: the workload's own number]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    key_count: Option<usize>,
+    /// How many micro-operations a transaction has at most
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = count)]
+    max_txn_length: usize,
+    /// How often a key is written before another one takes its place
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = writes)]
+    max_writes_per_key: usize,
+    /// Let transactions write some keys a few times and some up to 256 times, by Zipf's law
+    #[arg(long)]
+    zipf_writes: bool,
     /// Show what the nodes write to stderr
     #[arg(long)]
     log_stderr: bool,
@@ -89,6 +114,12 @@ pub struct TestArgs {
     /// Run this crate's own nodes in this process and in virtual time: no waiting, and the same again for the same seed
     #[arg(long)]
     sim: bool,
+    /// Print the results as JSON, a line for each test
+    #[arg(long)]
+    json: bool,
+    /// Also write the verdicts to this file as `JUnit` XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Where to write reports
     #[arg(long, value_name = "FOLDER", default_value = "store")]
     store: PathBuf,
@@ -106,7 +137,48 @@ const EXAMPLES: &str = "Examples:
   A minute of a cluster in a moment:
     messenger test -w broadcast --sim --time-limit 60 --rate 100 --latency 100 --nemesis partition,loss
 
+Faults at their times, for --fault:
+  partition LINKS at TIME for TIME           LINKS carry nothing
+  loss RATE [LINKS] at TIME for TIME         so many messages are lost, from 0 to 1
+  duplicate RATE [LINKS] at TIME for TIME    so many messages come twice, from 0 to 1
+  slow [LINKS] TIME at TIME for TIME         messages take that much longer
+  reorder [LINKS] TIME at TIME for TIME      messages take up to that much longer, each another time
+  kill NODES at TIME for TIME                they are killed, and started again with their memory gone
+  pause NODES at TIME for TIME               they stop, and go on
+  NODES is n0 or n0,n1. LINKS is n0,n1|n2 (both ways), n0->n1 (one way), or several of these; without LINKS all
+  messages between nodes are meant. TIME is 3s, 0.5s or 200ms, from when the operations begin; without `for` a fault
+  lasts until the time limit.
+
 Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the test did not come to its end.";
+
+/// A list would be taken for several values by the parser of the command line.
+#[derive(Clone)]
+pub struct Models(pub Vec<Model>);
+
+pub fn models(text: &str) -> Result<Models, ModelError> {
+    Model::parse_list(text).map(Models)
+}
+
+/// What a plan says, and nothing else can.
+const PLANNED: [&str; 17] = [
+    "workload",
+    "node_count",
+    "concurrency",
+    "rate",
+    "time_limit",
+    "latency",
+    "latency_dist",
+    "nemesis",
+    "nemesis_interval",
+    "fault",
+    "topology",
+    "availability",
+    "consistency_models",
+    "key_count",
+    "max_txn_length",
+    "max_writes_per_key",
+    "zipf_writes",
+];
 
 #[derive(Clone, Copy)]
 enum Concurrency {
@@ -162,14 +234,21 @@ pub fn run(args: &TestArgs) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    for seed in (0..args.test_count).map(|number| first_seed.wrapping_add(number)) {
-        match run_one(args, seed, &interrupts) {
-            Ok(0) => {}
-            Ok(status) => return ExitCode::from(status),
-            Err(error) => return refuse(&error),
-        }
+    let mut cases = Vec::new();
+    let mut seeds = (0..args.test_count).map(|number| first_seed.wrapping_add(number));
+    let ended = seeds.try_for_each(|seed| match run_one(args, seed, &interrupts, &mut cases) {
+        Ok(0) => Ok(()),
+        Ok(status) => Err(ExitCode::from(status)),
+        Err(error) => Err(refuse(&error)),
+    });
+    let written = args.junit.as_ref().map_or(Ok(()), |path| {
+        write_junit(path, args.workload.map_or("plan", |workload| workload.name()), &cases)
+    });
+    match (ended, written) {
+        (_, Err(error)) => refuse(&error),
+        (Ok(()), Ok(())) => ExitCode::SUCCESS,
+        (Err(status), Ok(())) => status,
     }
-    ExitCode::SUCCESS
 }
 
 /// The exit status of what could not be run.
@@ -179,23 +258,28 @@ fn refuse(error: &io::Error) -> ExitCode {
 }
 
 /// Runs one test; its exit status.
-fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8> {
+fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts, cases: &mut Vec<Case>) -> io::Result<u8> {
+    let began = Clock::now();
     let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
-    let mut world = World::new(args.workload, settings(args, seed)?).map_err(invalid)?;
-    if own::node(args.workload.name(), Config::default()).is_none() && args.bin.is_none() {
-        return Err(no_own_node(args.workload));
+    let plan = plan(args, seed)?;
+    let (workload, seed) = (plan.workload, plan.settings.seed);
+    let mut world = World::of_plan(plan).map_err(invalid)?;
+    if own::node(workload.name(), Config::default()).is_none() && args.bin.is_none() {
+        return Err(no_own_node(workload));
     }
-    let tested = tested(args);
-    // Whoever reads it may have had enough.
-    let _ = writeln!(io::stdout(), "testing {}", harmless(&tested));
-    let folder = create_folder(&args.store, args.workload)?;
+    let tested = tested(args, workload);
+    if !args.json {
+        // Whoever reads it may have had enough.
+        let _ = writeln!(io::stdout(), "testing {}", harmless(&tested));
+    }
+    let folder = create_folder(&args.store, workload)?;
     link(&args.store, "current", &folder);
     let mut ending = Ending::default();
     if args.sim {
         own::simulate(&mut world);
     } else {
         let program = program(args, &world, &folder)?;
-        let progress = progress(args.time_limit);
+        let progress = progress(world.settings().time_limit);
         interrupts.hold();
         let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
         interrupts.release();
@@ -215,13 +299,33 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
         last_words: &ending.last_words,
         command: Some(&command),
     };
-    let _ = io::stdout().write_all(summary(args, &report).as_bytes());
+    if !args.json {
+        let _ = io::stdout().write_all(summary(args, &report).as_bytes());
+    }
     let written = recorded.and(report.write_judged(&folder));
     drop(guard);
+    let page = folder.join("index.html");
+    if args.json {
+        let mut results = report.json();
+        results["report"] = page.to_string_lossy().into();
+        let _ = writeln!(io::stdout(), "{results}");
+    }
+    let reason = report.explain().into_iter().next().unwrap_or_default();
+    cases.push(Case {
+        name: format!("{} with seed {seed}", workload.name()),
+        took: began.elapsed(),
+        outcome: match report.verdict() {
+            "valid" => junit::Outcome::Passed,
+            "invalid" => junit::Outcome::Failed(reason),
+            verdict => junit::Outcome::Error(format!("{verdict}: {reason}")),
+        },
+    });
     match &written {
         Ok(()) => {
             link(&args.store, "latest", &folder);
-            let _ = writeln!(io::stdout(), "  report: {}", folder.join("index.html").display());
+            if !args.json {
+                let _ = writeln!(io::stdout(), "  report: {}", page.display());
+            }
         }
         Err(error) => complain(&format_args!("the report was not written whole: {error}")),
     }
@@ -230,8 +334,8 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts) -> io::Result<u8
 }
 
 /// What is tested, for people.
-fn tested(args: &TestArgs) -> String {
-    let workload = args.workload.name();
+fn tested(args: &TestArgs, workload: &dyn Workload) -> String {
+    let workload = workload.name();
     match &args.bin {
         Some(path) => {
             let words = [path.as_os_str()].into_iter().chain(args.args.iter().map(OsString::as_os_str));
@@ -256,6 +360,21 @@ pub(super) fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Wo
 fn no_own_node(workload: &dyn Workload) -> io::Error {
     let text = format!("this crate has no node of its own for {}: name yours with --bin", workload.name());
     io::Error::new(ErrorKind::InvalidInput, text)
+}
+
+/// The plan of the file, or one whose operations are made up.
+fn plan(args: &TestArgs, seed: u64) -> io::Result<Plan> {
+    let Some(path) = &args.plan else {
+        let workload = args.workload.expect("it is required where there is no plan");
+        return Ok(Plan { workload, settings: settings(args, seed)?, operations: None });
+    };
+    let in_file =
+        |kind, error: &dyn fmt::Display| io::Error::new(kind, format!("{}: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| in_file(error.kind(), &error))?;
+    let mut plan = Plan::from_json(&text).map_err(|error| in_file(ErrorKind::InvalidInput, &error))?;
+    plan.settings.logging = Logging { sent: args.log_net_send, received: args.log_net_recv };
+    plan.settings.seed = args.seed.unwrap_or(plan.settings.seed);
+    Ok(plan)
 }
 
 fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
@@ -291,6 +410,7 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
         latency: Latency { mean: args.latency, spread },
         faults: args.nemesis.iter().map(fault).collect(),
         fault_interval: args.nemesis_interval.max(Duration::from_millis(1)),
+        planned_faults: args.fault.clone(),
         topology: match args.topology {
             TopologyArg::Grid => Topology::Grid,
             TopologyArg::Line => Topology::Line,
@@ -300,6 +420,10 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
             TopologyArg::Tree4 => Topology::Tree(4),
         },
         availability: args.availability.unwrap_or_default(),
+        key_count: args.key_count,
+        max_txn_length: args.max_txn_length,
+        max_writes_per_key: args.max_writes_per_key,
+        transactions: TxnOptions { models: args.consistency_models.0.clone(), zipf_writes: args.zipf_writes },
         seed,
         logging: Logging { sent: args.log_net_send, received: args.log_net_recv },
         ..Settings::default()
@@ -407,7 +531,7 @@ fn summary(args: &TestArgs, report: &Report<'_>) -> String {
         "messages: {} with clients, {} between servers, {:.2} of those for each operation",
         results.clients.sent, results.servers.sent, results.messages_per_operation
     ));
-    if !args.nemesis.is_empty() {
+    if !(args.nemesis.is_empty() && world.settings().planned_faults.is_empty()) {
         lines.push(match world.faults().len() {
             0 => "faults: none; there was nobody to strike, or the test ended before".to_owned(),
             count => format!("faults: {count}"),
@@ -454,6 +578,13 @@ fn quoted(word: &OsStr) -> String {
 
 fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("expected 1 to 1000".to_owned())
+}
+
+fn writes(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=1_000_000).contains(count))
+        .ok_or("expected 1 to 1000000".to_owned())
 }
 
 fn concurrency(text: &str) -> Result<Concurrency, String> {

@@ -4,15 +4,19 @@
 //! the grammar and cuts a text into [`Value`](value::Value)s, borrowed and unchanged, looked into only when somebody
 //! asks.
 //!
-//! Each file uses only those before it: [`text`] and [`error`], `scan` (kinds of bytes, many at a time), [`index`]
-//! (simd-json's), `cursor` (the grammar), [`value`], [`write`](mod@write) and [`read`].
+//! simd-json's first stage finds the tokens of a line, or of all the lines of a read at once, and a cursor over them is
+//! the only grammar.
+//!
+//! Each file uses only those before it: [`text`], [`error`], `scan` (kinds of bytes, many at a time), `unescape`, `index`
+//! (simd-json's), `cursor` (the grammar), [`value`], [`parser`], [`write`](mod@write) and [`read`].
 
 pub(crate) mod cursor;
 pub mod error;
-pub mod index;
-pub(crate) mod lane;
+pub(crate) mod index;
+pub mod parser;
 pub mod read;
 pub(crate) mod scan;
 pub mod text;
+pub(crate) mod unescape;
 pub mod value;
 pub mod write;

@@ -101,19 +101,29 @@ static IS_SPECIAL: [bool; 256] = {
     table
 };
 
-/// Where the first newline is.
+/// How long the first line is, and whether there is a backslash in it; `None` if it has no newline.
 #[inline(always)]
-pub(crate) fn find_newline(text: &[u8]) -> Option<usize> {
+pub(crate) fn find_line(text: &[u8]) -> Option<(usize, bool)> {
     /// Most lines end within so many steps.
     const NEAR: usize = 10;
-    let mut rest = text;
+    let (mut rest, mut backslashes) = (text, 0);
     for _ in 0..NEAR {
         let Some((bytes, after)) = rest.split_first_chunk::<WIDTH>() else { break };
-        let newlines = u8x16::new(*bytes).simd_eq(u8x16::splat(b'\n')).to_bitmask();
+        let bytes = u8x16::new(*bytes);
+        let newlines = bytes.simd_eq(u8x16::splat(b'\n')).to_bitmask();
+        let here = bytes.simd_eq(u8x16::splat(b'\\')).to_bitmask();
         if newlines != 0 {
-            return Some(text.len() - rest.len() + newlines.trailing_zeros() as usize);
+            // Those before the first newline.
+            let within = here & (newlines - 1) & !newlines;
+            return Some((
+                text.len() - rest.len() + newlines.trailing_zeros() as usize,
+                backslashes | within != 0,
+            ));
         }
+        backslashes |= here;
         rest = after;
     }
-    memchr(b'\n', rest).map(|before| text.len() - rest.len() + before)
+    let length = memchr(b'\n', rest)?;
+    let has_backslash = backslashes != 0 || memchr(b'\\', &rest[..length]).is_some();
+    Some((text.len() - rest.len() + length, has_backslash))
 }

@@ -5,10 +5,9 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::cursor::{Member, Name, Walk as _};
-use super::index::unescape;
-use super::lane::Lane;
+use super::scan::find_special;
 use super::text::{Span, Text};
+use super::unescape::unescape;
 
 /// A JSON value as it stands in its line: checked, unchanged, not yet looked into.
 ///
@@ -125,14 +124,14 @@ impl<'a> Value<'a> {
     /// The elements of an array; `None` for other kinds.
     pub fn as_array(self) -> Option<impl Iterator<Item = Value<'a>>> {
         let mut elements = self.elements(Kind::Array)?;
-        Some(std::iter::from_fn(move || elements.next_value()))
+        Some(std::iter::from_fn(move || elements.next()))
     }
 
     /// The members of an object in their order, duplicates included; `None` for other kinds. A key is a
     /// string.
     pub fn as_object(self) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
         let mut elements = self.elements(Kind::Object)?;
-        Some(std::iter::from_fn(move || Some((elements.next_value()?, elements.next_value()?))))
+        Some(std::iter::from_fn(move || Some((elements.next()?, elements.next()?))))
     }
 
     /// An object's member of that name; of several the last one, as Maelstrom's own reader has it.
@@ -146,14 +145,12 @@ impl<'a> Value<'a> {
     /// What this object says as the body of a message: its `type`, and whether it has a `msg_id` or an `in_reply_to`.
     /// `None` for other kinds.
     pub(crate) fn as_body(self) -> Option<(Option<Value<'a>>, bool)> {
-        let mut walk = self.elements(Kind::Object)?.walk;
-        let (mut kind, mut is_numbered, mut is_first) = (None, false, true);
-        while let Member::Value(_, name) = walk.member(is_first).ok()? {
-            is_first = false;
-            let value = walk.value(0).ok()?;
-            match name {
-                Name::Type => kind = Some(Self::new(&self.raw[value.range()], self.escapes, false)),
-                Name::MsgId | Name::InReplyTo => is_numbered = true,
+        let mut elements = self.elements(Kind::Object)?;
+        let (mut kind, mut is_numbered) = (None, false);
+        while let (Some(key), Some(value)) = (elements.next(), elements.next()) {
+            match key.as_str().as_deref() {
+                Some("type") => kind = Some(value),
+                Some("msg_id" | "in_reply_to") => is_numbered = true,
                 _ => {}
             }
         }
@@ -164,9 +161,7 @@ impl<'a> Value<'a> {
         if self.kind() != kind {
             return None;
         }
-        let mut walk = Lane::of_value(self.raw);
-        walk.step();
-        Some(Elements { walk, escapes: self.escapes })
+        Some(Elements { text: self.raw, at: 1, escapes: self.escapes })
     }
 }
 
@@ -195,22 +190,73 @@ impl OwnedValue {
     }
 }
 
-/// What is left of the values inside brackets. The text was checked, so commas and colons are merely
-/// stepped over.
+/// What is left of the values inside brackets. The text was checked: nothing here knows the grammar, only where a value
+/// begins and ends.
 struct Elements<'a> {
-    walk: Lane<'a>,
+    text: &'a str,
+    at: usize,
     escapes: bool,
 }
 
 impl<'a> Elements<'a> {
-    fn next_value(&mut self) -> Option<Value<'a>> {
-        if let b',' | b':' = self.walk.peek() {
-            self.walk.step();
+    #[inline]
+    fn next(&mut self) -> Option<Value<'a>> {
+        let bytes = self.text.as_bytes();
+        while matches!(bytes.get(self.at)?, b',' | b':' | b' ' | b'\t' | b'\r' | b'\n') {
+            self.at += 1;
         }
-        // At the closing bracket there is none.
-        let span = self.walk.value(0).ok()?;
-        Some(Value::new(Value::at(self.walk.text(), span).raw, self.escapes, false))
+        let (start, rest) = (self.at, &bytes[self.at..]);
+        let length = match rest[0] {
+            // The bracket around them.
+            b']' | b'}' => return None,
+            b'"' => string_len(rest),
+            b'[' | b'{' => nested_len(rest),
+            _ => rest.iter().position(|&byte| ends_scalar(byte)).unwrap_or(rest.len()),
+        };
+        self.at += length;
+        Some(Value::new(self.text.get(start..self.at)?, self.escapes, false))
     }
+}
+
+/// Whether a number, `true`, `false` or `null` ends before this byte.
+pub(crate) const fn ends_scalar(byte: u8) -> bool {
+    matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The length of the string that comes first.
+#[inline]
+fn string_len(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(special) = text.get(at..).and_then(find_special) {
+        at += special;
+        match text[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// The length of the array or object that comes first.
+fn nested_len(text: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                at += string_len(&text[at..]);
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            break;
+        }
+    }
+    at
 }
 
 /// A JSON integer of any length, as it was written.
@@ -249,7 +295,7 @@ impl fmt::Display for Integer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
 
     fn with_value<T>(text: &str, look: impl FnOnce(Value<'_>) -> T) -> T {
         let (mut parser, line) = (Parser::new(), format!("[ {text} ]"));

@@ -23,17 +23,16 @@ use self::timers::Alarm;
 pub use self::timers::TimerId;
 use crate::boundary::Admission;
 use crate::boundary::chaos::ChaosStats;
-use crate::json::index::Parser;
+use crate::json::error::SyntaxError;
 use crate::json::text::excerpt;
 use crate::store::{BadRecord, Records};
 use crate::telemetry::metrics::Counters;
 use crate::time::Instant;
 use crate::wire::envelope::{Envelope, SchemaError, UncheckedEnvelope};
 use crate::wire::error::{ErrorCode, RpcError};
-use crate::wire::lines::Line;
-use crate::wire::lines::{Lines, NextLine};
+use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::out::{HIGH_WATER, OutBuffer};
-use crate::wire::template::Templates;
+use crate::wire::reader::{Read, Reader};
 
 /// What a node does. Its state is its own: a handler has it to itself while it runs.
 pub trait Handler: Sized + 'static {
@@ -63,8 +62,7 @@ pub trait Handler: Sized + 'static {
 /// A node of the cluster, running handler `H`.
 #[derive(Debug)]
 pub struct Node<H> {
-    parser: Parser,
-    templates: Templates,
+    reader: Reader,
     core: Core<H>,
     handler: H,
 }
@@ -73,7 +71,7 @@ impl<H: Handler> Node<H> {
     /// A node that waits for its `init`.
     pub fn new(handler: H, config: Config) -> Self {
         let core = Core::new(config);
-        Self { parser: Parser::new(), templates: Templates::new(), core, handler }
+        Self { reader: Reader::new(), core, handler }
     }
 
     /// Gives the node a clock, for handlers and reports that measure time within a turn, and the Unix time at
@@ -83,35 +81,22 @@ impl<H: Handler> Node<H> {
         self.core.sender.trace.set_start(start_unix_us);
     }
 
-    /// Handles lines of input at the time `now`, as long as the output is below its mark; whether those were all.
-    pub fn handle_lines(&mut self, now: Instant, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
+    /// Handles the whole lines of a buffer at the time `now`, as long as the output is below its mark; whether those were
+    /// all.
+    pub fn handle_lines(&mut self, now: Instant, lines: &mut LineBuffer, out: &mut OutBuffer) -> bool {
         if self.core.log.waiting() >= HIGH_WATER {
             return false;
         }
         self.core.start_turn(now);
         let start = out.end();
-        let were_all = self.handle_next_lines(lines, out);
+        let Self { reader, core, handler } = self;
+        let were_all = out.len() < HIGH_WATER
+            && reader.read(lines, |line| {
+                handle_read(core, handler, line, out);
+                out.len() < HIGH_WATER
+            });
         self.end_turn(start, out);
         were_all
-    }
-
-    #[inline(always)]
-    fn handle_next_lines(&mut self, lines: &mut Lines<'_>, out: &mut OutBuffer) -> bool {
-        while out.len() < HIGH_WATER {
-            let Self { templates, core, handler, .. } = self;
-            if let Some(envelope) = templates.read_next(lines) {
-                handle_templated(core, handler, &envelope, out);
-                continue;
-            }
-            let is_text = lines.is_text();
-            match lines.next() {
-                Some(NextLine::Line(line)) if is_text => self.handle_parsed(line, out),
-                Some(NextLine::Line(line)) => self.handle_one(line, out),
-                Some(NextLine::TooLong(length)) => self.handle_too_long(length),
-                None => return true,
-            }
-        }
-        false
     }
 
     /// Handles one line of input at the time `now`. What there is to say goes to `out`.
@@ -120,7 +105,8 @@ impl<H: Handler> Node<H> {
     pub fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
         self.core.start_turn(now);
         let start = out.end();
-        self.handle_one(line, out);
+        let Self { reader, core, handler } = self;
+        reader.read_line(line, |line| handle_read(core, handler, line, out));
         self.end_turn(start, out);
     }
 
@@ -155,48 +141,9 @@ impl<H: Handler> Node<H> {
         self.core.log.handle_durable(out);
     }
 
-    /// Handles a line that nobody has tried the templates on.
-    #[inline]
-    fn handle_one(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { templates, core, handler, .. } = self;
-        match templates.read(line) {
-            Some(envelope) => handle_templated(core, handler, &envelope, out),
-            None => self.handle_parsed(line, out),
-        }
-    }
-
-    /// Handles a line of no known shape.
-    #[inline(never)]
-    fn handle_parsed(&mut self, line: Line<'_>, out: &mut OutBuffer) {
-        let Self { parser, templates, core, handler } = self;
-        core.sender.counters.lines += 1;
-        let number = core.sender.counters.lines;
-        let mut unchecked = UncheckedEnvelope::default();
-        if let Err(error) = unchecked.read(parser, line) {
-            core.sender.counters.not_json += 1;
-            return warn!("line {number}: not JSON: {error}");
-        }
-        // By reference: an envelope that was just written is not moved.
-        match &unchecked.check() {
-            Ok(envelope) => {
-                templates.learn(line);
-                handle_envelope(core, handler, envelope, out);
-            }
-            Err(error) => {
-                through_boundary(core, false, out, |core, out| refuse(core, &unchecked, error, out));
-            }
-        }
-    }
-
     /// Says that a line of `length` bytes was too long and was skipped.
     pub fn handle_too_long(&mut self, length: u64) {
-        let counters = &mut self.core.sender.counters;
-        counters.lines += 1;
-        counters.too_long += 1;
-        warn!(
-            "line {}: {length} bytes are more than a line may have, or than there is memory for: skipped",
-            counters.lines
-        );
+        handle_read(&mut self.core, &mut self.handler, Read::TooLong(length), &mut OutBuffer::new());
     }
 
     /// Does what is due at the time `now`, as long as the output is below its mark; what is left is due again
@@ -304,16 +251,33 @@ impl<H: Handler> Node<H> {
     }
 }
 
-/// Handles a message that was read by its shape.
+/// Handles a line, whatever it is.
 #[inline(always)]
-fn handle_templated<H: Handler>(
-    core: &mut Core<H>,
-    handler: &mut H,
-    envelope: &Envelope<'_>,
-    out: &mut OutBuffer,
-) {
+fn handle_read<H: Handler>(core: &mut Core<H>, handler: &mut H, line: Read<'_>, out: &mut OutBuffer) {
     core.sender.counters.lines += 1;
-    handle_envelope(core, handler, envelope, out);
+    match line {
+        Read::Message(envelope) => handle_envelope(core, handler, envelope, out),
+        Read::NotMessage(unchecked, error) => {
+            through_boundary(core, false, out, |core, out| refuse(core, unchecked, &error, out));
+        }
+        Read::NotJson(error) => not_json(core, &error),
+        Read::TooLong(length) => too_long(core, length),
+    }
+}
+
+#[cold]
+fn not_json<H>(core: &mut Core<H>, error: &SyntaxError) {
+    core.sender.counters.not_json += 1;
+    warn!("line {}: not JSON: {error}", core.sender.counters.lines);
+}
+
+#[cold]
+fn too_long<H>(core: &mut Core<H>, length: u64) {
+    core.sender.counters.too_long += 1;
+    warn!(
+        "line {}: {length} bytes are more than a line may have, or than there is memory for: skipped",
+        core.sender.counters.lines
+    );
 }
 
 /// Handles a message that came, with what stands between the node and its network, if anything does.

@@ -122,7 +122,7 @@ impl Handler for Kafka {
             "poll" => self.handle_poll(request, cx),
             "commit_offsets" => {
                 for (key, offset) in request.typed("offsets", "an object of offsets", offsets)? {
-                    self.commit(key, offset, true);
+                    self.commit(&key, offset, true);
                 }
                 self.send_soon(cx);
                 cx.reply(request, "commit_offsets_ok").send()
@@ -190,12 +190,12 @@ impl Kafka {
     }
 
     /// Notes that everything up to an offset is processed. Others are told what a client said here.
-    fn commit(&mut self, name: Box<str>, offset: u64, is_own: bool) {
-        let key = self.key(&name);
+    fn commit(&mut self, name: &str, offset: u64, is_own: bool) {
+        let key = self.key(name);
         if key.committed < Some(offset) {
             key.committed = Some(offset);
             if is_own {
-                self.push(&[&"c", &&*name, &offset]);
+                self.push(&[&"c", &name, &offset]);
             }
         }
     }
@@ -350,7 +350,7 @@ impl Kafka {
                 let key = self.key(&name);
                 key.others[place] = key.others[place].max(offset);
             }
-            Entry::Committed { key, offset } => self.commit(key, offset, false),
+            Entry::Committed { key, offset } => self.commit(&key, offset, false),
         }
     }
 

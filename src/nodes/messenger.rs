@@ -4,7 +4,7 @@ use slab::Slab;
 
 use crate::boundary::chaos::ChaosConfig;
 use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::value::{Kind, Value};
 use crate::json::write::Raw;
 use crate::node::{CallError, Context, Deferred, Handler, Outcome, Reply, Request};

@@ -10,6 +10,9 @@ pub mod messenger;
 #[cfg(feature = "workbench")]
 pub mod own;
 mod replica;
+mod txn;
+pub mod txn_list_append;
+pub mod txn_rw_register;
 pub mod unique_ids;
 
 use crate::json::text::excerpt;

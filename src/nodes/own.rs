@@ -6,6 +6,8 @@ use super::g_set::GSet;
 use super::kafka::Kafka;
 use super::lin_kv::LinKv;
 use super::messenger::Messenger;
+use super::txn_list_append::TxnListAppend;
+use super::txn_rw_register::TxnRwRegister;
 use super::unique_ids::UniqueIds;
 use crate::node::{Config, Node};
 use crate::workbench::simulation::{self, SimulatedNode};
@@ -22,6 +24,8 @@ pub fn node(workload: &str, config: Config) -> Option<Box<dyn SimulatedNode>> {
         "pn-counter" => Box::new(Node::new(Counter::any(), config)),
         "lin-kv" => Box::new(Node::new(LinKv::new(config.answer_within), config)),
         "kafka" => Box::new(Node::new(Kafka::default(), config)),
+        "txn-list-append" => Box::new(Node::new(TxnListAppend::default(), config)),
+        "txn-rw-register" => Box::new(Node::new(TxnRwRegister::default(), config)),
         _ => return None,
     })
 }

@@ -246,7 +246,7 @@ impl WriteJson for Runs<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
     use crate::wire::envelope::UncheckedEnvelope;
     use crate::wire::lines::Line;
 

@@ -367,7 +367,7 @@ impl Reactor {
 
     /// Handles the lines that are whole, until the output is past its mark.
     fn handle_lines<H: Handler>(&mut self, node: &mut Node<H>, now: Instant) {
-        self.lines_left = !node.handle_lines(now, &mut self.lines.lines(), &mut self.out);
+        self.lines_left = !node.handle_lines(now, &mut self.lines, &mut self.out);
         if self.input == Input::Ended && !self.lines_left {
             match self.lines.last_line() {
                 Some(NextLine::Line(line)) => node.handle_line(now, line, &mut self.out),

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use super::sequence::{Transfer, mark_unanswered};
 use crate::json::error::SyntaxError;
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::beginning;
 use crate::json::value::{Kind, Value};
 use crate::time::Instant;

@@ -183,7 +183,7 @@ pub(super) fn seconds(at: Instant, start: Instant) -> String {
 
 /// A text with what neither a terminal nor XML should get (control characters and the two noncharacters that
 /// XML 1.0 forbids) as escapes.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let is_bad = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     if !text.contains(is_bad) {
         return text.into();

@@ -6,11 +6,11 @@ use thiserror::Error;
 
 use super::lines::Line;
 use super::members::Members;
-use crate::json::cursor::{Member, Name, Walk};
+use crate::json::cursor::{Cursor, Walked};
 use crate::json::error::SyntaxError;
-use crate::json::index::{self, Parser, name_at, string_at};
-use crate::json::lane::Lane;
+use crate::json::parser::{Parser, cursor_of};
 use crate::json::text::{OwnedText, Span, Text, excerpt};
+use crate::json::unescape::{name_at, string_at};
 use crate::json::value::{Integer, Kind, Value};
 
 /// Memory for more members than this is not kept.
@@ -190,87 +190,73 @@ type Parts = [Option<Span>; Name::COUNT];
 
 impl<'a> UncheckedEnvelope<'a> {
     /// Reads one line, which has to be an object.
+    ///
+    /// # Errors
+    /// What is not as JSON has it, and where.
     pub fn parse(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
         let mut unchecked = Self::default();
-        match unchecked.read(parser, line) {
+        match unchecked.read_alone(parser, line) {
             Ok(()) => Ok(unchecked),
             Err(error) => Err(*error),
         }
     }
 
-    /// Reads one line by its index: what [`parse`](Self::parse) does with a line that the fast lane refuses. For any
-    /// line it comes to the same, which tests show.
-    #[doc(hidden)]
-    pub fn parse_indexed(parser: &'a mut Parser, line: Line<'a>) -> Result<Self, SyntaxError> {
-        let mut unchecked = Self::default();
-        match unchecked.read_indexed(parser, line.bytes()) {
-            Ok(()) => Ok(unchecked),
-            Err(error) => Err(*error),
-        }
+    /// Reads a line that has no index yet, like [`read`](Self::read).
+    pub(super) fn read_alone(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Walked<()> {
+        parser.give_back();
+        let Parser { index, copy, members } = parser;
+        self.read(cursor_of(index, copy, line.bytes(), None)?, members)?;
+        Ok(())
     }
 
-    /// Reads one line into an empty unchecked, where it stays: to move what was just written takes longer than to
-    /// write it.
+    /// Reads a line by its tokens into an empty envelope, where it stays: to move what was just written takes longer than
+    /// to write it.
     #[inline(always)]
-    pub(crate) fn read(&mut self, parser: &'a mut Parser, line: Line<'a>) -> Result<(), Box<SyntaxError>> {
-        if let Some(mut lane) = line.text().and_then(Lane::of_line)
-            && self.walk(&mut lane, &mut parser.members).is_ok()
-        {
-            self.members = &parser.members;
-            return Ok(());
-        }
-        *self = Self::default();
-        self.read_indexed(parser, line.bytes())
-    }
-
-    #[cold]
-    fn read_indexed(&mut self, parser: &'a mut Parser, line: &'a [u8]) -> Result<(), Box<SyntaxError>> {
-        let Parser { index, members, .. } = parser;
-        let walked = index.walk(line).and_then(|mut walk| self.walk(&mut walk, members));
-        index.give_back();
-        self.members = members;
-        walked
-    }
-
-    #[inline(always)]
-    fn walk<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut index::Members) -> Result<(), W::Error> {
-        walk.open_object()?;
+    pub(super) fn read(
+        &mut self,
+        mut cursor: Cursor<'a, '_>,
+        members: &'a mut Vec<(Span, Span)>,
+    ) -> Walked<()> {
+        let text = cursor.text();
+        cursor.open_object()?;
         let mut is_first = true;
-        while let Member::Value(key, name) = walk.member(is_first)? {
+        while let Some(key) = cursor.member(is_first)? {
             is_first = false;
+            let name = Name::at(text, key).of_envelope();
             if name == Name::Body {
-                self.walk_body(walk, members)?;
+                self.read_body(&mut cursor, members)?;
                 continue;
             }
-            let name = name.of_envelope();
-            self.parts[name as usize] = Some(walk.value(1)?);
+            self.parts[name as usize] = Some(cursor.value(1)?);
             if name == Name::Other {
                 self.unknown = Some(key);
             }
         }
-        walk.end()?;
-        self.text = walk.text();
+        cursor.end()?;
+        self.text = text;
+        self.members = members;
         Ok(())
     }
 
     #[inline(always)]
-    fn walk_body<W: Walk<'a>>(&mut self, walk: &mut W, members: &mut index::Members) -> Result<(), W::Error> {
+    fn read_body(&mut self, cursor: &mut Cursor<'a, '_>, members: &mut Vec<(Span, Span)>) -> Walked<()> {
         for name in [Name::Type, Name::MsgId, Name::InReplyTo] {
             self.parts[name as usize] = None;
         }
         members.clear();
         members.shrink_to(MEMBERS_KEPT);
-        if walk.peek() != b'{' {
-            self.parts[Name::Body as usize] = Some(walk.value(1)?);
+        if cursor.peek() != b'{' {
+            self.parts[Name::Body as usize] = Some(cursor.value(1)?);
             return Ok(());
         }
-        let start = walk.open_object()?;
-        while let Member::Value(key, name) = walk.member(members.is_empty())? {
-            let value = walk.value(2)?;
-            self.parts[name.of_body() as usize] = Some(value);
+        let start = cursor.open_object()?;
+        while let Some(key) = cursor.member(members.is_empty())? {
+            let name = Name::at(cursor.text(), key).of_body();
+            let value = cursor.value(2)?;
+            self.parts[name as usize] = Some(value);
             members.push((key, value));
         }
-        self.parts[Name::Body as usize] = Some(Span::new(start, walk.stepped()));
+        self.parts[Name::Body as usize] = Some(Span::new(start, cursor.stepped()));
         Ok(())
     }
 
@@ -389,6 +375,61 @@ impl<'a> UncheckedEnvelope<'a> {
     #[cold]
     fn error(&self, field: &'static str, expected: &'static str, found: Option<Span>) -> SchemaError {
         SchemaError::new(field, expected, found.map(|span| Value::at(self.text, span)))
+    }
+}
+
+/// The names that the schema knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Src,
+    Dest,
+    Body,
+    Id,
+    Type,
+    MsgId,
+    InReplyTo,
+    Other,
+}
+
+impl Name {
+    pub(super) const COUNT: usize = Self::Other as usize + 1;
+
+    /// This name, if it means something next to `body`.
+    #[inline(always)]
+    pub(super) const fn of_envelope(self) -> Self {
+        match self {
+            Self::Src | Self::Dest | Self::Body | Self::Id => self,
+            _ => Self::Other,
+        }
+    }
+
+    /// This name, if it means something in a body.
+    #[inline(always)]
+    pub(super) const fn of_body(self) -> Self {
+        match self {
+            Self::Type | Self::MsgId | Self::InReplyTo => self,
+            _ => Self::Other,
+        }
+    }
+
+    /// What the schema calls this key.
+    #[inline(always)]
+    pub(super) fn at(text: Text<'_>, key: Span) -> Self {
+        if text.escapes { Self::of(name_at(text, key).as_bytes()) } else { Self::of(text.inner(key)) }
+    }
+
+    #[inline(always)]
+    fn of(name: &[u8]) -> Self {
+        match name.len() {
+            2 if name == b"id" => Self::Id,
+            3 if name == b"src" => Self::Src,
+            4 if name == b"dest" => Self::Dest,
+            4 if name == b"body" => Self::Body,
+            4 if name == b"type" => Self::Type,
+            6 if name == b"msg_id" => Self::MsgId,
+            11 if name == b"in_reply_to" => Self::InReplyTo,
+            _ => Self::Other,
+        }
     }
 }
 

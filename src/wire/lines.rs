@@ -5,7 +5,9 @@ use std::ops::Range;
 use memchr::memrchr;
 use simdutf8::basic::from_utf8;
 
-use crate::json::scan::find_newline;
+use crate::json::index::{Index, PADDING};
+use crate::json::scan::find_line;
+use crate::json::text::Text;
 
 /// Room that is offered to a single read, and the buffer's size at rest.
 pub const READ_SIZE: usize = 64 * 1024;
@@ -14,7 +16,7 @@ pub const READ_SIZE: usize = 64 * 1024;
 const CAPACITY_KEPT: usize = 1024 * 1024;
 
 /// Whoever reads a line by blocks of bytes may look so far beyond its end.
-pub(crate) const MARGIN: usize = 32;
+pub(super) const MARGIN: usize = PADDING;
 
 /// Cuts a stream into lines at `\n`, in place, and reuses its memory.
 ///
@@ -46,7 +48,7 @@ pub struct Line<'a> {
     bytes: &'a [u8],
     length: usize,
     /// The line, if it is known to be UTF-8.
-    text: Option<&'a str>,
+    text: Option<Text<'a>>,
 }
 
 impl<'a> Line<'a> {
@@ -64,12 +66,6 @@ impl<'a> Line<'a> {
         Self { bytes, length, text: None }
     }
 
-    /// The same line, which is this text.
-    #[inline]
-    pub(super) const fn known(self, text: Option<&'a str>) -> Self {
-        Self { text, ..self }
-    }
-
     /// The line's bytes.
     #[inline]
     pub fn bytes(self) -> &'a [u8] {
@@ -82,10 +78,10 @@ impl<'a> Line<'a> {
         self.bytes
     }
 
-    /// The line, if it is UTF-8.
+    /// The line, if it is known to be UTF-8.
     #[inline]
-    pub(super) fn text(self) -> Option<&'a str> {
-        self.text.or_else(|| simdutf8::basic::from_utf8(self.bytes()).ok())
+    pub(super) const fn text(self) -> Option<Text<'a>> {
+        self.text
     }
 }
 
@@ -153,6 +149,11 @@ impl LineBuffer {
         Lines { bytes, text, first: *start, start, whole: *whole, limit: *limit, skipped }
     }
 
+    /// Indexes the lines that are whole, where they lie; `false` if that is refused for one of them.
+    pub(super) fn index(&mut self, index: &mut Index) -> bool {
+        index.fill(&mut self.bytes[self.start..], self.whole - self.start)
+    }
+
     /// The last line of a stream that ended without a newline. Call it once, after [`lines`](Self::lines) has nothing
     /// more.
     pub fn last_line(&mut self) -> Option<NextLine<'_>> {
@@ -178,7 +179,7 @@ impl LineBuffer {
 /// without asking first would be aborted.
 fn may_grow(bytes: &mut Vec<u8>, size: usize) -> bool {
     /// What a line of short values takes beside itself.
-    const HANDLING: usize = 10;
+    const HANDLING: usize = 30;
     bytes.try_reserve_exact(size - bytes.len()).is_ok()
         && (size <= CAPACITY_KEPT
             || Vec::<u8>::new().try_reserve_exact(size.saturating_mul(HANDLING)).is_ok())
@@ -199,9 +200,14 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Whether all that are left are UTF-8.
-    pub(crate) const fn is_text(&self) -> bool {
-        self.text.is_some()
+    /// Whether there are no more.
+    pub(super) const fn is_empty(&self) -> bool {
+        *self.start == self.whole
+    }
+
+    /// How many bytes of lines were taken.
+    pub(super) const fn offset(&self) -> usize {
+        *self.start - self.first
     }
 
     /// The buffer from the next line on, and the text of all whole lines in it. `None` if they are not all UTF-8, if there
@@ -232,13 +238,14 @@ impl<'a> Iterator for Lines<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<NextLine<'a>> {
         let start = *self.start;
-        let length = find_newline(&self.bytes[start..self.whole])?;
+        let (length, escapes) = find_line(&self.bytes[start..self.whole])?;
         *self.start = start + length + 1;
         if self.skipped.is_some() || length > self.limit {
             return Some(NextLine::TooLong(self.skipped.take().unwrap_or(0) + length as u64));
         }
         let text = self.text.and_then(|text| text.get(start - self.first..start - self.first + length));
-        Some(NextLine::Line(Line::first_of(&self.bytes[start..], length).known(text)))
+        let text = text.map(|line| Text { line, escapes });
+        Some(NextLine::Line(Line { bytes: &self.bytes[start..], length, text }))
     }
 }
 

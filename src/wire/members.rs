@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::json::index::is_named;
 use crate::json::text::{Span, Text};
+use crate::json::unescape::is_named;
 
 /// A template has so many slots, and members in its body, at most.
 pub(super) const SLOTS_MAX: usize = 15;

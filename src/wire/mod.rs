@@ -9,4 +9,5 @@ pub mod error;
 pub mod lines;
 mod members;
 pub mod out;
+pub mod reader;
 pub mod template;

@@ -206,7 +206,7 @@ impl fmt::Display for Data {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
 
     fn read(text: &str) -> Data {
         let line = format!("[{text}]");

@@ -10,19 +10,6 @@ use thiserror::Error;
 
 use crate::time::Duration;
 
-/// How faults are written.
-pub const GRAMMAR: &str = "\
-partition LINKS at TIME for TIME           LINKS carry nothing
-loss RATE [LINKS] at TIME for TIME         a message is lost at this rate
-duplicate RATE [LINKS] at TIME for TIME    a message comes twice at this rate
-slow [LINKS] TIME at TIME for TIME         a message takes that much longer
-reorder [LINKS] TIME at TIME for TIME      a message takes up to that much longer, each another time
-kill NODES at TIME for TIME                they are killed, and started again with their memory gone
-pause NODES at TIME for TIME               they stop, and go on
-NODES is n0 or n0,n1; LINKS is n0,n1|n2 (both ways), n0->n1 (one way), or several of these; without LINKS all messages
-between nodes are meant. TIME is 3s, 0.5s or 200ms, after the first operation could start. Without `for` a fault lasts
-until the time limit.";
-
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
@@ -233,7 +220,7 @@ impl PlannedFault {
 #[error("{0}")]
 pub struct FaultError(String);
 
-/// As [`GRAMMAR`] has it.
+/// As the [module](self) has it.
 impl FromStr for PlannedFault {
     type Err = FaultError;
 
@@ -356,7 +343,7 @@ fn parse_nodes(text: &str) -> Option<Vec<usize>> {
 }
 
 /// `3s`, `0.5s`, `200ms`, `7us`, exact to the microsecond; a day at most.
-fn parse_time(text: &str) -> Option<Duration> {
+pub(super) fn parse_time(text: &str) -> Option<Duration> {
     const DAY: u64 = 86_400_000_000;
     let (number, digits) = [("us", 0), ("ms", 3), ("s", 6)]
         .into_iter()
@@ -429,7 +416,7 @@ impl fmt::Display for Names<'_> {
 }
 
 /// `3s`, `3.000001s`, `200ms`: exact, and as [`parse_time`] reads it.
-struct Time(Duration);
+pub(super) struct Time(pub(super) Duration);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

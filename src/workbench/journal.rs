@@ -7,7 +7,7 @@ use log::info;
 use smallvec::SmallVec;
 
 use super::services::Service;
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::beginning;
 use crate::json::value::Integer;
 use crate::json::write::{Raw, WriteJson as _};

@@ -159,9 +159,11 @@ impl Nemesis {
         commands
     }
 
-    /// Ends every fault.
+    /// Ends every fault, in the order in which they began.
     pub fn heal(&mut self, now: Instant, network: &mut Network) -> Vec<ProcessCommand> {
-        self.sources().flat_map(|place| self.end(place, now, network)).collect()
+        let mut open: Vec<_> = self.sources().filter(|&place| self.sources[place].open.is_some()).collect();
+        open.sort_unstable_by_key(|&place| self.sources[place].open);
+        open.into_iter().flat_map(|place| self.end(place, now, network)).collect()
     }
 
     fn end(&mut self, place: usize, now: Instant, network: &mut Network) -> Vec<ProcessCommand> {

@@ -303,6 +303,23 @@ mod tests {
     }
 
     #[test]
+    fn fates_are_spread_by_a_known_function_and_are_the_same_every_time() {
+        // The first numbers of the generator with the seeds 0 and 1234567.
+        assert_eq!([mix(0), mix(1_234_567)], [0xe220_a839_7b1d_cdaf, 6_457_827_717_110_365_317]);
+        let fate = || network(Distribution::Constant).send(N0, N1).fate;
+        let drawn = |fate: Fate| fate.service_rng().u64(..);
+        assert_eq!(drawn(fate()), drawn(fate()));
+        assert_ne!(drawn(fate()), drawn(network(Distribution::Constant).send(N0, N2).fate));
+    }
+
+    #[test]
+    fn distributions_are_called_as_on_the_command_line() {
+        let names = [Distribution::Constant, Distribution::Uniform, Distribution::Exponential]
+            .map(Distribution::name);
+        assert_eq!(names, ["constant", "uniform", "exponential"]);
+    }
+
+    #[test]
     fn links_directions_messages_and_seeds_have_fates_of_their_own() {
         let mut fates = std::collections::HashSet::new();
         let service = Address::Service(Service::LinKv);
@@ -336,9 +353,14 @@ mod tests {
         busy.begin(&action("loss 0.5 n1->n0"));
         let mut got = Vec::new();
         for _ in 0..100 {
-            send(&mut busy, N1, N0, 3);
-            send(&mut busy, N0, Address::Service(Service::LinKv), 1);
             got.extend(send(&mut busy, N0, N1, 1));
+            let nodes = [N0, N1, N2, Address::Client(1)];
+            let everybody = nodes.into_iter().chain(Service::ALL.map(Address::Service));
+            for src in everybody.clone() {
+                for dest in everybody.clone().filter(|&dest| (src, dest) != (N0, N1)) {
+                    send(&mut busy, src, dest, 1);
+                }
+            }
         }
         assert_eq!(got, expected);
         // A fault of this very link takes some away and leaves the rest as they were.

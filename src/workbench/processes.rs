@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant as Clock};
@@ -111,19 +111,46 @@ pub struct Ending {
 }
 
 /// A process and whatever it started, until this is dropped: a node runs until it is killed, as under Maelstrom.
-struct Running {
+pub(super) struct Running {
     child: Child,
     /// The value of [`MARK`] in its environment.
     mark: String,
 }
 
 impl Running {
-    fn spawn(command: &mut Command) -> io::Result<Self> {
+    pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let mark = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         // A group of its own, so that a Ctrl-C is for us alone.
         let child = command.process_group(0).env(MARK, &mark).spawn()?;
         Ok(Self { child, mark })
+    }
+
+    /// Its pipes, if it was started with all three and they were not taken.
+    pub(super) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
+        self.child
+            .stdin
+            .take()
+            .zip(self.child.stdout.take())
+            .zip(self.child.stderr.take())
+            .map(|((stdin, stdout), stderr)| (stdin, stdout, stderr))
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Ends it, and whatever it started.
+    pub(super) fn kill(&mut self) {
+        // What is killed may have started something meanwhile.
+        const ROUNDS: usize = 10;
+        for _ in 0..ROUNDS {
+            if !self.signal(Signal::KILL) {
+                break;
+            }
+        }
+        let _ = self.child.wait();
     }
 
     /// Sends a signal to the process, its group, and whatever else carries its mark. Whether there was anything else.
@@ -143,14 +170,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What is killed may have started something meanwhile.
-        const ROUNDS: usize = 10;
-        for _ in 0..ROUNDS {
-            if !self.signal(Signal::KILL) {
-                break;
-            }
-        }
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -318,12 +338,8 @@ impl Process {
             let (path, hint) = (program.path.display(), start_hint(program, &error));
             io::Error::new(error.kind(), format!("{path}: cannot be started: {error}{hint}"))
         })?;
-        let pipes = &mut child.child;
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (pipes.stdin.take(), pipes.stdout.take(), pipes.stderr.take())
-        else {
-            return Err(io::Error::other("a process was started without its pipes"));
-        };
+        let (stdin, stdout, stderr) =
+            child.pipes().ok_or_else(|| io::Error::other("a process was started without its pipes"))?;
         let (stdin, mut stdout, mut stderr) =
             (Sender::from(stdin), Receiver::from(stdout), Receiver::from(stderr));
         stdin.set_nonblocking(true)?;
@@ -419,7 +435,7 @@ impl Process {
     /// Notices that the process has ended although somebody else holds its stdout.
     fn check_exited(&mut self, world: &mut World, node: usize) -> io::Result<()> {
         if !self.stdout_ready
-            && let Some(status) = self.child.child.try_wait()?
+            && let Some(status) = self.child.try_wait()?
         {
             world.fail(node, ended(Some(status)), None);
         }
@@ -463,7 +479,7 @@ impl Process {
     /// How the process ended, if it does so within a moment.
     fn status(&mut self) -> io::Result<Option<ExitStatus>> {
         for _ in 0..20 {
-            if let Some(status) = self.child.child.try_wait()? {
+            if let Some(status) = self.child.try_wait()? {
                 return Ok(Some(status));
             }
             thread::sleep(Duration::from_millis(5));

@@ -296,7 +296,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
     use crate::wire::envelope::UncheckedEnvelope;
     use crate::wire::lines::Line;
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::checker::models::Model;
 use super::checker::stats::Availability;
 use super::fault::{Fault, PlannedFault};
 use super::journal::Logging;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub max_txn_length: usize,
     /// How often a key is written before another takes its place, where the workload has it so.
     pub max_writes_per_key: usize,
+    /// What transactions are judged by, where the workload has transactions.
+    pub transactions: TxnOptions,
     /// The same seed and the same nodes make the same test.
     pub seed: u64,
     /// How many messages are kept for the journal.
@@ -68,11 +71,29 @@ impl Default for Settings {
             key_count: None,
             max_txn_length: 4,
             max_writes_per_key: 16,
+            transactions: TxnOptions::default(),
             seed: 0,
             journal_size: 200_000,
             logging: Logging { sent: false, received: false },
             limits: Limits::DEFAULT,
         }
+    }
+}
+
+/// What only transactions have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TxnOptions {
+    /// What has to hold. Whatever is found that these allow is told and does not count.
+    pub models: Vec<Model>,
+    /// Whether each key's number of writes is drawn by Zipf's law, up to 256, instead of being `max_writes_per_key`: keys
+    /// that live shortly and keys that live long find different bugs.
+    pub zipf_writes: bool,
+}
+
+/// Strict serializability, as in Maelstrom, and all keys alike.
+impl Default for TxnOptions {
+    fn default() -> Self {
+        Self { models: vec![Model::StrictSerializable], zipf_writes: false }
     }
 }
 

@@ -93,7 +93,7 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
     let mut now = Instant::START;
     let mut input = Vec::new();
     while !world.is_over() {
-        let is_settled = settle(world, &mut hosts, now, &mut input);
+        // First, so that a node which is started or goes on reads at this instant what waits for it.
         for command in world.take_commands() {
             match command {
                 ProcessCommand::Kill(node) => {
@@ -117,6 +117,7 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
                 ProcessCommand::Resume(node) => hosts[node].is_paused = false,
             }
         }
+        let is_settled = settle(world, &mut hosts, now, &mut input);
         // Whoever would go on for ever goes on when something else happens.
         let is_due = |due: &Instant| is_settled || *due > now;
         let of_hosts = hosts.iter_mut().filter_map(Host::poll_timeout).filter(is_due);

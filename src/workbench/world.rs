@@ -17,13 +17,14 @@ use super::journal::{Address, Dropped, Journal};
 use super::limits::Limits;
 use super::nemesis::{Nemesis, ProcessCommand, Window};
 use super::network::{Delivery, Fate, Network};
+use super::plan::{Plan, Script};
 use super::services::Services;
 use super::settings::{InvalidSetting, Settings};
 use super::workload::{
     CallFailure, Client, FinalStep, Generator, GeneratorContext, MalformedReply, RequestBody, Rpc, Step,
     Workload,
 };
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::{beginning, excerpt};
 use crate::json::value::Integer;
 use crate::json::write::WriteJson as _;
@@ -93,7 +94,12 @@ pub struct World {
     /// How long a client waits for an answer.
     patience: Duration,
     now: Instant,
+    /// Chance for the generator.
     rng: Rng,
+    /// Chance for the times of operations.
+    times_rng: Rng,
+    /// The operations, if they are planned.
+    script: Option<Script>,
     events: Wheel<Event>,
     phase: Phase,
     nodes: Vec<Node>,
@@ -121,6 +127,8 @@ pub struct World {
     request: RequestBody,
     /// What there is to do for the driver.
     commands: Vec<ProcessCommand>,
+    /// Where the events of one instant are put in order.
+    due: Vec<Event>,
     /// Away while a line is read.
     parser: Option<Parser>,
     history: Vec<Invocation>,
@@ -264,6 +272,8 @@ impl World {
             patience: workload.patience(&settings),
             now: Instant::START,
             rng: Rng::with_seed(settings.seed),
+            times_rng: Rng::with_seed(!settings.seed),
+            script: None,
             events: Wheel::new(),
             phase: Phase::Starting,
             nodes: (0..nodes).map(node).collect(),
@@ -289,6 +299,7 @@ impl World {
             setup,
             request,
             commands: Vec::new(),
+            due: Vec::new(),
             parser: None,
             history: Vec::new(),
             journal: Journal::new(settings.journal_size, settings.limits.journal_bytes, settings.logging),
@@ -303,6 +314,18 @@ impl World {
             settings,
         };
         (0..nodes).for_each(|node| world.init(node));
+        Ok(world)
+    }
+
+    /// The world of a planned test.
+    ///
+    /// # Errors
+    /// As those of [`new`](Self::new).
+    pub fn of_plan(plan: Plan) -> Result<Self, InvalidSetting> {
+        let Plan { workload, settings, operations } = plan;
+        let workers = settings.workers;
+        let mut world = Self::new(workload, settings)?;
+        world.script = operations.map(|operations| Script::new(operations, workers));
         Ok(world)
     }
 
@@ -425,42 +448,70 @@ impl World {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
-        while self.failure.is_none()
+        let mut events = mem::take(&mut self.due);
+        while self.failure.is_none() && self.take_due(now, &mut events) {
+            events.drain(..).for_each(|event| self.handle_event(now, event));
+        }
+        self.due = events;
+    }
+
+    /// Takes the events of the earliest instant at which any are due. A planned test has other reasons to expect its
+    /// faults and operations, and still they have to come in the same order: faults first, operations last.
+    fn take_due(&mut self, now: Instant, events: &mut Vec<Event>) -> bool {
+        let Some((at, first)) = self.events.pop_expired(now) else { return false };
+        events.push(first);
+        while self.events.next_deadline() == Some(at)
             && let Some((_, event)) = self.events.pop_expired(now)
         {
-            match event {
-                Event::InitTimeout(node) => {
-                    let seconds = INIT_WITHIN.as_micros() / 1_000_000;
-                    self.fail(node, format!("it did not answer `init` within {seconds} seconds"), None);
+            events.push(event);
+        }
+        events.sort_by_key(|event| match event {
+            Event::Fault(_) => 0,
+            Event::Next | Event::Go(_) => 2,
+            _ => 1,
+        });
+        true
+    }
+
+    /// Does what is due at one instant; nothing more once the test has failed.
+    fn handle_event(&mut self, now: Instant, event: Event) {
+        if self.failure.is_some() {
+            return;
+        }
+        match event {
+            // It was killed at this very instant.
+            Event::InitTimeout(node) if self.nodes[node].init.is_none() => {}
+            Event::InitTimeout(node) => {
+                let seconds = INIT_WITHIN.as_micros() / 1_000_000;
+                self.fail(node, format!("it did not answer `init` within {seconds} seconds"), None);
+            }
+            Event::Arrival(packet) => self.arrive(packet),
+            Event::Next => self.next(),
+            Event::Go(worker) => self.go(worker),
+            Event::Timeout(worker) => self.time_out(worker),
+            // Once it is healed, nothing goes wrong any more.
+            Event::Fault(_) | Event::End if self.phase != Phase::Running => {}
+            Event::Fault(place) => {
+                let nodes = &self.nodes;
+                let free = |node: usize| !nodes[node].is_dead && nodes[node].init.is_none();
+                let commands = self.nemesis.toggle(place, now, &mut self.network, free);
+                self.apply(commands);
+                if let Some(delay) = self.nemesis.next_delay(place) {
+                    self.events.insert(now + delay, Event::Fault(place));
                 }
-                Event::Arrival(packet) => self.arrive(packet),
-                Event::Next => self.next(),
-                Event::Go(worker) => self.go(worker),
-                Event::Timeout(worker) => self.time_out(worker),
-                // Once it is healed, nothing goes wrong any more.
-                Event::Fault(_) | Event::End if self.phase != Phase::Running => {}
-                Event::Fault(place) => {
-                    let nodes = &self.nodes;
-                    let free = |node: usize| !nodes[node].is_dead && nodes[node].init.is_none();
-                    let commands = self.nemesis.toggle(place, now, &mut self.network, free);
-                    self.apply(commands);
-                    if let Some(delay) = self.nemesis.next_delay(place) {
-                        self.events.insert(now + delay, Event::Fault(place));
-                    }
-                }
-                Event::End => {
-                    self.phase = Phase::Ending;
-                    self.ended = now;
-                    let commands = self.nemesis.heal(now, &mut self.network);
-                    self.apply(commands);
-                    self.end_if_quiet();
-                }
-                Event::Recovered => self.start_final(),
-                Event::FinalStep(worker) => self.go_on_finally(worker),
-                Event::FinalEnd => {
-                    self.workers.iter_mut().for_each(|worker| worker.is_done = true);
-                    self.end_if_quiet();
-                }
+            }
+            Event::End => {
+                self.phase = Phase::Ending;
+                self.ended = now;
+                let commands = self.nemesis.heal(now, &mut self.network);
+                self.apply(commands);
+                self.end_if_quiet();
+            }
+            Event::Recovered => self.start_final(),
+            Event::FinalStep(worker) => self.go_on_finally(worker),
+            Event::FinalEnd => {
+                self.workers.iter_mut().for_each(|worker| worker.is_done = true);
+                self.end_if_quiet();
             }
         }
     }
@@ -751,7 +802,9 @@ impl World {
                 self.events.insert(self.now + delay, Event::Fault(place));
             }
         }
-        if self.settings.rate.is_some() {
+        if self.script.is_some() {
+            self.expect_planned();
+        } else if self.settings.rate.is_some() {
             self.free = (0..self.workers.len()).map(|worker| (worker, self.now)).collect();
             self.next_at = self.now;
             self.next_soon();
@@ -769,6 +822,9 @@ impl World {
         reason = "intervals are positive and not long"
     )]
     fn next(&mut self) {
+        if self.script.is_some() {
+            return self.next_planned();
+        }
         let is_due = |rate: &f64| *rate > 0.0 && self.phase == Phase::Running;
         let Some(rate) = self.settings.rate.filter(is_due) else { return };
         match self.free.front() {
@@ -778,13 +834,28 @@ impl World {
             Some(_) => {
                 let Some((worker, _)) = self.free.pop_front() else { return };
                 self.go(worker);
-                let pause = Duration::from_micros((self.rng.f64() * 2e6 / rate) as u64).max(TICK);
+                let pause = Duration::from_micros((self.times_rng.f64() * 2e6 / rate) as u64).max(TICK);
                 // What was due while everybody was busy, or nobody looked, is made up for, but not for ever.
                 let behind = self.now - self.next_at > BEHIND_MAX;
                 self.next_at = if behind { self.now } else { self.next_at } + pause;
                 self.events.insert(self.next_at, Event::Next);
             }
         }
+    }
+
+    /// The next planned operation will be due.
+    fn expect_planned(&mut self) {
+        if let Some(at) = self.script.as_ref().and_then(Script::next_at) {
+            self.events.insert(self.started + at, Event::Next);
+        }
+    }
+
+    /// The next planned operation is due.
+    fn next_planned(&mut self) {
+        let Some(script) = self.script.as_mut().filter(|_| self.phase == Phase::Running) else { return };
+        let Some(worker) = script.take_due() else { return };
+        self.expect_planned();
+        self.go(worker);
     }
 
     fn next_soon(&mut self) {
@@ -795,6 +866,19 @@ impl World {
     fn go(&mut self, worker: usize) {
         if self.phase != Phase::Running {
             return;
+        }
+        let mut planned = None;
+        if let Some(script) = &mut self.script {
+            if self.workers[worker].waits.is_some() {
+                return;
+            }
+            planned = script.start(worker, self.now);
+            if planned.is_none() {
+                if script.is_due(worker) {
+                    self.events.insert(self.now + TICK, Event::Go(worker));
+                }
+                return;
+            }
         }
         let Limits { operations, values, .. } = self.settings.limits;
         if self.history.len() >= operations {
@@ -808,8 +892,10 @@ impl World {
         }
         let mut cx =
             GeneratorContext { rng: &mut self.rng, now: self.now, process: self.workers[worker].process };
-        let operation = self.generator.next(worker, &mut cx);
-        self.invoke(worker, operation);
+        // What is made up is of no use where there is a plan; but the generator, which has to know how to go on in the
+        // end, comes to the same state as in the test that the plan is from.
+        let made_up = self.generator.next(worker, &mut cx);
+        self.invoke(worker, planned.unwrap_or(made_up));
     }
 
     /// A worker begins an operation.
@@ -906,6 +992,12 @@ impl World {
             self.go_on_as_another(place);
         }
         match self.phase {
+            Phase::Running if self.script.is_some() => {
+                let now = self.now;
+                if self.script.as_mut().is_some_and(|script| script.end(place, now)) {
+                    self.events.insert(now + TICK, Event::Go(place));
+                }
+            }
             Phase::Running if self.settings.rate.is_some() => {
                 self.free.push_back((place, self.now));
                 if mem::take(&mut self.is_owed) {

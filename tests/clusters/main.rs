@@ -5,7 +5,9 @@
 mod broken_nodes;
 mod histories;
 mod injected_faults;
+mod isolation;
 mod kafka;
+mod plans;
 mod report;
 mod simulation;
 mod why;

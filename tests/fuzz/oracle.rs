@@ -7,8 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use messenger::json::error::SyntaxError;
-use messenger::json::index::Parser;
+use messenger::json::parser::Parser;
 use messenger::json::text::MAX_DEPTH;
 use messenger::json::value::{Integer, Value};
 use messenger::node::{Config, Node};
@@ -25,8 +24,16 @@ use serde_json::value::RawValue;
 /// Sends `input` through a line buffer in reads of `step` bytes, and each line to a parser and a node
 /// that have seen all the lines before it.
 pub fn check_stream(input: &[u8], step: usize) {
+    check_stream_with(node(), input, step);
+}
+
+/// The same with a node that has come to expect that no line is like another, and indexes all lines of a read together.
+pub fn check_unlike_stream(input: &[u8], step: usize) {
+    check_stream_with(unlike_traffic(node()), input, step);
+}
+
+fn check_stream_with((mut node, mut out): (Node<Messenger>, OutBuffer), input: &[u8], step: usize) {
     let mut path = LinePath::new();
-    let (mut node, mut out) = node();
     let mut lines = LineBuffer::new(1 << 20);
     let mut expected = input.split(|&x| x == b'\n');
     let mut rest = input;
@@ -42,10 +49,10 @@ pub fn check_stream(input: &[u8], step: usize) {
             assert_eq!(Some(line.bytes()), expected.next());
             answers.append(&mut path.check(line));
         }
-        // All of them in one go, where they end is found by their templates.
+        // All of them in one go: where they end is found by their templates, or they are indexed together.
         let mut is_done = false;
         while !is_done {
-            is_done = node.handle_lines(Instant::START, &mut lines.lines(), &mut out);
+            is_done = node.handle_lines(Instant::START, &mut lines, &mut out);
             let answer: Vec<u8> = answers.drain(..out.len()).collect();
             assert_eq!(String::from_utf8_lossy(out.waiting()), String::from_utf8_lossy(&answer));
             out.consume(out.len());
@@ -76,6 +83,18 @@ fn node() -> (Node<Messenger>, OutBuffer) {
     (node, out)
 }
 
+fn unlike_traffic((mut node, mut out): (Node<Messenger>, OutBuffer)) -> (Node<Messenger>, OutBuffer) {
+    let line = "{\"src\":\"c\",\"dest\":\"not n\",\"body\":{\"type\":\"echo\",\"echo\":[]}}\n";
+    let mut lines = LineBuffer::new(1 << 20);
+    for _ in 0..32 {
+        lines.space()[..line.len()].copy_from_slice(line.as_bytes());
+        lines.filled(line.len());
+        assert!(node.handle_lines(Instant::START, &mut lines, &mut out));
+    }
+    assert!(out.is_empty());
+    (node, out)
+}
+
 impl LinePath {
     fn new() -> Self {
         let (node, out) = node();
@@ -86,13 +105,11 @@ impl LinePath {
     fn check(&mut self, line: Line<'_>) -> Vec<u8> {
         let text = line.bytes().to_vec();
         let reference = Reference::read(&text);
-        check_unchecked(&mut self.parser, line, &reference, UncheckedEnvelope::parse);
-        // Few lines get as far as the index on their own.
-        check_unchecked(&mut self.parser, line, &reference, UncheckedEnvelope::parse_indexed);
+        check_unchecked(&mut self.parser, line, &reference);
         // By the templates of the lines before, then by its own.
         check_envelope(&mut self.templates, line, &reference);
         if UncheckedEnvelope::parse(&mut self.parser, line).is_ok_and(|unchecked| unchecked.check().is_ok()) {
-            self.templates.learn(line);
+            self.templates.learn(&mut self.parser, line);
             check_envelope(&mut self.templates, line, &reference);
         }
 
@@ -147,14 +164,9 @@ fn check_body(body: Value<'_>, members: &[(Cow<'_, str>, &RawValue)], shown: &st
     }
 }
 
-fn check_unchecked<'a>(
-    parser: &'a mut Parser,
-    line: Line<'a>,
-    reference: &Reference<'_>,
-    parse: fn(&'a mut Parser, Line<'a>) -> Result<UncheckedEnvelope<'a>, SyntaxError>,
-) {
+fn check_unchecked<'a>(parser: &'a mut Parser, line: Line<'a>, reference: &Reference<'_>) {
     let shown = String::from_utf8_lossy(line.bytes());
-    let unchecked = parse(parser, line);
+    let unchecked = UncheckedEnvelope::parse(parser, line);
     let (unchecked, reference) = match (unchecked, reference) {
         (Err(_), Reference::Refused) | (Ok(_), Reference::Parts(None)) => return,
         (Ok(unchecked), Reference::Parts(Some(parts))) => (unchecked, parts),

@@ -1,6 +1,6 @@
 //! The line path against `serde_json`, over random, mutated and remembered lines.
 
-use crate::oracle::check_stream;
+use crate::oracle::{check_stream, check_unlike_stream};
 use messenger::json::text::MAX_DEPTH;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -157,6 +157,49 @@ proptest! {
         bytes.splice(..0, (lines + "\n").bytes());
         bytes.push(b'\n');
         check_stream(&bytes, step);
+    }
+}
+
+/// A line that is no JSON, and makes simd-json refuse the read that it is in.
+fn refused() -> impl Strategy<Value = Vec<u8>> {
+    select(vec![
+        b"\xff".to_vec(),
+        b"{\"src\":\"\xc3\"}".to_vec(),
+        b"{\"src\":\"c".to_vec(),
+        b"{\"src\":\"a\tb\"}".to_vec(),
+        b"\"\\u0041\" {".to_vec(),
+        b"{\"a\":\"\\\"}".to_vec(),
+        b"".to_vec(),
+        b" \r".to_vec(),
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Reads of many lines, of which any number is refused, come to the same as line by line.
+    #[test]
+    fn mixed_reads(
+        lines in vec(
+            prop_oneof![
+                6 => echo().prop_map(String::into_bytes),
+                3 => line().prop_map(String::into_bytes),
+                1 => refused(),
+            ],
+            1..60,
+        ),
+        step in select(vec![50_usize, 1000, 1 << 16]),
+    ) {
+        let mut bytes = lines.join(&b'\n');
+        bytes.push(b'\n');
+        check_stream(&bytes, step);
+        check_unlike_stream(&bytes, step);
+    }
+
+    /// The same of lines that would do, so that they are indexed together.
+    #[test]
+    fn whole_reads(lines in vec(prop_oneof![echo(), line()], 1..60)) {
+        check_unlike_stream((lines.join("\n") + "\n").as_bytes(), 1 << 16);
     }
 }
 

@@ -188,7 +188,7 @@ fn what_waits_for_the_disk_has_a_bound() {
         let room = lines.space();
         room[..line.len()].copy_from_slice(line.as_bytes());
         lines.filled(line.len());
-        if !shell.node.handle_lines(shell.now, &mut lines.lines(), &mut shell.out) {
+        if !shell.node.handle_lines(shell.now, &mut lines, &mut shell.out) {
             break;
         }
         shell.node.poll_persist();

@@ -14,6 +14,7 @@ mod virtual_time;
 mod differential;
 mod durability;
 mod faults;
+mod layers;
 mod node;
 mod observing;
 mod rpc;

@@ -10,6 +10,7 @@ mod cases;
 mod check;
 mod command_line;
 mod data;
+mod grade;
 mod maelstrom;
 mod reactor;
 mod readme;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::json::value::{Kind, Value};
 
 /// The text that stands for all that mean the same as this one, whatever their white space, escapes, order

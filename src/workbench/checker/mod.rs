@@ -10,10 +10,16 @@
 pub(super) mod canonical;
 pub mod counter;
 pub mod echo;
+mod graph;
+pub mod isolation;
 pub mod kafka;
 pub mod linearizable;
+pub mod list_append;
+pub mod models;
+pub mod rw_register;
 pub mod set_full;
 pub mod stats;
+pub mod transactions;
 pub mod unique_ids;
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Operations as JSON.
 
 use super::{Members, ReadError};
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 use crate::workbench::data::Data;
 
 /// The members of an operation.

@@ -30,7 +30,7 @@ use super::checker::Completion;
 use super::data::Data;
 use super::history::{Invocation, NO_ANSWER};
 use super::workload::Workload;
-use crate::json::index::Parser;
+use crate::json::parser::Parser;
 
 /// How much of a file is kept. Beyond it the file is refused.
 #[derive(Clone, Copy, Debug)]

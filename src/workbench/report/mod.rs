@@ -4,6 +4,7 @@
 //! bytes. Times count from the start of the nodes.
 
 mod json;
+pub mod junit;
 mod page;
 mod plots;
 mod timeline;
@@ -16,6 +17,7 @@ use std::path::Path;
 use super::checker::Verdict;
 use super::history::write_jsonl;
 use super::journal::Entry;
+use super::plan::Plan;
 use super::verdict::Results;
 use super::workload::Picture;
 use super::world::World;
@@ -53,7 +55,8 @@ pub struct Report<'a> {
     pub command: Option<&'a str>,
 }
 
-/// Writes `history.jsonl` and `journal.jsonl` into a folder that exists: what happened, before anybody judges it. Until
+/// Writes `history.jsonl`, `journal.jsonl` and `plan.json` (unless there were more operations than the history has) into
+/// a folder that exists: what happened, before anybody judges it. Until
 /// [`Report::write`] has written another, `results.json` says that there is no verdict.
 ///
 /// # Errors
@@ -71,10 +74,16 @@ pub fn write_recordings(world: &World, folder: &Path) -> io::Result<()> {
             file.write_all(&line)
         })
     });
+    // One without all of the operations would be another test.
+    let plan = if world.history().len() <= HISTORY_WRITTEN {
+        write_whole(&folder.join("plan.json"), |file| Plan::of(world).write(file))
+    } else {
+        Ok(())
+    };
     let results =
         serde_json::json!({"valid": "unknown", "verdict": "incomplete", "cut_short": "not checked"});
     let results = write_whole(&folder.join("results.json"), |file| writeln!(file, "{results:#}"));
-    history.and(journal).and(results)
+    history.and(journal).and(plan).and(results)
 }
 
 /// Writes a file, to its end. An error says which.

@@ -232,7 +232,11 @@ impl Page<'_> {
                 "latency between nodes",
                 match settings.latency.mean {
                     Duration::ZERO => "none".to_owned(),
-                    mean => format!("{} ms, {}", millis(mean), settings.latency.spread.name()),
+                    mean => format!(
+                        "{} ms, {}; clients are not delayed",
+                        millis(mean),
+                        settings.latency.spread.name()
+                    ),
                 },
             ),
             ("seed", settings.seed.to_string()),
@@ -243,6 +247,10 @@ impl Page<'_> {
                 "nemesis",
                 format!("{} about every {} s", names.join(", "), seconds(settings.fault_interval)),
             ));
+        }
+        if !settings.planned_faults.is_empty() {
+            let faults: Vec<_> = settings.planned_faults.iter().map(ToString::to_string).collect();
+            facts.push(("planned faults", faults.join("; ")));
         }
         facts.extend(self.workload().facts(settings));
         match settings.availability {

@@ -19,13 +19,17 @@
 
 pub mod broadcast;
 pub mod counter;
+mod cycle_picture;
 pub mod echo;
 pub mod g_set;
 mod growing_set;
 pub mod kafka;
 mod key_pool;
 pub mod lin_kv;
+pub mod list_append;
 mod rpc;
+pub mod rw_register;
+mod transactions;
 pub mod unique_ids;
 
 use std::fmt;
@@ -42,7 +46,7 @@ use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
 /// Every workload of this crate, as Maelstrom lists them.
-pub static ALL: [&dyn Workload; 8] = [
+pub static ALL: [&dyn Workload; 10] = [
     &echo::Echo,
     &unique_ids::UniqueIds,
     &broadcast::Broadcast,
@@ -51,6 +55,8 @@ pub static ALL: [&dyn Workload; 8] = [
     &counter::PnCounter,
     &lin_kv::LinKv,
     &kafka::Kafka,
+    &list_append::ListAppend,
+    &rw_register::RwRegister,
 ];
 
 /// The workload that Maelstrom calls so.
@@ -334,7 +340,7 @@ const ONCE_EACH: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
 
     #[test]
     fn every_workload_has_a_name_of_its_own() {

@@ -273,7 +273,7 @@ impl RequestBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::index::Parser;
+    use crate::json::parser::Parser;
 
     #[track_caller]
     fn assert_matches(shape: Shape, matching: &[&str], others: &[&str]) {

@@ -9,5 +9,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: &[u8]| {
     if let [step, stream @ ..] = input {
         oracle::check_stream(stream, usize::from(*step));
+        oracle::check_unlike_stream(stream, usize::from(*step));
     }
 });

@@ -1,0 +1,393 @@
+//! What `txn-list-append` and `txn-rw-register` share: transactions of reads and writes over a few keys in use, their
+//! client, and the report.
+
+use serde_json::json;
+
+use super::super::checker::isolation::Report;
+use super::super::checker::models::{Anomaly, Model};
+use super::super::checker::transactions::Transactions;
+use super::super::checker::{Completion, Verdict};
+use super::cycle_picture;
+use super::{
+    Client, Data, Fact, Field, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
+    Operation, Picture, Reply, RequestBody, Rpc, Shape, Step,
+};
+use crate::json::text::excerpt;
+use crate::telemetry::diagram::thousands;
+use crate::time::Duration;
+use crate::workbench::settings::Settings;
+
+/// The only kind of operation.
+pub const TXN: &str = "txn";
+
+/// How many keys are in use at a time, as in Maelstrom.
+const KEYS: usize = 10;
+
+/// How many keys one of the final transactions reads.
+const FINAL_READS: usize = 8;
+
+/// How often a final transaction that failed is tried again.
+const FINAL_TRIES: u32 = 3;
+
+/// How long the final reads may go on.
+pub const FINAL_PHASE: Duration = Duration::from_secs(10);
+
+/// The most writes of a key where their number is drawn by Zipf's law.
+const WRITES_MAX: f64 = 256.0;
+
+/// Errors that mean something of their own here.
+pub const ERRORS: &[(crate::wire::error::ErrorCode, &str)] =
+    &[(crate::wire::error::ErrorCode::TXN_CONFLICT, "it was aborted, and nothing of it happened")];
+
+/// The field that requests and replies have.
+pub const fn field(shape: Shape, about: &'static str, example: &'static str) -> Field {
+    Field { name: TXN, shape, about, example }
+}
+
+/// Thinks up transactions: one to so many micro-operations, reads and writes half each.
+///
+/// Of the keys in use each is taken twice as often as the one before it. A key that was written often enough gives way to
+/// a new one. Values of a key are 1, 2, 3, …, so no value is written to a key twice.
+#[derive(Debug)]
+pub struct TransactionGenerator {
+    /// What a write is called.
+    write: &'static str,
+    max_length: usize,
+    max_writes: usize,
+    /// Whether each key's number of writes is drawn by Zipf's law.
+    is_zipf: bool,
+    pool: Vec<Key>,
+    /// The name of the next key.
+    next: i64,
+    /// Final transactions that are left, and how often each was tried.
+    last_reads: Option<Vec<(Vec<i64>, u32)>>,
+    /// The final transaction that each worker is at.
+    doing: Vec<Option<(Vec<i64>, u32)>>,
+    /// How often each worker may still try to get one final answer from its node.
+    own_tries: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    name: i64,
+    written: usize,
+    /// How often it may be written.
+    limit: usize,
+}
+
+impl TransactionGenerator {
+    pub fn new(write: &'static str, settings: &Settings) -> Self {
+        Self {
+            write,
+            max_length: settings.max_txn_length.max(1),
+            max_writes: settings.max_writes_per_key.max(1),
+            is_zipf: settings.transactions.zipf_writes,
+            pool: vec![Key { name: 0, written: 0, limit: 0 }; settings.key_count.unwrap_or(KEYS).max(1)],
+            next: 0,
+            last_reads: None,
+            doing: vec![None; settings.workers],
+            own_tries: vec![FINAL_TRIES; settings.workers],
+        }
+    }
+
+    fn new_key(&mut self, rng: &mut fastrand::Rng) -> Key {
+        self.next += 1;
+        let limit = if self.is_zipf { zipf(rng) } else { self.max_writes };
+        Key { name: self.next - 1, written: 0, limit }
+    }
+
+    /// The place of a key in the pool: each with half the chance of the next.
+    fn place(&self, rng: &mut fastrand::Rng) -> usize {
+        loop {
+            let from_end = rng.u64(..).leading_zeros() as usize;
+            if from_end < self.pool.len() {
+                return self.pool.len() - 1 - from_end;
+            }
+        }
+    }
+
+    fn micro_op(&mut self, rng: &mut fastrand::Rng) -> Data {
+        loop {
+            let (reads, place) = (rng.bool(), self.place(rng));
+            let name = self.pool[place].name;
+            if reads {
+                return read(name);
+            }
+            if self.pool[place].written == self.pool[place].limit {
+                self.pool[place] = self.new_key(rng);
+                continue;
+            }
+            self.pool[place].written += 1;
+            let value = self.pool[place].written;
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            return Data::List(vec![self.write.into(), name.into(), value.into()]);
+        }
+    }
+
+    fn fill_pool(&mut self, rng: &mut fastrand::Rng) {
+        if self.next == 0 {
+            for place in 0..self.pool.len() {
+                self.pool[place] = self.new_key(rng);
+            }
+        }
+    }
+}
+
+/// A number from 1 up, each with a chance of about one in it.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is from 1 to a little more than the most"
+)]
+fn zipf(rng: &mut fastrand::Rng) -> usize {
+    (rng.f64() * (WRITES_MAX + 1.0).ln()).exp() as usize
+}
+
+fn read(key: i64) -> Data {
+    Data::List(vec!["r".into(), key.into(), Data::Null])
+}
+
+fn reads(keys: &[i64]) -> Operation {
+    Operation::new(TXN, Data::List(keys.iter().copied().map(read).collect()))
+}
+
+impl Generator for TransactionGenerator {
+    fn next(&mut self, _: usize, cx: &mut GeneratorContext<'_>) -> Operation {
+        self.fill_pool(cx.rng);
+        let length = cx.rng.usize(1..=self.max_length);
+        let micro_ops = (0..length).map(|_| self.micro_op(cx.rng)).collect();
+        Operation::new(TXN, Data::List(micro_ops))
+    }
+
+    fn completed(&mut self, worker: usize, invocation: &Invocation) {
+        if invocation.is_final && invocation.outcome.completion() == Completion::Ok {
+            self.own_tries[worker] = 0;
+        }
+        if let Some((keys, tries)) = self.doing.get_mut(worker).and_then(Option::take)
+            && invocation.outcome.completion() != Completion::Ok
+            && tries < FINAL_TRIES
+            && let Some(left) = &mut self.last_reads
+        {
+            left.push((keys, tries));
+        }
+    }
+
+    /// Reads of all keys there were, so that it shows whether what was acknowledged at last is there; and by each worker
+    /// at least one, so that each node is asked.
+    fn final_step(&mut self, worker: usize, _: &mut GeneratorContext<'_>) -> FinalStep {
+        let keys = self.next;
+        let left = self.last_reads.get_or_insert_with(|| {
+            let all: Vec<i64> = (0..keys).collect();
+            all.chunks(FINAL_READS).rev().map(|keys| (keys.to_vec(), 0)).collect()
+        });
+        match left.pop() {
+            Some((keys, tries)) => {
+                let operation = reads(&keys);
+                self.doing[worker] = Some((keys, tries + 1));
+                FinalStep::Do(operation)
+            }
+            None if self.own_tries[worker] > 0 => {
+                self.own_tries[worker] -= 1;
+                let newest: Vec<i64> = (0..keys).rev().take(FINAL_READS).collect();
+                FinalStep::Do(reads(&newest))
+            }
+            // Somebody else's may fail yet.
+            None if self.doing.iter().any(Option::is_some) => FinalStep::Wait(Duration::from_millis(100)),
+            None => FinalStep::Done,
+        }
+    }
+
+    fn probe(&mut self, _: usize, _: &mut GeneratorContext<'_>) -> Operation {
+        reads(&[0])
+    }
+}
+
+/// Sends a transaction, and takes only itself for an answer, with its reads filled in.
+#[derive(Debug)]
+pub struct TransactionClient {
+    pub rpc: &'static Rpc,
+    /// Whether reads return lists.
+    pub has_lists: bool,
+}
+
+impl Client for TransactionClient {
+    fn begin(&mut self, operation: &Operation, request: &mut RequestBody) -> Step {
+        request.call(self.rpc).field(TXN, &operation.value);
+        Step::Call
+    }
+
+    fn reply(
+        &mut self,
+        operation: &Operation,
+        reply: Reply<'_>,
+        _: &mut RequestBody,
+    ) -> Result<Step, MalformedReply> {
+        let answer = reply.data(TXN);
+        let (asked, answered) = (operation.value.item_count(), answer.item_count());
+        if asked != answered {
+            return Err(MalformedReply(format!(
+                "txn: expected the {} micro-operations of the request, found {}: {}",
+                asked.unwrap_or_default(),
+                answered.unwrap_or_default(),
+                excerpt(&answer.to_string())
+            )));
+        }
+        for (place, (asked, answered)) in operation.value.items().zip(answer.items()).enumerate() {
+            if !self.answers(&asked, &answered) {
+                return Err(MalformedReply(format!(
+                    "txn[{place}]: expected {asked}{}, as in the request, found {}",
+                    match (is_read(&asked), self.has_lists) {
+                        (false, _) => "",
+                        (true, true) => " with a list of integers instead of null, or null",
+                        (true, false) => " with an integer instead of null, or null",
+                    },
+                    excerpt(&answered.to_string())
+                )));
+            }
+        }
+        Ok(Step::ok(answer))
+    }
+}
+
+fn is_read(micro_op: &Data) -> bool {
+    micro_op.item(0).is_some_and(|f| f.as_text() == Some("r"))
+}
+
+impl TransactionClient {
+    fn answers(&self, asked: &Data, answered: &Data) -> bool {
+        if !is_read(asked) {
+            return asked == answered;
+        }
+        let same = |place| asked.item(place) == answered.item(place);
+        let Some(value) = answered.item(2) else { return false };
+        let fits = match &*value {
+            Data::Null => true,
+            Data::Ints(_) => self.has_lists,
+            Data::Int(_) => !self.has_lists,
+            _ => false,
+        };
+        answered.item_count() == Some(3) && same(0) && same(1) && fits
+    }
+}
+
+/// The transactions of a history. Whatever is no micro-operation is passed over: clients let none through.
+pub fn transactions(history: &[Invocation], mut transactions: Transactions, has_lists: bool) -> Transactions {
+    for invocation in history.iter().filter(|invocation| invocation.operation.f == TXN) {
+        let completion = invocation.outcome.completion();
+        transactions.begin(invocation.process, invocation.node, invocation.interval, completion);
+        let answer = invocation.answer();
+        for micro_op in answer.unwrap_or(&invocation.operation.value).items() {
+            let Some(key) = micro_op.item(1).and_then(|key| key.as_int()) else { continue };
+            let value = micro_op.item(2).unwrap_or_default();
+            if !is_read(&micro_op) {
+                if let Some(value) = value.as_int() {
+                    transactions.write(key, value);
+                }
+            } else if answer.is_none() {
+                transactions.read_unknown(key);
+            } else if has_lists {
+                transactions.read_list(key, value.as_ints().unwrap_or_default());
+            } else {
+                transactions.read(key, value.as_int());
+            }
+        }
+    }
+    transactions
+}
+
+/// Settings for the page.
+pub fn facts(settings: &Settings) -> Vec<Fact> {
+    let names: Vec<&str> = settings.transactions.models.iter().map(|model| model.name()).collect();
+    vec![
+        ("consistency models", names.join(", ")),
+        ("keys in use", settings.key_count.unwrap_or(KEYS).to_string()),
+        ("longest transaction", settings.max_txn_length.to_string()),
+    ]
+}
+
+fn names(models: &[Model]) -> Vec<&'static str> {
+    models.iter().map(|model| model.name()).collect()
+}
+
+impl Finding for Report {
+    fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    fn explain(&self) -> Vec<String> {
+        self.explain()
+    }
+
+    /// Those that the models asked for forbid.
+    fn anomalies(&self) -> Vec<String> {
+        let forbidden = self.findings.iter().filter(|finding| finding.is_forbidden);
+        forbidden.map(|finding| finding.anomaly.name().to_owned()).collect()
+    }
+
+    fn refuted(&self) -> Vec<String> {
+        self.refuted.not.iter().map(ToString::to_string).collect()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let forbidden = self.anomalies();
+        let anomalies: serde_json::Map<String, serde_json::Value> = self
+            .findings
+            .iter()
+            .map(|finding| {
+                let examples: Vec<String> =
+                    finding.examples.iter().map(|example| example.sentences.join("\n")).collect();
+                let of = json!({
+                    "forbidden": finding.is_forbidden,
+                    "count": finding.total,
+                    "examples": examples,
+                });
+                (finding.anomaly.name().to_owned(), of)
+            })
+            .collect();
+        json!({
+            "consistency-models": names(&self.models),
+            "not": names(&self.refuted.not),
+            "also-not": names(&self.refuted.also_not),
+            "strongest-left": self.strongest_left.map(Model::name),
+            "anomaly-types": forbidden,
+            "anomalies": anomalies,
+            "undecided": self.undecided.iter().map(|anomaly| anomaly.name()).collect::<Vec<_>>(),
+            "transactions": { "ok": self.ok, "info": self.info, "fail": self.failed },
+            "dependencies": self.dependencies,
+        })
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let found: Vec<&str> = self.findings.iter().map(|finding| finding.anomaly.name()).collect();
+        vec![
+            ("transactions that succeeded", thousands(self.ok)),
+            ("in doubt", thousands(self.info)),
+            ("failed", thousands(self.failed)),
+            ("dependencies", thousands(self.dependencies)),
+            (
+                "not",
+                if self.refuted.not.is_empty() {
+                    "–".to_owned()
+                } else {
+                    names(&self.refuted.not).join(", ")
+                },
+            ),
+            ("anomalies", if found.is_empty() { "none".to_owned() } else { found.join(", ") }),
+        ]
+    }
+
+    fn pictures(&self) -> Vec<Picture> {
+        let cycles = self.findings.iter().filter(|finding| matches!(finding.anomaly, Anomaly::Cycle(..)));
+        let forbidden = cycles.clone().filter(|finding| finding.is_forbidden);
+        forbidden
+            .take(PICTURES)
+            .filter_map(|finding| {
+                let cycle = finding.examples.iter().find_map(|example| example.cycle.as_ref())?;
+                Some(cycle_picture::draw(finding.anomaly, cycle))
+            })
+            .collect()
+    }
+}
+
+/// How many kinds of cycles are drawn.
+const PICTURES: usize = 4;

@@ -1,0 +1,229 @@
+//! `messenger grade`: what passes passes, and what is spoilt fails where it is spoilt.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use crate::support::{messenger, run};
+use roxmltree::Document;
+use serde_json::Value;
+
+const TASKS: [&str; 15] = [
+    "1-1", "1-2", "1-3", "1-4", "1-5", "1-2-1", "1-2-2", "1-2-3", "1-2-4", "1-2-5", "1-3-1", "1-3-2",
+    "1-3-3", "1-3-4", "1-3-5",
+];
+
+fn folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grade").join(test);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn grade(folder: &Path, args: &[&str]) -> Output {
+    let mut command = messenger(&["grade", "--patience", "30", "--store", folder.to_str().unwrap()]);
+    command.args(args);
+    run(command, b"")
+}
+
+/// A program in a folder, the course's node in Python with a part of it replaced.
+fn course(folder: &Path, replaced: &str, by: &str) -> String {
+    let right = include_str!("../nodes/course.py");
+    assert!(right.contains(replaced), "{replaced}");
+    let path = folder.join("node.py");
+    fs::write(&path, right.replacen(replaced, by, 1)).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn our_node_passes_the_course() {
+    let output = grade(&folder("ours"), &["the-messenger", "--jobs", "8"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}");
+    assert!(stdout.ends_with("\n15 of 15 passed\n"), "{stdout}");
+}
+
+#[test]
+fn a_node_in_python_passes_the_course() {
+    let folder = folder("python");
+    let node = course(&folder, "", "");
+    let junit = folder.join("grade.xml");
+    let args = ["the-messenger", "--jobs", "8", "--bin", &node, "--json", "--junit", junit.to_str().unwrap()];
+    let output = grade(&folder, &args);
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), &results["passed"], &results["of"]),
+        (Some(0), &15.into(), &15.into()),
+        "{results:#}"
+    );
+    let names: Vec<&str> =
+        results["tasks"].as_array().unwrap().iter().map(|task| task["name"].as_str().unwrap()).collect();
+    assert_eq!(names, TASKS);
+    let xml = fs::read_to_string(junit).unwrap();
+    let document = Document::parse(&xml).unwrap();
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+    assert_eq!(cases.count(), 15);
+}
+
+/// Each mistake is found in the task that it is of, and in no other.
+#[test]
+fn spoilt_copies_fail_at_their_task() {
+    let spoilt = [
+        ("1-1", r#".get("type", "unknown")"#, r#".get("type")"#),
+        (
+            "1-2",
+            "raise Refused(22",
+            "return self.reply(request, 'init_ok', spared=True)\n            raise Refused(22",
+        ),
+        (
+            "1-3",
+            r#""echo_ok", echo=body["echo"]"#,
+            r#""echo_ok", echo=json.loads(json.dumps(body["echo"]).replace("LL", "ll"))"#,
+        ),
+        ("1-4", "raise Refused(10", "raise Refused(13"),
+        ("1-5", r#"print(f"no message: {error}: {line!r}", file=sys.stderr)"#, "raise"),
+        ("1-2-1", r#"self.refuse(request, 0, "RPC timeout")"#, "pass"),
+        ("1-2-2", "[0.5] * 3", "[0.5] * 2"),
+        ("1-2-3", "[results[place] for place in range(len(values))]", "list(results.values())"),
+        ("1-2-4", "self.after(2, lambda: self.pending.pop(msg_id, None))", "pass"),
+        ("1-2-5", "base * 2 ** k", "base * (k + 1)"),
+        ("1-3-1", r#"for name in ("src", "dest", "body.type"))"#, r#"for name in ("src", "body.type"))"#),
+        ("1-3-2", r#"list(self.log)[-body["count"]:]"#, r#"list(self.log)[::-1][:body["count"]]"#),
+        ("1-3-3", r#"(request["src"], body.get("msg_id"))"#, r#"body.get("msg_id")"#),
+        (
+            "1-3-4",
+            "latency = int((time.monotonic() - request[\"arrived\"]) * 1e6)",
+            "latency = (time.monotonic() - request[\"arrived\"]) * 1e6",
+        ),
+        ("1-3-5", "if not 0 <= rate <= 1:", "if False:"),
+    ];
+    assert_eq!(spoilt.map(|(task, ..)| task), TASKS);
+    let graded = |(task, replaced, by): (&str, &str, &str)| {
+        let folder = folder(&format!("spoilt-{task}"));
+        let node = course(&folder, replaced, by);
+        let output = grade(&folder, &["the-messenger", "--jobs", "8", "--bin", &node, "--json"]);
+        assert_eq!(output.status.code(), Some(1), "{task}");
+        let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let failed: Vec<String> = results["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|task| task["outcome"] != "pass")
+            .map(|task| task["name"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(failed, [task], "{results:#}");
+    };
+    // One after the other: each is fifteen programs at once.
+    spoilt.into_iter().for_each(graded);
+}
+
+/// What is wrong is said in a line that a learner can use.
+#[test]
+fn a_task_that_fails_says_why_and_what_to_look_at() {
+    let folder = folder("why");
+    let node = course(&folder, "raise Refused(10", "raise Refused(13");
+    let output = grade(&folder, &["the-messenger", "--bin", &node, "--task", "1-4", "--task", "1-3"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[..2], ["The Messenger: the fifteen tasks of the course", &format!("grading {node}")]);
+    assert_eq!(lines[2], "  pass   1-3             Echo");
+    assert_eq!(lines[3], "  FAIL   1-4             Refuse what you do not know");
+    for word in
+        ["after {\"src\":\"c1\"", "\"type\":\"dance\"", "expected ", "\"code\":10", "found ", "\"code\": 13"]
+    {
+        assert!(lines[4].contains(word), "{word} is not in {}", lines[4]);
+    }
+    assert!(lines[5].starts_with("         look at: An error is "), "{}", lines[5]);
+    assert_eq!(lines[6], "1 of 2 passed");
+}
+
+#[test]
+fn a_suite_of_ones_own_with_tests_and_limits() {
+    let folder = folder("own");
+    let suite = folder.join("suite.toml");
+    let text = r#"
+about = "Of one's own"
+[[task]]
+name = "echo"
+about = "A test"
+test = "-w echo --node-count 1 --time-limit 1 --rate 50"
+[[task.limit]]
+what = "operations a second"
+value = "/operations_per_second"
+min = 5.0
+[[task]]
+name = "fast"
+about = "A test with a limit that nothing keeps"
+hint = "Nothing helps."
+test = "-w echo --node-count 1 --time-limit 1 --rate 50"
+[[task.limit]]
+what = "messages between clients and nodes"
+value = "/messages/clients/sent"
+max = 1.0
+[[task]]
+name = "unknown"
+about = "A workload that there is not"
+test = "-w no-such-workload"
+"#;
+    fs::write(&suite, text).unwrap();
+    let node = folder.join("echo");
+    fs::write(&node, include_str!("../nodes/echo.py")).unwrap();
+    fs::set_permissions(&node, PermissionsExt::from_mode(0o755)).unwrap();
+    let bin = folder.join("{workload}");
+    let args = [suite.to_str().unwrap(), "--bin", bin.to_str().unwrap(), "--jobs", "3"];
+    let output = grade(&folder, &args);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    for words in [
+        "pass   echo",
+        "FAIL   fast",
+        "why: messages between clients and nodes: expected at most 1, found ",
+        "look at: Nothing helps.",
+        "look at: ",
+        "ERROR  unknown",
+        "why: the test could not be run: error: invalid value 'no-such-workload'",
+        "1 of 3 passed",
+    ] {
+        assert!(stdout.contains(words), "{words} is not in {stdout}");
+    }
+    assert!(stdout.contains("index.html"), "{stdout}");
+}
+
+#[test]
+fn what_cannot_be_graded_is_refused() {
+    let folder = folder("refused");
+    for (args, words) in [
+        (&["no-such-suite"][..], "expected a TOML file, or one of gossip-glomers, the-messenger"),
+        (&["the-messenger", "--task", "9-9"], "no task 9-9: expected one of 1-1, 1-2, "),
+        (&["the-messenger", "--jobs", "0"], "0"),
+    ] {
+        let output = grade(&folder, args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(254), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    }
+}
+
+/// `messenger test` has the same outputs.
+#[test]
+fn a_test_for_programs() {
+    let folder = folder("test");
+    let junit = folder.join("test.xml");
+    let mut command =
+        messenger(&["test", "-w", "echo", "--sim", "--time-limit", "2", "--test-count", "3", "--json"]);
+    command.arg("--junit").arg(&junit).arg("--store").arg(&folder);
+    let output = run(command, b"");
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let verdicts: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(verdicts.len(), 3);
+    assert!(verdicts.iter().all(
+        |results| results["valid"] == true && results["report"].as_str().unwrap().ends_with("index.html")
+    ));
+    let xml = fs::read_to_string(junit).unwrap();
+    let document = Document::parse(&xml).unwrap();
+    assert_eq!(document.descendants().filter(|node| node.has_tag_name("testcase")).count(), 3);
+}
