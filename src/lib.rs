@@ -1,6 +1,131 @@
 //! Messenger is a mio-based, single-threaded reactor for [Maelstrom](https://github.com/jepsen-io/maelstrom)
 //! nodes, made for throughput. Implement [`Handler`], and [`run`] it.
 //!
+//! # Write a node
+//!
+//! This is one for `maelstrom test -w echo`, all of it (`messenger = { …, default-features = false, features =
+//! ["serde"] }`):
+//!
+#![cfg_attr(feature = "serde", doc = "```no_run")]
+#![cfg_attr(not(feature = "serde"), doc = "```ignore")]
+//! use messenger::handler_fn;
+//! use messenger::messages::echo::{Reply, Request};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     messenger::run(handler_fn(|request, cx| {
+//!         let Request::Echo { echo } = request.parse()?;
+//!         cx.reply_with(request, &Reply::EchoOk { echo })
+//!     }))
+//! }
+//! ```
+//!
+//! A node with a state implements [`Handler`]; `self` is the state, which it has to itself. What comes and goes are
+//! types: those of [`messages`], or enums of your own, whose variants are the types of messages.
+//!
+#![cfg_attr(feature = "serde", doc = "```")]
+#![cfg_attr(not(feature = "serde"), doc = "```ignore")]
+//! use std::collections::HashMap;
+//!
+//! use messenger::{Context, ErrorCode, Handler, Request, RpcError};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize)]
+//! #[serde(rename_all = "snake_case")]
+//! enum Ask<'a> {
+//!     Write { key: &'a str, value: i64 },
+//!     Read { key: &'a str },
+//! }
+//!
+//! #[derive(Serialize)]
+//! #[serde(rename_all = "snake_case")]
+//! enum Tell {
+//!     WriteOk,
+//!     ReadOk { value: i64 },
+//! }
+//!
+//! #[derive(Default)]
+//! struct Store {
+//!     values: HashMap<String, i64>,
+//! }
+//!
+//! impl Handler for Store {
+//!     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+//!         let answer = match request.parse()? {
+//!             Ask::Write { key, value } => {
+//!                 self.values.insert(key.to_owned(), value);
+//!                 Tell::WriteOk
+//!             }
+//!             Ask::Read { key } => {
+//!                 let missing = || RpcError::new(ErrorCode::KEY_DOES_NOT_EXIST, "no such key");
+//!                 Tell::ReadOk { value: *self.values.get(key).ok_or_else(missing)? }
+//!             }
+//!         };
+//!         cx.reply_with(request, &answer)
+//!     }
+//! }
+//! ```
+//!
+//! What is missing or of the wrong type is answered with error 12: `body.key: expected a string, found 7`; a type without
+//! a variant with error 10. Without types [`Request`] reads field by field (`request.field::<i64>("value")?`), and
+//! [`Context::reply`] writes so.
+//!
+//! # Call, wait, keep time
+//!
+//! | to | use |
+//! | --- | --- |
+//! | tell a node, or all of them | [`Context::message`], [`Context::broadcast`]; `for peer in cx.peers()` |
+//! | call one, and go on in a callback | [`Context::call`], and [`Call::then`](node::Call::then) |
+//! | call some in straight code | [`Context::wait`] for a request, [`Context::spawn`] without one; in it [`Handle::call`], [`Handle::sleep`], and [`Handle::with`] for the state |
+//! | answer later | [`Context::defer`], and [`Context::answer`] |
+//! | do something after a while, or again and again | [`Context::after`], [`Context::every`] |
+//! | try again | a [`Policy`] |
+//! | let another thread act | [`Context::remote`] |
+//! | use Maelstrom's services | [`kv`] |
+//! | make an error of another library an answer | [`OrCode`] |
+//!
+//! What ends in `_with` takes a whole body in place of a type and fields.
+//!
+//! # Test it
+//!
+//! `messenger test -w echo --bin target/debug/my-node` tests the process as Maelstrom does. In a test of your own a
+//! [`Node`](node::Node) needs no process and no time:
+//!
+//! ```
+//! use messenger::node::Node;
+//! use messenger::wire::lines::Line;
+//! use messenger::wire::out::OutBuffer;
+//! use messenger::{Config, Instant, RpcError, handler_fn};
+//!
+//! let ping = handler_fn(|request, cx| match request.kind() {
+//!     "ping" => cx.reply(request, "pong").send(),
+//!     kind => Err(RpcError::not_supported(kind)),
+//! });
+//! let (mut node, mut out) = (Node::new(ping, Config::default()), OutBuffer::new());
+//! for line in [
+//!     r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}"#,
+//!     r#"{"src":"c1","dest":"n1","body":{"type":"ping","msg_id":1}}"#,
+//! ] {
+//!     node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
+//! }
+//! let said = std::str::from_utf8(out.waiting()).unwrap();
+//! assert!(said.ends_with("\"body\":{\"type\":\"pong\",\"in_reply_to\":1,\"msg_id\":1}}\n"));
+//! ```
+//!
+//! A cluster of them in virtual time, with faults and checkers, is in `messenger::workbench` (feature `workbench`).
+//!
+//! # Side by side
+//!
+//! Lines of a whole program that are neither blank nor comments. What others need for an echo is in `perf/peers`, each as
+//! its library's own examples have it; ours are in `tests/nodes/typed`, and the tests put each through the workbench.
+//!
+//! | node | Messenger | maelstrom-node | maelstrom-rs | maelbreaker | async-maelstrom |
+//! | --- | --- | --- | --- | --- | --- |
+//! | echo | 8 | 17 | 16 | 25 | 32 |
+//! | unique ids | 11 | | | | |
+//! | broadcast, batched and acknowledged | 40 | | | | |
+//! | kafka on one node | 37 | | | | |
+//! | transactions on registers | 16 | | | | |
+//!
 //! # The tour
 //!
 //! A line on stdin is handled on its way through these layers. Each uses only what is above it in this
@@ -12,7 +137,8 @@
 //! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::lines::LineBuffer) takes what was read, and a
 //!   [`Reader`](wire::reader::Reader) makes each line an [`Envelope`](wire::envelope::Envelope) of borrowed
 //!   [`Value`]s. One that differs from an earlier line in its values alone is read by its [template](wire::template), in
-//!   one walk that also finds its end.
+//!   one walk that also finds its end. serde reads types from there, and writes them into the output
+//!   (feature `serde`).
 //! - [`timer`]: a hashed wheel for everything that waits.
 //! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
 //! - [`telemetry`]: what was counted and how long it took; the newest messages; and, from the trace files of several
@@ -24,6 +150,7 @@
 //!   [`OutBuffer`](wire::out::OutBuffer), and counts only when it is complete. A reply ends the call whose
 //!   `msg_id` and peer it names, or is dropped; the wheel ends the others. Handlers that are written as
 //!   straight code and wait are futures that the node polls itself.
+//! - [`messages`] (with the feature `serde`): Maelstrom's messages as types.
 //! - [`kv`]: clients for Maelstrom's services.
 //! - [`nodes`]: the workloads of this crate: that of the course, and Maelstrom's own.
 //! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
@@ -46,9 +173,13 @@
 //! - A request that was put off is answered in the end, or its client is told that it was given up.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "args")]
+pub mod args;
 pub mod boundary;
 pub mod json;
 pub mod kv;
+#[cfg(feature = "serde")]
+pub mod messages;
 pub mod node;
 pub mod nodes;
 pub mod reactor;
@@ -61,11 +192,14 @@ pub mod wire;
 #[cfg(feature = "workbench")]
 pub mod workbench;
 
-pub use crate::json::value::Value;
-pub use crate::node::{Answer, CallError, Config, Context, Handle, Handler, Request};
+pub use crate::json::value::{OwnedValue, Value};
+pub use crate::node::{
+    Answer, CallError, Config, Context, Handle, Handler, HandlerFn, Remote, Request, handler_fn,
+};
+pub use crate::reactor::Options;
 pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
-pub use crate::wire::error::{ErrorCode, RpcError};
+pub use crate::wire::error::{ErrorCode, OrCode, RpcError};
 
 /// Runs a node on stdin and stdout, until stdin ends, a signal comes, or nobody reads stdout any more. Its
 /// log goes to stderr.
@@ -93,9 +227,25 @@ pub use crate::wire::error::{ErrorCode, RpcError};
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
-pub fn run<W: Handler>(workload: W) -> std::io::Result<()> {
+pub fn run<H: Handler>(handler: H) -> std::io::Result<()> {
+    let config = Config { seed: fastrand::u64(..), ..Config::default() };
+    run_with(handler, config, &Options { data: reactor::data_folder(), ..Options::default() })
+}
+
+/// Runs a node as [`run`] does, with settings of its own.
+///
+/// ```no_run
+/// # use messenger::{Config, Duration, Options, RpcError, handler_fn};
+/// # let handler = handler_fn(|request, _| Err(RpcError::not_supported(request.kind())));
+/// let config = Config { answer_within: Duration::from_millis(950), ..Config::default() };
+/// let options = Options { trace: Some("trace-{node}.jsonl".into()), ..Options::default() };
+/// messenger::run_with(handler, config, &options)
+/// # .unwrap();
+/// ```
+///
+/// # Errors
+/// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
+pub fn run_with<H: Handler>(handler: H, config: Config, options: &Options) -> std::io::Result<()> {
     reactor::log_to_stderr(log::LevelFilter::Info);
-    let config = node::Config { seed: fastrand::u64(..), ..node::Config::default() };
-    let options = reactor::Options { data: reactor::data_folder(), ..reactor::Options::default() };
-    reactor::run(&mut node::Node::new(workload, config), &options)
+    reactor::run(&mut node::Node::new(handler, config), options)
 }

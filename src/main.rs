@@ -5,7 +5,7 @@ mod cli;
 use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::cli::args::{self, INVALID_ARGUMENTS};
 
@@ -14,12 +14,12 @@ use self::cli::args::{self, INVALID_ARGUMENTS};
 /// Without a subcommand it is a node: it reads messages from stdin, one JSON object a line, and writes
 /// its own to stdout. That is how Maelstrom starts it. It reports to stderr.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(version, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    node: cli::node::NodeArgs,
+    node: messenger::args::NodeArgs,
 }
 
 const EXAMPLES: &str = r#"Examples:
@@ -41,7 +41,7 @@ enum Command {
         #[arg(value_enum, default_value_t)]
         workload: cli::node::Workload,
         #[command(flatten)]
-        args: cli::node::NodeArgs,
+        args: messenger::args::NodeArgs,
     },
     /// Print `PARSED: <src>|<dest>|<type>` for each message on stdin
     Parse(cli::parse::ParseArgs),
@@ -53,6 +53,8 @@ enum Command {
     Grade(cli::grade::GradeArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace(cli::trace::TraceArgs),
+    /// Print the help of a subcommand, or the messages of a workload
+    Help(cli::help::HelpArgs),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => Ok(cli::check::run(&args)),
         Some(Command::Grade(args)) => Ok(cli::grade::run(&args)),
         Some(Command::Trace(args)) => cli::trace::run(args).map(done),
+        Some(Command::Help(args)) => Ok(cli::help::run(&args, Cli::command())),
     };
     match outcome {
         Ok(code) => code,

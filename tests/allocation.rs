@@ -98,6 +98,92 @@ fn an_echo_allocates_nothing() {
     }
 }
 
+#[cfg(feature = "serde")]
+mod typed {
+    use messenger::messages::echo;
+    use messenger::{Value, handler_fn};
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Ask<'a> {
+        Write {
+            key: &'a str,
+            #[serde(borrow)]
+            value: Value<'a>,
+            place: Option<(i64, f64, [u8; 3])>,
+        },
+        Other,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Tell<'a> {
+        WriteOk { key: &'a str, was: Value<'a>, place: Option<(i64, f64, [u8; 3])> },
+    }
+
+    #[test]
+    fn what_is_borrowed_and_sent_as_types_allocates_nothing() {
+        let mut lines = Vec::new();
+        for n in 0..1000 {
+            let body = [
+                format!(
+                    r#""type":"write","key":"k{n}","value":[1e2,{{"a":"\\n"}}],"place":[{n},0,[1,2,255]],"more":[]"#
+                ),
+                r#""value":"é","place":null,"key":"k","type":"write""#.to_owned(),
+                format!(r#""type":"other","n":{n}"#),
+            ];
+            let body = &body[n % 3];
+            lines.push(format!(r#"{{"src":"c1","dest":"n1","body":{{{body},"msg_id":{n}}}}}"#));
+        }
+        let handler = handler_fn(|request, cx| match request.parse()? {
+            Ask::Write { key, value, place } => {
+                cx.reply_with(request, &Tell::WriteOk { key, was: value, place })
+            }
+            Ask::Other => cx.reply(request, "other_ok").send(),
+        });
+        let mut node = Node::new(handler, Config::default());
+        let mut out = OutBuffer::new();
+        let init = r#"{"src":"c0","dest":"n1","body":{"type":"init","node_id":"n1","node_ids":["n1"]}}"#;
+        for (round, line) in
+            std::iter::once(init).chain(lines.iter().map(|line| &**line)).cycle().take(3003).enumerate()
+        {
+            let before = ALLOCATIONS.get();
+            node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
+            let allocated = ALLOCATIONS.get() - before;
+            assert!(
+                round <= 1001 || round % 1001 == 0 || allocated == 0,
+                "{allocated} allocations for {line}"
+            );
+            out.consume(out.len());
+        }
+        assert_eq!(node.counters().errors, 0);
+    }
+
+    #[test]
+    fn a_typed_echo_allocates_nothing() {
+        let handler = handler_fn(|request, cx| {
+            let echo::Request::Echo { echo } = request.parse()?;
+            cx.reply_with(request, &echo::Reply::EchoOk { echo })
+        });
+        let (mut node, mut out) = (Node::new(handler, Config::default()), OutBuffer::new());
+        let mut receive = |line: &str| {
+            let before = ALLOCATIONS.get();
+            node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
+            out.consume(out.len());
+            ALLOCATIONS.get() - before
+        };
+        receive(r#"{"src":"c0","dest":"n1","body":{"type":"init","node_id":"n1","node_ids":["n1"]}}"#);
+        let line = r#"{"src":"c1","dest":"n1","body":{"type":"echo","echo":{"a":[1e2,"\n"]},"msg_id":1}}"#;
+        // The log of the newest messages gets its size first.
+        for n in 0..2000 {
+            assert!(receive(line) == 0 || n < 1000);
+        }
+    }
+}
+
 /// Calls n2, as often and in the way that the request says.
 struct Caller {
     answered: usize,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use log::LevelFilter;
-use messenger::time::Duration;
+pub use messenger::args::{millis, seconds, size};
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::workload;
 
@@ -48,38 +48,4 @@ pub fn suggest(given: impl Iterator<Item = OsString>) {
         _ => return,
     };
     let _ = writeln!(io::stderr(), "\nDid you mean `messenger test {}`?", meant.trim_end());
-}
-
-/// Seconds, with a fraction if need be, up to a day.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    span(text, 1.0, 86_400.0, "a number of seconds from 0 to 86400, such as 0.5")
-}
-
-/// Milliseconds, with a fraction if need be, up to a day.
-pub fn millis(text: &str) -> Result<Duration, String> {
-    span(text, 1e-3, 86_400_000.0, "a number of milliseconds from 0 to 86400000, such as 100")
-}
-
-fn span(text: &str, unit: f64, max: f64, expected: &str) -> Result<Duration, String> {
-    let number: Option<f64> = text.parse().ok().filter(|number| (0.0..=max).contains(number));
-    let number = number.ok_or_else(|| format!("expected {expected}"))?;
-    Ok(std::time::Duration::from_secs_f64(number * unit).into())
-}
-
-/// A number of bytes, up to 1 GiB: `1000`, `64KiB`, `64MiB`.
-pub fn size(text: &str) -> Result<usize, String> {
-    const MAX: usize = 1 << 30;
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match &text[digits.len()..] {
-        "" | "B" => 0,
-        "KiB" | "K" => 10,
-        "MiB" | "M" => 20,
-        "GiB" | "G" => 30,
-        unit => return Err(format!("expected a unit of KiB, MiB or GiB, found {unit}")),
-    };
-    let number: usize = digits.parse().map_err(|_| "expected a number of bytes, such as 64MiB".to_owned())?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|&size| (1..=MAX).contains(&size))
-        .ok_or_else(|| "expected 1 byte to 1 GiB".to_owned())
 }

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod check;
 pub mod grade;
+pub mod help;
 mod interrupt;
 pub mod node;
 pub mod parse;

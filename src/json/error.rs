@@ -1,8 +1,10 @@
-//! Why a text is not the JSON that was expected.
+//! Why a text is not the JSON that was expected, or not the JSON that is wanted there.
+
+use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::text::MAX_DEPTH;
+use super::text::{MAX_DEPTH, excerpt};
 
 /// Why a text is not the JSON that was expected. Bytes count from 1.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -41,4 +43,28 @@ pub enum SyntaxError {
         /// Where the level too many begins.
         at: usize,
     },
+}
+
+/// A value in a message that is not what is wanted there.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{field}: expected {expected}, found {found}")]
+pub struct SchemaError {
+    /// The value's path, such as `body.type` or `body.txn[2][0]`.
+    pub field: Cow<'static, str>,
+    /// What is wanted there.
+    pub expected: Cow<'static, str>,
+    /// What the message has there.
+    pub found: String,
+}
+
+impl SchemaError {
+    #[cold]
+    pub(crate) fn new(
+        field: impl Into<Cow<'static, str>>,
+        expected: &'static str,
+        found: Option<&str>,
+    ) -> Self {
+        let found = found.map_or(Cow::Borrowed("nothing"), excerpt).into_owned();
+        Self { field: field.into(), expected: expected.into(), found }
+    }
 }

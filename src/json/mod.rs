@@ -8,7 +8,8 @@
 //! the only grammar.
 //!
 //! Each file uses only those before it: [`text`], [`error`], `scan` (kinds of bytes, many at a time), `unescape`, `index`
-//! (simd-json's), `cursor` (the grammar), [`value`], [`parser`], [`write`](mod@write) and [`read`].
+//! (simd-json's), `cursor` (the grammar), [`value`], [`parser`], [`write`](mod@write), `typed` (serde's
+//! model) and [`read`].
 
 pub(crate) mod cursor;
 pub mod error;
@@ -17,6 +18,8 @@ pub mod parser;
 pub mod read;
 pub(crate) mod scan;
 pub mod text;
+#[cfg(feature = "serde")]
+pub(crate) mod typed;
 pub(crate) mod unescape;
 pub mod value;
 pub mod write;

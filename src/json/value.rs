@@ -47,6 +47,16 @@ impl<'a> Value<'a> {
         Self { raw, escapes, is_plain }
     }
 
+    /// The value that is all of a text which was checked.
+    pub(crate) const fn of_checked(raw: &'a str) -> Self {
+        Self::new(raw, true, false)
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) const fn of_integer(integer: Integer<'a>) -> Self {
+        Self::new(integer.0, false, false)
+    }
+
     /// The value in a span of a text.
     #[inline]
     pub(crate) fn at(text: Text<'a>, span: Span) -> Self {
@@ -184,6 +194,11 @@ impl PartialEq for Value<'_> {
 pub struct OwnedValue(Box<str>);
 
 impl OwnedValue {
+    /// The value, to be looked into.
+    pub fn value(&self) -> Value<'_> {
+        Value::new(&self.0, true, false)
+    }
+
     /// The value's text, byte for byte as it came.
     pub const fn raw(&self) -> &str {
         &self.0

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use memchr::memchr;
 
@@ -9,16 +11,46 @@ use super::scan::find_special;
 use super::value::{Integer, OwnedValue, Value};
 
 /// What can stand as a value in a message: numbers, strings, [`Value`]s that came in one, and collections of
-/// those. It is sealed, because whoever writes into the output could write anything.
-pub trait ToJson: private::WriteJson {}
+/// those; with the feature `serde`, whatever implements `serde::Serialize`. It is sealed, because whoever writes into
+/// the output could write anything.
+pub trait ToJson: private::WriteField {}
 
-impl<T: private::WriteJson + ?Sized> ToJson for T {}
+impl<T: private::WriteField + ?Sized> ToJson for T {}
 
 pub(crate) mod private {
     /// Appends exactly one JSON value to `out`.
     pub trait WriteJson {
         /// Appends the value.
         fn write_json(&self, out: &mut Vec<u8>);
+    }
+
+    #[cfg(not(feature = "serde"))]
+    pub use WriteJson as Written;
+    #[cfg(feature = "serde")]
+    pub use serde::Serialize as Written;
+
+    /// Appends one JSON value to `out`, if it is one.
+    pub trait WriteField: Written {
+        /// Appends the value; `false` if it is nothing that JSON can say, which the log has then.
+        fn write_field(&self, out: &mut Vec<u8>) -> bool;
+    }
+
+    #[cfg(not(feature = "serde"))]
+    impl<T: WriteJson + ?Sized> WriteField for T {
+        #[inline(always)]
+        fn write_field(&self, out: &mut Vec<u8>) -> bool {
+            self.write_json(out);
+            true
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    impl<T: serde::Serialize + ?Sized> WriteField for T {
+        #[inline(always)]
+        fn write_field(&self, out: &mut Vec<u8>) -> bool {
+            let written = crate::json::typed::write_value(self, out);
+            written.inspect_err(|error| log::error!("not JSON: {error}")).is_ok()
+        }
     }
 }
 
@@ -148,8 +180,19 @@ impl WriteJson for f64 {
     }
 }
 
+/// As of an `f64`.
+impl WriteJson for f32 {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        if self.is_finite() {
+            out.extend_from_slice(format!("{self:?}").as_bytes());
+        } else {
+            out.extend_from_slice(b"null");
+        }
+    }
+}
+
 /// `null` where there is none.
-impl<T: ToJson> WriteJson for Option<T> {
+impl<T: WriteJson> WriteJson for Option<T> {
     fn write_json(&self, out: &mut Vec<u8>) {
         match self {
             Some(value) => value.write_json(out),
@@ -158,25 +201,40 @@ impl<T: ToJson> WriteJson for Option<T> {
     }
 }
 
-impl<T: ToJson + ?Sized> WriteJson for &T {
+impl<T: WriteJson + ?Sized> WriteJson for &T {
     fn write_json(&self, out: &mut Vec<u8>) {
         (**self).write_json(out);
     }
 }
 
-impl<A: ToJson, B: ToJson> WriteJson for (A, B) {
-    fn write_json(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        self.0.write_json(out);
-        out.push(b',');
-        self.1.write_json(out);
-        out.push(b']');
-    }
+macro_rules! tuples {
+    ($($first:ident $(, $member:ident $place:tt)*;)*) => {$(
+        impl<$first: WriteJson, $($member: WriteJson),*> WriteJson for ($first, $($member,)*) {
+            fn write_json(&self, out: &mut Vec<u8>) {
+                out.push(b'[');
+                self.0.write_json(out);
+                $(
+                    out.push(b',');
+                    self.$place.write_json(out);
+                )*
+                out.push(b']');
+            }
+        }
+    )*};
+}
+
+tuples! {
+    A;
+    A, B 1;
+    A, B 1, C 2;
+    A, B 1, C 2, D 3;
+    A, B 1, C 2, D 3, E 4;
+    A, B 1, C 2, D 3, E 4, F 5;
 }
 
 macro_rules! arrays {
     ($([$($bounds:tt)*] $array:ty)*) => {$(
-        impl<T: ToJson, $($bounds)*> WriteJson for $array {
+        impl<T: WriteJson, $($bounds)*> WriteJson for $array {
             fn write_json(&self, out: &mut Vec<u8>) {
                 write_array(self.iter(), out);
             }
@@ -188,7 +246,7 @@ arrays! { [] [T]  [] Vec<T>  [] BTreeSet<T>  [const N: usize] [T; N] }
 
 /// In the order of their texts: that of a table may be another one in each run, and the same seed has to make the same
 /// bytes.
-impl<T: ToJson, S> WriteJson for HashSet<T, S> {
+impl<T: WriteJson, S> WriteJson for HashSet<T, S> {
     fn write_json(&self, out: &mut Vec<u8>) {
         let text = |element: &T| {
             let mut text = Vec::new();
@@ -201,9 +259,48 @@ impl<T: ToJson, S> WriteJson for HashSet<T, S> {
     }
 }
 
+/// What can be the key of an object: text, or an integer, which stands between quotes then.
+pub trait WriteKey {
+    /// Appends the key with its quotes.
+    fn write_key(&self, out: &mut Vec<u8>);
+}
+
+macro_rules! keys {
+    ($($text:ty)*; $($integer:ty)*) => {
+        $(
+            impl WriteKey for $text {
+                fn write_key(&self, out: &mut Vec<u8>) {
+                    let text: &str = self;
+                    text.write_json(out);
+                }
+            }
+        )*
+        $(
+            impl WriteKey for $integer {
+                fn write_key(&self, out: &mut Vec<u8>) {
+                    out.push(b'"');
+                    self.write_json(out);
+                    out.push(b'"');
+                }
+            }
+        )*
+    };
+}
+
+keys! {
+    str String Box<str> Rc<str> Arc<str> Cow<'_, str>;
+    i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize
+}
+
+impl<K: WriteKey + ?Sized> WriteKey for &K {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        (**self).write_key(out);
+    }
+}
+
 macro_rules! objects {
     ($([$($bounds:tt)*] $object:ty)*) => {$(
-        impl<K: AsRef<str>, V: ToJson, $($bounds)*> WriteJson for $object {
+        impl<K: WriteKey, V: WriteJson, $($bounds)*> WriteJson for $object {
             fn write_json(&self, out: &mut Vec<u8>) {
                 write_object(self.iter(), out);
             }
@@ -214,15 +311,15 @@ macro_rules! objects {
 objects! { [] BTreeMap<K, V> }
 
 /// In the order of their keys, like those of a [`BTreeMap`].
-impl<K: AsRef<str>, V: ToJson, S> WriteJson for HashMap<K, V, S> {
+impl<K: WriteKey + Ord, V: WriteJson, S> WriteJson for HashMap<K, V, S> {
     fn write_json(&self, out: &mut Vec<u8>) {
-        let mut members: Vec<_> = self.iter().map(|(key, value)| (key.as_ref(), value)).collect();
+        let mut members: Vec<_> = self.iter().collect();
         members.sort_unstable_by_key(|&(key, _)| key);
         write_object(members.into_iter(), out);
     }
 }
 
-fn write_array(elements: impl Iterator<Item = impl ToJson>, out: &mut Vec<u8>) {
+fn write_array(elements: impl Iterator<Item = impl WriteJson>, out: &mut Vec<u8>) {
     out.push(b'[');
     for (n, element) in elements.enumerate() {
         if n > 0 {
@@ -233,13 +330,13 @@ fn write_array(elements: impl Iterator<Item = impl ToJson>, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-fn write_object(members: impl Iterator<Item = (impl AsRef<str>, impl ToJson)>, out: &mut Vec<u8>) {
+fn write_object(members: impl Iterator<Item = (impl WriteKey, impl WriteJson)>, out: &mut Vec<u8>) {
     out.push(b'{');
     for (n, (key, value)) in members.enumerate() {
         if n > 0 {
             out.push(b',');
         }
-        key.as_ref().write_json(out);
+        key.write_key(out);
         out.push(b':');
         value.write_json(out);
     }
@@ -250,7 +347,7 @@ fn write_object(members: impl Iterator<Item = (impl AsRef<str>, impl ToJson)>, o
 mod tests {
     use super::*;
 
-    fn text(value: impl ToJson) -> String {
+    fn text(value: impl WriteJson) -> String {
         let mut out = Vec::new();
         value.write_json(&mut out);
         String::from_utf8(out).unwrap()

@@ -6,10 +6,10 @@ use std::fmt;
 use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
-use super::context::{Context, Core, Peer, RESERVED, write_field};
+use super::context::{Context, Core, Peer};
 use super::timers::{Alarm, soon};
 use crate::json::value::Value;
-use crate::json::write::{ToJson, WriteJson as _, write_in_one_line};
+use crate::json::write::{WriteJson as _, write_in_one_line};
 use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
@@ -140,10 +140,30 @@ impl<'m, H> Call<'m, H> {
         self
     }
 
-    /// Adds a field to the body. Fields keep the order in which they are added.
-    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        if !write_field(self.out.line(), name, value) {
-            self.peer = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+    /// Lets `write` append to the body.
+    #[inline(always)]
+    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Err(why) = write(self.out.line()) {
+            self.peer = Err(RpcError::new(ErrorCode::CRASH, why));
+        }
+        self
+    }
+
+    /// All members of a body in place of those that it has. `write` appends them, and says where the type is.
+    #[cfg(feature = "serde")]
+    pub(super) fn whole_body(
+        mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<std::ops::Range<usize>, RpcError>,
+    ) -> Self {
+        let line = self.out.line();
+        line.truncate(self.body);
+        match write(line) {
+            Ok(kind) => {
+                let kind = super::fields::type_name(&line[kind]);
+                self.kind = SmallVec::from_slice(kind.as_bytes());
+                self.core.sender.trace.name_sketch(&kind);
+            }
+            Err(error) => self.peer = Err(error),
         }
         self
     }

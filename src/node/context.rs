@@ -13,15 +13,16 @@ use smallvec::SmallVec;
 
 use super::call::{Call, Completion};
 use super::durability::TurnLog;
+use super::fields::{NO_TYPE, type_name};
+use super::remote::Inbox;
 use super::sequential::{Answer, Tasks};
 use super::timers::{Alarm, HandlerTimer};
 use crate::boundary::Boundary;
 use crate::boundary::chaos::{Chaos, ChaosConfig};
 use crate::boundary::dedup::DedupConfig;
-use crate::json::scan::find_special;
 use crate::json::text::excerpt;
 use crate::json::value::Integer;
-use crate::json::write::{ToJson, WriteJson as _};
+use crate::json::write::WriteJson as _;
 use crate::rpc::breaker::{Breaker, BreakerConfig};
 use crate::rpc::pending::{PeerId, Pending};
 use crate::telemetry::label::Label;
@@ -46,6 +47,9 @@ pub struct Config {
     pub max_pending: usize,
     /// How many handlers may wait at once. Beyond it a request is answered with error 11.
     pub max_waiting: usize,
+    /// How many things may wait that other threads want done. Beyond it [`Remote::run`](super::Remote::run) is an
+    /// error.
+    pub max_remote: usize,
     /// A deferred answer to a client that would leave later than this after its request is dropped. A client
     /// gives up after 5 seconds, and Maelstrom goes deaf to a node that answers one which is gone.
     pub answer_within: Duration,
@@ -70,6 +74,7 @@ impl Default for Config {
             seed: 0,
             max_pending: 1_000_000,
             max_waiting: 10_000,
+            max_remote: 1000,
             answer_within: Duration::from_millis(4500),
             breaker: None,
             dedup: None,
@@ -251,13 +256,28 @@ impl<'a, H> Context<'a, H> {
     }
 
     /// Answers a request that was put off with what its handler came to.
-    pub(super) fn answer_with(&mut self, deferred: Deferred, answer: &Answer) {
-        if answer.is_forged {
-            return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, RESERVED));
+    pub(super) fn end_task(&mut self, deferred: Deferred, answer: &Answer) {
+        if let Some(why) = answer.fault {
+            return self.answer_error(deferred, &RpcError::new(ErrorCode::CRASH, why));
         }
-        let message = self.answer(deferred, &answer.kind);
-        message.out.line().extend_from_slice(&answer.fields);
-        message.send().expect("its fields were checked");
+        let message = self.answer(deferred, "").send_whole(|line| {
+            let start = line.len();
+            line.extend_from_slice(&answer.members);
+            Ok(start + answer.kind.start..start + answer.kind.end)
+        });
+        message.expect("its fields were checked");
+    }
+
+    /// Starts the answer to a request of a client that another node read and handed on: add its fields, then send it.
+    /// `msg_id` is that of the client's request, as it is written. Whoever hands a request on must not answer it.
+    pub fn reply_for<'m>(&'m mut self, client: &str, msg_id: &'m str, kind: &str) -> Message<'m> {
+        let mut message = self.core.sender.message(self.out, "", client, kind);
+        let digits = msg_id.strip_prefix('-').unwrap_or(msg_id);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            message.sender.draft.leave = Leave::Refused(Fault::NoRequest);
+        }
+        message.in_reply_to = msg_id;
+        message
     }
 
     /// Appends a record to this node's log, which it gets back after its next start by
@@ -422,8 +442,10 @@ enum Leave {
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     AnsweredTwice,
-    ReservedField,
+    /// Of a field, and why.
+    BadField(&'static str),
     NoSuchReceiver,
+    NoRequest,
 }
 
 impl From<Fault> for RpcError {
@@ -431,7 +453,8 @@ impl From<Fault> for RpcError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::AnsweredTwice => Self::new(ErrorCode::CRASH, ANSWERED_ONCE),
-            Fault::ReservedField => Self::new(ErrorCode::CRASH, RESERVED),
+            Fault::BadField(why) => Self::new(ErrorCode::CRASH, why),
+            Fault::NoRequest => Self::new(ErrorCode::CRASH, "expected the msg_id of a request, an integer"),
             Fault::NoSuchReceiver => {
                 Self::new(ErrorCode::NODE_NOT_FOUND, "its receiver is neither of this cluster nor a service")
             }
@@ -451,13 +474,34 @@ impl<'m> Message<'m> {
         Self { sender, out, in_reply_to: "", request: None }
     }
 
-    /// Adds a field to the body. Fields keep the order in which they are added.
+    /// Lets `write` append to the body.
     #[inline(always)]
-    pub fn field(self, name: &str, value: impl ToJson) -> Self {
-        if !write_field(self.out.line(), name, value) {
-            self.sender.draft.leave = Leave::Refused(Fault::ReservedField);
+    pub(super) fn fields(self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Err(why) = write(self.out.line()) {
+            self.sender.draft.leave = Leave::Refused(Fault::BadField(why));
         }
         self
+    }
+
+    /// Sends all members of a body, of a message that was started without type and fields. `write` appends them, and
+    /// says where the type is.
+    #[inline]
+    pub(super) fn send_whole(
+        self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<std::ops::Range<usize>, RpcError>,
+    ) -> Result<(), RpcError> {
+        if let Leave::Nowhere | Leave::Refused(_) = self.sender.draft.leave {
+            return self.send();
+        }
+        let line = self.out.line();
+        line.truncate(line.len() - NO_TYPE.len());
+        let kind = write(line)?;
+        // Most types are written as they are.
+        match line[kind.start + 1..kind.end - 1].utf8_chunks().next().map(|text| text.valid()) {
+            Some(kind) if !kind.contains('\\') => self.sender.trace.name_sketch(kind),
+            _ => self.sender.trace.name_sketch(&type_name(&line[kind])),
+        }
+        self.send()
     }
 
     /// Sends it: gives it the next `msg_id` and puts it into the output.
@@ -527,25 +571,6 @@ fn answered_id<'a>(msg_id: &'a str, deferred: Option<&'a ReturnAddress>) -> &'a 
 /// Why an answer was refused.
 pub(super) const ANSWERED_ONCE: &str = "a request is answered only once";
 
-/// Why a field was refused.
-pub(super) const RESERVED: &str = "the fields `type`, `msg_id` and `in_reply_to` are the node's to write";
-
-/// Appends `,"name":value`; `false` for a name that handlers may not use.
-#[inline(always)]
-pub(super) fn write_field(line: &mut Vec<u8>, name: &str, value: impl ToJson) -> bool {
-    if find_special(name.as_bytes()).is_none() {
-        line.extend_from_slice(b",\"");
-        line.extend_from_slice(name.as_bytes());
-        line.extend_from_slice(b"\":");
-    } else {
-        line.push(b',');
-        name.write_json(line);
-        line.push(b':');
-    }
-    value.write_json(line);
-    !matches!(name, "type" | "msg_id" | "in_reply_to")
-}
-
 /// A node's own id and the ids of its whole cluster, as `init` told them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
@@ -553,11 +578,18 @@ pub struct Cluster {
     /// The id again, for quick comparisons.
     label: Label,
     nodes: Vec<String>,
+    /// All but this one, to be shared with whoever sends to them.
+    peers: Rc<[Rc<str>]>,
 }
 
 impl Cluster {
     pub(super) fn new(id: String, nodes: Vec<String>) -> Self {
-        Self { label: Label::new(&id), id, nodes }
+        let peers = nodes.iter().filter(|node| **node != id).map(|node| Rc::from(&**node)).collect();
+        Self { label: Label::new(&id), id, nodes, peers }
+    }
+
+    pub(super) fn peer_names(&self) -> Rc<[Rc<str>]> {
+        Rc::clone(&self.peers)
     }
 
     /// Whether a message to `dest` is for this node.
@@ -578,7 +610,7 @@ impl Cluster {
 
     /// Every node but this one.
     pub fn peers(&self) -> impl Iterator<Item = &str> {
-        self.nodes.iter().map(String::as_str).filter(|&node| node != self.id)
+        self.peers.iter().map(|peer| &**peer)
     }
 }
 
@@ -610,6 +642,8 @@ pub(super) struct Core<H> {
     pub(super) abandoned: Abandoned,
     /// Memory that was used and will be again.
     buffers: Vec<Vec<u8>>,
+    /// What other threads want done.
+    pub(super) inbox: Inbox<H>,
 }
 
 /// Says what time it is.
@@ -648,6 +682,7 @@ impl<H> Core<H> {
             tasks: Tasks::new(),
             abandoned: Abandoned::default(),
             buffers: Vec::new(),
+            inbox: Inbox::new(),
             config,
         }
     }

@@ -7,17 +7,27 @@
 mod call;
 mod context;
 mod durability;
+mod fields;
+mod handler_fn;
+mod peers;
+mod remote;
 mod sequential;
 mod timers;
+#[cfg(feature = "serde")]
+mod typed;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use log::{error, warn};
 
 pub use self::call::{Call, CallError, Outcome, Reply};
 use self::context::{Clock, Core, Origin};
 pub use self::context::{Cluster, Config, Context, Deferred, Message, Request};
+pub use self::handler_fn::{HandlerFn, handler_fn};
+pub use self::peers::{Broadcast, Peers};
+pub use self::remote::{Remote, RemoteError};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
 use self::timers::Alarm;
 pub use self::timers::TimerId;
@@ -173,8 +183,20 @@ impl<H: Handler> Node<H> {
                 }
                 settle(core, handler, out);
             }
+            while out.len() < HIGH_WATER
+                && let Some(command) = core.inbox.take()
+            {
+                let _ = guard(core, out, |cx| command(handler, cx));
+                settle(core, handler, out);
+            }
         });
         self.end_turn(start, out);
+    }
+
+    /// Says how to wake whoever drives this node, from any thread, when another thread wants something done: that is
+    /// due at once then. See [`Context::remote`].
+    pub fn set_wake(&mut self, wake: impl Fn() + Send + Sync + 'static) {
+        self.core.inbox.set_wake(Arc::new(wake));
     }
 
     /// Says when the bytes came of the lines that are handled next, where that is not the turn's own time. It is
@@ -195,7 +217,7 @@ impl<H: Handler> Node<H> {
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, unless a line comes before that.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        if self.core.tasks.is_ready() {
+        if self.core.tasks.is_ready() || self.core.inbox.is_ready() {
             return Some(self.core.now);
         }
         [self.core.wheel.next_deadline(), self.core.boundary.chaos.poll_timeout()].into_iter().flatten().min()
@@ -460,8 +482,10 @@ fn settle_tasks<H: Handler>(core: &mut Core<H>, handler: &mut H, out: &mut OutBu
         while let Some(end) = core.tasks.poll() {
             match end {
                 Err(_) => core.sender.counters.panics += 1,
-                Ok((deferred, Ok(answer))) => Context::new(core, out).answer_with(deferred, &answer),
-                Ok((deferred, Err(error))) => Context::new(core, out).answer_error(deferred, &error),
+                Ok((Some(deferred), Ok(answer))) => Context::new(core, out).end_task(deferred, &answer),
+                Ok((Some(deferred), Err(error))) => Context::new(core, out).answer_error(deferred, &error),
+                Ok((None, Ok(_))) => {}
+                Ok((None, Err(error))) => warn!("a task came to its end: {error}"),
             }
         }
         for command in core.tasks.take_commands() {

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,9 +21,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::call::{Call, CallError, Reply, write_forwarded};
-use super::context::{ANSWERED_ONCE, Context, Deferred, RESERVED, Request, write_field};
+use super::context::{ANSWERED_ONCE, Context, Deferred, Request};
 use crate::json::value::Value;
-use crate::json::write::{ToJson, WriteJson as _};
+use crate::json::write::WriteJson as _;
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::envelope::{Body, OwnedBody};
@@ -38,7 +39,9 @@ pub(super) struct Tasks<H> {
 type Task = Pin<Box<dyn Future<Output = TaskEnd>>>;
 
 /// The request of a handler that came to its end, and what it says to it.
-pub(super) type TaskEnd = (Deferred, Result<Answer, RpcError>);
+///
+/// A task that no request asked for has neither request nor answer.
+pub(super) type TaskEnd = (Option<Deferred>, Result<Answer, RpcError>);
 
 type Commands<H> = Rc<RefCell<Vec<Command<H>>>>;
 
@@ -95,8 +98,8 @@ impl<H> fmt::Debug for Tasks<H> {
 impl<H: 'static> Context<'_, H> {
     /// Handles a request with straight code that may wait. What the code comes to is the answer.
     ///
-    /// It may await what its [`Handle`] offers, and combinations of that. Nobody wakes the node for anything else,
-    /// such as another thread.
+    /// It may await what its [`Handle`] offers, and combinations of that. Nobody wakes the node for anything else; what
+    /// another thread has to say comes by [`Context::remote`].
     ///
     /// ```
     /// # use messenger::{Answer, Context, Request, RpcError};
@@ -120,19 +123,73 @@ impl<H: 'static> Context<'_, H> {
     where
         F: Future<Output = Result<Answer, RpcError>> + 'static,
     {
-        let limit = self.core.config.max_waiting;
-        if self.core.tasks.len() >= limit {
-            let text = format!("{limit} handlers wait, which is the limit");
-            return Err(RpcError::temporarily_unavailable(text));
-        }
+        self.check_room_for_tasks()?;
         if request.is_answered() {
             return Err(RpcError::new(ErrorCode::CRASH, ANSWERED_ONCE));
         }
         let deferred = self.defer(request);
-        let future = handler(Handle { commands: Rc::clone(&self.core.tasks.commands) });
-        self.core.tasks.running.push(Box::pin(async move { (deferred, future.await) }));
-        self.core.tasks.woken.0.store(true, Ordering::Relaxed);
+        let future = handler(self.handle());
+        self.start_task(async move { (Some(deferred), future.await) });
         Ok(())
+    }
+
+    /// Starts straight code that may wait and that no request asked for, such as an election. An error that it comes to
+    /// is logged. At the end of the input the node waits for it, but not for longer than for anything else.
+    ///
+    /// The handler's state is at hand for moments, by [`Handle::with`]; a reference to it cannot be kept while the
+    /// code waits, which is why `self` cannot be used inside (`E0521`):
+    ///
+    /// ```
+    /// # use messenger::{Context, Duration, Handler, Request, RpcError};
+    /// struct Leader {
+    ///     term: u64,
+    /// }
+    ///
+    /// impl Handler for Leader {
+    ///     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
+    ///         let started = cx.spawn(async |node| {
+    ///             loop {
+    ///                 node.sleep(Duration::from_millis(200)).await;
+    ///                 node.with(|this: &mut Self, cx| {
+    ///                     this.term += 1;
+    ///                     cx.broadcast("heartbeat").field("term", this.term).send()
+    ///                 })
+    ///                 .await?;
+    ///             }
+    ///         });
+    ///         started.expect("nothing else waits yet");
+    ///     }
+    /// #   fn on_request(&mut self, _: &Request<'_>, _: &mut Context<'_, Self>) -> Result<(), RpcError> { Ok(()) }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Code 11 if too many handlers wait already: see [`Config::max_waiting`](super::Config::max_waiting).
+    pub fn spawn<F>(&mut self, task: impl FnOnce(Handle<H>) -> F) -> Result<(), RpcError>
+    where
+        F: Future<Output = Result<(), RpcError>> + 'static,
+    {
+        self.check_room_for_tasks()?;
+        let future = task(self.handle());
+        self.start_task(async move { (None, future.await.map(|()| Answer::new(""))) });
+        Ok(())
+    }
+
+    fn check_room_for_tasks(&self) -> Result<(), RpcError> {
+        let limit = self.core.config.max_waiting;
+        if self.core.tasks.len() < limit {
+            return Ok(());
+        }
+        Err(RpcError::temporarily_unavailable(format!("{limit} handlers wait, which is the limit")))
+    }
+
+    fn handle(&self) -> Handle<H> {
+        Handle { commands: Rc::clone(&self.core.tasks.commands) }
+    }
+
+    fn start_task(&mut self, task: impl Future<Output = TaskEnd> + 'static) {
+        self.core.tasks.running.push(Box::pin(task));
+        self.core.tasks.woken.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -158,17 +215,21 @@ impl<H: 'static> Handle<H> {
     pub fn call(&self, peer: &str, kind: &str) -> WaitingCall<H> {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
-        self.call_with(peer, Ok((kind.to_owned(), members)))
+        self.waiting_call(peer, Ok((kind.to_owned(), members)))
     }
 
     /// Calls another node with a body that is forwarded: see [`Context::forward`].
     pub fn forward(&self, peer: &str, body: Value<'_>) -> WaitingCall<H> {
         let mut members = Vec::new();
         let kind = write_forwarded(body, &mut members);
-        self.call_with(peer, kind.map(|kind| (kind.into_owned(), members)))
+        self.waiting_call(peer, kind.map(|kind| (kind.into_owned(), members)))
     }
 
-    fn call_with(&self, peer: &str, body: Result<(String, Vec<u8>), RpcError>) -> WaitingCall<H> {
+    pub(super) fn waiting_call(
+        &self,
+        peer: &str,
+        body: Result<(String, Vec<u8>), RpcError>,
+    ) -> WaitingCall<H> {
         WaitingCall { node: self.clone(), peer: peer.to_owned(), body, policy: Policy::default() }
     }
 
@@ -203,10 +264,12 @@ pub struct WaitingCall<H> {
 }
 
 impl<H: 'static> WaitingCall<H> {
-    /// Adds a field to the body. Fields keep the order in which they are added.
-    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        if self.body.as_mut().is_ok_and(|(_, members)| !write_field(members, name, value)) {
-            self.body = Err(RpcError::new(ErrorCode::CRASH, RESERVED));
+    /// Lets `write` append to the body.
+    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Ok((_, members)) = &mut self.body
+            && let Err(why) = write(members)
+        {
+            self.body = Err(RpcError::new(ErrorCode::CRASH, why));
         }
         self
     }
@@ -262,21 +325,43 @@ impl OwnedReply {
 #[derive(Clone, Debug)]
 #[must_use = "an answer is what a waiting handler returns"]
 pub struct Answer {
-    pub(super) kind: String,
-    /// The fields, each after a comma.
-    pub(super) fields: Vec<u8>,
-    pub(super) is_forged: bool,
+    /// Where its type is among the members.
+    pub(super) kind: Range<usize>,
+    /// All members of its body, its type among them.
+    pub(super) members: Vec<u8>,
+    /// Why it cannot be sent.
+    pub(super) fault: Option<&'static str>,
 }
 
 impl Answer {
     /// An answer of that type without fields.
     pub fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), fields: Vec::new(), is_forged: false }
+        let mut members = b"\"type\":".to_vec();
+        kind.write_json(&mut members);
+        Self::of_members(b"\"type\":".len()..members.len(), members)
     }
 
-    /// Adds a field. Fields keep the order in which they are added.
-    pub fn field(mut self, name: &str, value: impl ToJson) -> Self {
-        self.is_forged |= !write_field(&mut self.fields, name, value);
+    /// An answer that passes on what another node answered, byte for byte.
+    pub fn forward(body: &Body<'_>) -> Self {
+        Self::new(&body.kind).fields_of(body)
+    }
+
+    /// An answer of all these members, its type among them.
+    pub(super) const fn of_members(kind: Range<usize>, members: Vec<u8>) -> Self {
+        Self { kind, members, fault: None }
+    }
+
+    /// An answer that cannot be sent.
+    #[cfg(feature = "serde")]
+    pub(super) const fn faulty(why: &'static str) -> Self {
+        Self { kind: 0..0, members: Vec::new(), fault: Some(why) }
+    }
+
+    /// Lets `write` append to the body.
+    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
+        if let Err(why) = write(&mut self.members) {
+            self.fault.get_or_insert(why);
+        }
         self
     }
 }

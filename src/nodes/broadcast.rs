@@ -36,7 +36,7 @@ impl Handler for Broadcast {
                 self.spread.add(request.required("message")?, cx);
                 cx.reply(request, "broadcast_ok").send()
             }
-            "read" => cx.reply(request, "read_ok").field("messages", self.spread.values()).send(),
+            "read" => cx.reply(request, "read_ok").exact_field("messages", &self.spread.values()).send(),
             "topology" => cx.reply(request, "topology_ok").send(),
             _ => self.spread.handle(request, cx),
         }

@@ -107,7 +107,7 @@ impl Handler for Counter {
                 if news.is_empty() {
                     return Ok(());
                 }
-                cx.message(request.src(), "news").field("totals", &news).send()
+                cx.message(request.src(), "news").exact_field("totals", &news).send()
             }
             "news" => {
                 self.merge(totals(request)?);
@@ -153,7 +153,7 @@ impl Counter {
         self.quiet = self.quiet.saturating_add(1);
         if self.quiet <= LIVELY_BEATS || self.quiet.is_multiple_of(QUIET_BEATS) {
             let peer = &self.peers[cx.rng().usize(..self.peers.len())];
-            cx.message(peer, "totals").field("totals", &self.totals).send().expect("it is a peer");
+            cx.message(peer, "totals").exact_field("totals", &self.totals).send().expect("it is a peer");
         }
     }
 }

@@ -24,7 +24,7 @@ impl Handler for GSet {
                 self.spread.add(request.required("element")?, cx);
                 cx.reply(request, "add_ok").send()
             }
-            "read" => cx.reply(request, "read_ok").field("value", self.spread.values()).send(),
+            "read" => cx.reply(request, "read_ok").exact_field("value", &self.spread.values()).send(),
             _ => self.spread.handle(request, cx),
         }
     }

@@ -197,7 +197,7 @@ impl Gossip {
                 }
                 for peer in &self.peers {
                     let message = cx.message(peer, "values").field("batch", (&*self.own, hub.batches));
-                    message.field("runs", &runs).send().expect(PEER);
+                    message.exact_field("runs", &runs).send().expect(PEER);
                 }
                 runs.raise(&mut hub.sent);
                 hub.batches += 1;
@@ -208,7 +208,7 @@ impl Gossip {
                 let known = [&leaf.confirmed, &self.past[SETTLED_BEATS]];
                 let known = known.into_iter().filter_map(|version| version.get(&*self.own)).max();
                 let runs = self.replica.log_from(&self.own, known.copied().unwrap_or(0));
-                cx.message(&leaf.hub, "values").field("runs", &runs).send().expect(PEER);
+                cx.message(&leaf.hub, "values").exact_field("runs", &runs).send().expect(PEER);
                 (1, false)
             }
         };
@@ -361,7 +361,7 @@ impl Leaf {
 }
 
 fn send_values<W: Spreads>(runs: &Runs<'_>, peer: &str, cx: &mut Context<'_, W>) -> Result<(), RpcError> {
-    let message = cx.message(peer, "values").field("runs", runs);
+    let message = cx.message(peer, "values").exact_field("runs", runs);
     if runs.is_cut { message.field("more", true) } else { message }.send()
 }
 

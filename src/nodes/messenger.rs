@@ -352,7 +352,7 @@ impl Messenger {
         };
         self.duplicates += u64::from(is_duplicate);
         cx.reply(request, "dedup_echo_ok")
-            .field("echo", Raw(first.as_bytes()))
+            .exact_field("echo", &Raw(first.as_bytes()))
             .field("was_duplicate", is_duplicate)
             .send()?;
         let raw = echo.raw();

@@ -9,6 +9,10 @@ pub mod lin_kv;
 pub mod messenger;
 #[cfg(feature = "workbench")]
 pub mod own;
+#[cfg(feature = "serde")]
+pub mod raft;
+#[cfg(feature = "serde")]
+mod raft_log;
 mod replica;
 mod txn;
 pub mod txn_list_append;

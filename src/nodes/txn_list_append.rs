@@ -127,7 +127,7 @@ impl TxnListAppend {
             .call(SERVICE, "cas")
             .field("key", slot(self.next))
             .field("from", None::<i64>)
-            .field("to", Batch { name: &self.name, waiting: &self.batch })
+            .exact_field("to", &Batch { name: &self.name, waiting: &self.batch })
             .field("create_if_not_exists", true)
             .policy(Policy::once(PATIENCE));
         let sent = call.then(|node: &mut Self, outcome, cx| match outcome {
@@ -186,7 +186,7 @@ impl TxnListAppend {
         let batch = Batch { name: &self.name, waiting: &self.batch };
         let peers: Vec<String> = cx.cluster().peers().map(str::to_owned).collect();
         for peer in &peers {
-            let message = cx.message(peer, "slot").field("place", self.next).field("batch", &batch);
+            let message = cx.message(peer, "slot").field("place", self.next).exact_field("batch", &batch);
             message.send().expect("it goes to a peer");
         }
         self.next += 1;
@@ -208,7 +208,7 @@ impl TxnListAppend {
             }
             let answered = Answered { ops: &ops, reads, write: "append" };
             // One that comes too late is dropped, and the client is told nothing.
-            let _ = cx.answer(client, "txn_ok").field("txn", answered).send();
+            let _ = cx.answer(client, "txn_ok").exact_field("txn", &answered).send();
         }
         self.is_busy = false;
         self.begin(cx);

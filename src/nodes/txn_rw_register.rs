@@ -75,7 +75,9 @@ impl Handler for TxnRwRegister {
                 let ops = read_txn(request, "w")?;
                 let place = cx.cluster().nodes().iter().position(|name| name == cx.id()).unwrap_or_default();
                 let reads = self.run(&ops, place);
-                cx.reply(request, "txn_ok").field("txn", Answered { ops: &ops, reads, write: "w" }).send()
+                cx.reply(request, "txn_ok")
+                    .exact_field("txn", &Answered { ops: &ops, reads, write: "w" })
+                    .send()
             }
             "writes" => {
                 only_from_peers(request, cx)?;
@@ -137,7 +139,8 @@ impl TxnRwRegister {
                 peer.unsent.iter().map(|(key, (clock, value))| (Raw(key), (*clock, Raw(value)))).collect();
             let sent: Vec<(Box<str>, u64)> =
                 peer.unsent.iter().map(|(key, (clock, _))| (key.clone(), *clock)).collect();
-            let call = cx.call(&peer.name, "writes").field("writes", writes).policy(Policy::once(PATIENCE));
+            let call =
+                cx.call(&peer.name, "writes").exact_field("writes", &writes).policy(Policy::once(PATIENCE));
             peer.is_busy = call
                 .then(move |node: &mut Self, outcome, _| {
                     let peer = &mut node.peers[index];

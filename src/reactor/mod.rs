@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::{Instant as Clock, SystemTime, UNIX_EPOCH};
 
 use ::log::{debug, info, warn};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
@@ -31,6 +31,7 @@ use crate::wire::out::{LOW_WATER, OutBuffer};
 const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
 const SIGNALS: Token = Token(2);
+const OTHER_THREADS: Token = Token(3);
 
 /// What a shell has to know beyond its node.
 #[derive(Clone, Debug)]
@@ -53,15 +54,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Lines of up to 64 MiB, 5 seconds to drain, reports every 10 seconds, no trace, no folder
-    /// for data.
+    /// Lines of up to 64 MiB, 5 seconds to drain, reports every 10 seconds, no trace, the
+    /// [folder for data](data_folder) that the environment names.
     fn default() -> Self {
         Self {
             max_line: 64 * 1024 * 1024,
             drain_timeout: Duration::from_secs(5),
             stats_interval: Duration::from_secs(10),
             trace: None,
-            data: None,
+            data: data_folder(),
         }
     }
 }
@@ -213,6 +214,9 @@ impl Reactor {
         let started = self.started;
         let unix_us = self.started_unix.duration_since(UNIX_EPOCH).unwrap_or_default();
         node.set_clock(Duration::from(unix_us).as_micros(), move || now(started));
+        let waker = Waker::new(self.poll.registry(), OTHER_THREADS)?;
+        // The poll is as full as it can be of being woken.
+        node.set_wake(move || drop(waker.wake()));
         if self.trace.is_wanted() {
             node.start_trace();
         }

@@ -225,7 +225,7 @@ fn field<'a, T>(
 ) -> Result<T, SchemaError> {
     let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
     let found = of.member(name);
-    found.and_then(read).ok_or_else(|| SchemaError::new(path, expected, found))
+    found.and_then(read).ok_or_else(|| SchemaError::new(path, expected, found.map(Value::raw)))
 }
 
 #[cfg(test)]

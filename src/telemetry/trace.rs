@@ -66,6 +66,17 @@ impl WriteJson for Entry {
     }
 }
 
+/// The same.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Entry {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = Vec::new();
+        self.write_json(&mut text);
+        let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
+        crate::json::value::Value::of_checked(&text).serialize(serializer)
+    }
+}
+
 /// What a node remembers of the messages that came and went.
 ///
 /// A message to be sent is sketched first and counts once it is sent, like the line that it is written in.

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use thiserror::Error;
-
 use super::lines::Line;
 use super::members::Members;
 use crate::json::cursor::{Cursor, Walked};
+pub use crate::json::error::SchemaError;
 use crate::json::error::SyntaxError;
 use crate::json::parser::{Parser, cursor_of};
-use crate::json::text::{OwnedText, Span, Text, excerpt};
+use crate::json::read::FromJson;
+use crate::json::text::{OwnedText, Span, Text};
 use crate::json::unescape::{name_at, string_at};
 use crate::json::value::{Integer, Kind, Value};
 
@@ -40,33 +40,6 @@ pub struct Body<'a> {
     pub in_reply_to: Option<Integer<'a>>,
     text: Text<'a>,
     members: Members<'a>,
-}
-
-/// A field that is not what the schema wants.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{field}: expected {expected}, found {found}")]
-pub struct SchemaError {
-    /// The field's path, such as `body.type`.
-    pub field: Cow<'static, str>,
-    /// What the schema wants there.
-    pub expected: &'static str,
-    /// What the message has there.
-    pub found: String,
-}
-
-impl SchemaError {
-    #[cold]
-    pub(crate) fn new(
-        field: impl Into<Cow<'static, str>>,
-        expected: &'static str,
-        found: Option<Value<'_>>,
-    ) -> Self {
-        let found = match found {
-            None => "nothing".to_owned(),
-            Some(value) => excerpt(value.raw()).into_owned(),
-        };
-        Self { field: field.into(), expected, found }
-    }
 }
 
 impl<'a> Envelope<'a> {
@@ -137,6 +110,33 @@ impl<'a> Body<'a> {
         self.typed(name, "an object", |value| (value.kind() == Kind::Object).then_some(value))
     }
 
+    /// The field of that name, as whatever type is wanted: `let key: u64 = request.field("key")?`.
+    ///
+    /// # Errors
+    /// Where it is missing, or not what the type takes: `value[2]: expected an integer of 64 bits, found "x"`.
+    pub fn field<T: FromJson>(&self, name: &str) -> Result<T, SchemaError> {
+        match self.get(name) {
+            Some(value) => T::read(value, name),
+            None => Err(SchemaError::new(name.to_owned(), T::EXPECTED, None)),
+        }
+    }
+
+    /// The body as a type of its own, which may borrow from the line.
+    ///
+    /// - A struct has the fields that it wants; others are passed over, unless it has `#[serde(deny_unknown_fields)]`.
+    ///   `type`, `msg_id` and `in_reply_to` are shown to a struct that names them.
+    /// - An enum is a whole protocol: its variant is the one that the body's `type` names. `#[serde(tag = "type")]` is
+    ///   understood, and not needed; without it nothing is buffered, so nothing is allocated, and a [`Value`]
+    ///   inside (with `#[serde(borrow)]`) stays as it came to the byte.
+    /// - A `&str` cannot have escapes; a `Cow<'_, str>` with `#[serde(borrow)]` and a `String` can.
+    ///
+    /// # Errors
+    /// The first field that is not what the type wants: `body.txn[2][0]: expected a string, found 7`.
+    #[cfg(feature = "serde")]
+    pub fn parse<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, SchemaError> {
+        crate::json::typed::from_value(self.value(), crate::json::typed::Root::Body(&self.kind))
+    }
+
     /// The field of that name, read by `read`, which says `None` where it is not `expected`.
     #[inline(always)]
     pub fn typed<T>(
@@ -146,7 +146,7 @@ impl<'a> Body<'a> {
         read: impl FnOnce(Value<'a>) -> Option<T>,
     ) -> Result<T, SchemaError> {
         let found = self.get(name);
-        found.and_then(read).ok_or_else(|| SchemaError::new(name.to_owned(), expected, found))
+        found.and_then(read).ok_or_else(|| SchemaError::new(name.to_owned(), expected, found.map(Value::raw)))
     }
 }
 
@@ -283,6 +283,27 @@ impl<'a> UncheckedEnvelope<'a> {
         object.ok_or_else(|| self.error("body", "an object", self.part(Name::Body)))
     }
 
+    /// `id`, an integer that may be missing.
+    pub fn id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
+        self.optional_integer("id", self.part(Name::Id))
+    }
+
+    /// The body of a message whose body is an object and need be no more: without a `type`, or with one that is no
+    /// string, its kind is empty, and a `msg_id` or `in_reply_to` that is no integer counts as missing.
+    pub fn loose_body(&self) -> Result<Body<'a>, SchemaError> {
+        let body = self.part(Name::Body).filter(|&body| self.text.first(body) == b'{');
+        let Some(body) = body else { return Err(self.error("body", "an object", self.part(Name::Body))) };
+        let (text, integer) = (self.text, |id| Value::at(self.text, id).as_integer());
+        let members = Members::Found(body, self.members);
+        Ok(Body {
+            kind: self.kind().unwrap_or_default(),
+            msg_id: self.part(Name::MsgId).and_then(integer),
+            in_reply_to: self.part(Name::InReplyTo).and_then(integer),
+            text,
+            members,
+        })
+    }
+
     /// `body.type`, a string.
     pub fn kind(&self) -> Result<Cow<'a, str>, SchemaError> {
         self.string("body.type", self.part(Name::Type))
@@ -374,7 +395,7 @@ impl<'a> UncheckedEnvelope<'a> {
 
     #[cold]
     fn error(&self, field: &'static str, expected: &'static str, found: Option<Span>) -> SchemaError {
-        SchemaError::new(field, expected, found.map(|span| Value::at(self.text, span)))
+        SchemaError::new(field, expected, found.map(|span| Value::at(self.text, span).raw()))
     }
 }
 

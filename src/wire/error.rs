@@ -110,6 +110,32 @@ impl RpcError {
     }
 }
 
+/// Makes errors of other libraries an [`RpcError`], with a code that whoever uses them chooses.
+///
+/// ```
+/// use messenger::{ErrorCode, OrCode as _, RpcError};
+///
+/// fn limit() -> Result<u64, RpcError> {
+///     let limit = "7".parse().or_code(ErrorCode::CRASH)?;
+///     Ok(limit)
+/// }
+/// # assert_eq!(limit(), Ok(7));
+/// # assert_eq!("x".parse::<u8>().or_code(ErrorCode::ABORT).unwrap_err().code, ErrorCode::ABORT);
+/// ```
+pub trait OrCode<T> {
+    /// The value, or an error of that code with the text of this one.
+    ///
+    /// # Errors
+    /// Where this is one.
+    fn or_code(self, code: ErrorCode) -> Result<T, RpcError>;
+}
+
+impl<T, E: fmt::Display> OrCode<T> for Result<T, E> {
+    fn or_code(self, code: ErrorCode) -> Result<T, RpcError> {
+        self.map_err(|error| RpcError::new(code, error.to_string()))
+    }
+}
+
 impl fmt::Display for RpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error {:?}: {}", self.code, self.text)

@@ -162,6 +162,17 @@ impl From<&str> for Data {
     }
 }
 
+/// As it is written in a message.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Data {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = Vec::new();
+        self.write_json(&mut text);
+        let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
+        Value::of_checked(&text).serialize(serializer)
+    }
+}
+
 /// As JSON. The keys of a map are strings there, whatever they are.
 impl WriteJson for Data {
     fn write_json(&self, out: &mut Vec<u8>) {

@@ -1,11 +1,13 @@
 //! Nodes of this crate in one process and in virtual time: the same seed makes the same test, to the byte.
 
+use std::collections::BTreeMap;
+
 use super::disk::Disk;
 use super::nemesis::ProcessCommand;
 use super::world::World;
 use crate::node::{Handler, Node};
 use crate::store::{BadRecord, Records};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 
@@ -49,6 +51,56 @@ impl<W: Handler> SimulatedNode for Node<W> {
     fn handle_durable(&mut self, out: &mut OutBuffer) {
         Self::handle_durable(self, out);
     }
+}
+
+/// A node that is a function: from the time and a line that came, to lines and how long until each of them is said.
+///
+/// For nodes that do what none of this crate does, in tests of testers. What it says is not checked, and may be anything
+/// but a newline.
+pub struct ScriptedNode<F> {
+    script: F,
+    /// What is yet to be said, in the order of time.
+    waiting: BTreeMap<(Instant, u64), String>,
+    said: u64,
+}
+
+impl<F: FnMut(Instant, &str) -> Vec<(Duration, String)>> ScriptedNode<F> {
+    /// A node that does what the function says.
+    pub const fn new(script: F) -> Self {
+        Self { script, waiting: BTreeMap::new(), said: 0 }
+    }
+}
+
+impl<F: FnMut(Instant, &str) -> Vec<(Duration, String)>> SimulatedNode for ScriptedNode<F> {
+    fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
+        for (delay, line) in (self.script)(now, &String::from_utf8_lossy(line.bytes())) {
+            self.waiting.insert((now + delay, self.said), line);
+            self.said += 1;
+        }
+        self.handle_timeout(now, out);
+    }
+
+    fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
+        while let Some(next) = self.waiting.first_entry().filter(|next| next.key().0 <= now) {
+            out.start_line().extend_from_slice(next.remove().as_bytes());
+            out.end_line();
+        }
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.waiting.keys().next().map(|&(due, _)| due)
+    }
+
+    /// It keeps nothing.
+    fn recover(&mut self, _: &[u8]) -> Result<(), BadRecord> {
+        Ok(())
+    }
+
+    fn poll_persist(&mut self) -> Option<&Records> {
+        None
+    }
+
+    fn handle_durable(&mut self, _: &mut OutBuffer) {}
 }
 
 /// A place for a node.

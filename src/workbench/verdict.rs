@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::checker::stats;
-use super::checker::{Interval, Verdict};
+use super::checker::{Verdict, stats};
 use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::Traffic;
-use super::nemesis::Window;
 use super::settings::Settings;
 use super::why::why_missing;
 use super::workload::{Finding, Workload};
@@ -37,21 +35,29 @@ pub struct Results {
     pub servers: Traffic,
     /// Messages between nodes and services for each operation.
     pub messages_per_operation: f64,
-    /// Nodes of which no final operation succeeded, where there should be one.
-    pub unread: Vec<usize>,
-    /// Nodes that no client asked.
-    pub unasked: Vec<usize>,
+    /// Nodes of which no final operation succeeded, where there should be one, and of what kind those were.
+    pub unread: Vec<(usize, &'static str)>,
+    /// Nodes that no client asked, and whether there were too few clients for all nodes.
+    pub unasked: (Vec<usize>, bool),
     /// Nodes that should agree in the end never sent each other anything.
     pub is_isolated: bool,
-    /// Answers for clients that had given up.
+    /// Answers that came after their client had given up.
     pub late_answers: UnexpectedReplies,
-    /// Answers to requests that were not open.
+    /// Answers to requests that had their answer.
+    pub repeated_answers: UnexpectedReplies,
+    /// Answers to what nobody had asked.
     pub stray_answers: UnexpectedReplies,
+    /// Messages in which a node names somebody else as the sender.
+    pub borrowed_names: UnexpectedReplies,
+    /// Whether nodes were paused, which makes answers late.
+    pub was_paused: bool,
+    /// The bound at which the operations ended before their time, if they did, and when.
+    pub cut_short: Option<(String, Instant)>,
     /// Nodes that polled at one instant of virtual time until it went on without them, and when first.
     pub polling: BTreeMap<usize, Instant>,
 }
 
-/// A node that was asked, while nothing was wrong, and answered nothing from then on.
+/// A node that answered nothing from some time on, and not when it was asked again at the end either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SilentNode {
     /// Which.
@@ -79,14 +85,14 @@ impl Judgement {
     /// Looks at a history.
     pub fn of(history: &[Invocation], workload: &dyn Workload, settings: &Settings) -> Self {
         let finding = workload.check(history, settings);
-        // The final ones come after a rest, which would distort the rates.
         let operations: Vec<_> = history
             .iter()
-            .filter(|invocation| !invocation.is_final && workload.counts(invocation.operation.f))
+            .filter(|invocation| !invocation.is_probe && workload.counts(invocation.operation.f))
             .map(|invocation| stats::Operation {
                 kind: invocation.operation.f,
                 interval: invocation.interval,
                 completion: invocation.outcome.completion(),
+                is_final: invocation.is_final,
             })
             .collect();
         let stats = stats::check(&operations, settings.availability);
@@ -126,17 +132,13 @@ impl Results {
         let (workload, settings) = (world.workload(), world.settings());
         let Judgement { finding, stats, .. } = Judgement::of(history, workload, settings);
         let failure = world.failure().cloned();
-        let silent = silent_nodes(history, world.faults());
+        let silent: Vec<_> =
+            world.silent_nodes().iter().filter_map(|&node| SilentNode::of(node, history)).collect();
         let nodes = 0..settings.nodes;
         let is_asked = |node: &usize| history.iter().any(|invocation| invocation.node == *node);
         let (asked, unasked): (Vec<usize>, Vec<usize>) = nodes.partition(is_asked);
-        let is_unread = |node: &usize| {
-            let mut of_node =
-                history.iter().filter(|invocation| invocation.is_final && invocation.node == *node);
-            !of_node.any(|invocation| matches!(invocation.outcome, Outcome::Ok(_)))
-        };
-        let has_final = workload.final_phase().is_some();
-        let unread: Vec<usize> = asked.into_iter().filter(|node| has_final && is_unread(node)).collect();
+        let unread = asked.into_iter().filter_map(|node| Some((node, unread(node, history)?)));
+        let unread: Vec<_> = unread.filter(|_| workload.final_phase().is_some()).collect();
         let verdict = match &failure {
             Some(failure) => failure.verdict,
             None if silent.is_empty() => {
@@ -162,10 +164,14 @@ impl Results {
             servers: journal.servers,
             messages_per_operation,
             unread,
-            unasked,
-            is_isolated: has_final && settings.nodes > 1 && journal.servers.sent == 0,
+            unasked: (unasked, settings.workers < settings.nodes),
+            is_isolated: workload.final_phase().is_some() && settings.nodes > 1 && journal.servers.sent == 0,
             late_answers: world.late_answers().clone(),
+            repeated_answers: world.repeated_answers().clone(),
             stray_answers: world.stray_answers().clone(),
+            borrowed_names: world.borrowed_names().clone(),
+            was_paused: world.faults().iter().any(|window| window.fault == Fault::Pause),
+            cut_short: world.cut_short().map(|bound| (bound.to_owned(), world.started() + world.run_time())),
             polling: world.polling().clone(),
         }
     }
@@ -173,42 +179,39 @@ impl Results {
     /// What a person should know, in sentences, the gravest first.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        if let Some(Failure { node, at, reason, line, .. }) = &self.failure {
+        if let Some(Failure { node, at, reason, line, unnoticed, .. }) = &self.failure {
             sentences.push(format!("because of n{node} the test ended after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
+            sentences.extend(unnoticed.map(|instead| format!("Maelstrom would not have noticed: {instead}")));
             // What the rest would say is about a test that did not take place.
             return sentences;
         }
-        for SilentNode { node, since, asked } in &self.silent {
+        sentences.extend(self.silent.iter().map(SilentNode::explain));
+        for (node, f) in &self.unread {
             sentences.push(format!(
-                "n{node} fell silent: it was asked from {} on, {asked} times, and answered none of that",
-                seconds(*since)
+                "no final {f} of n{node} succeeded, so nobody knows what it has. Maelstrom would not have noticed: it \
+                 judges by the others"
             ));
         }
-        for node in &self.unread {
-            sentences.push(format!("no final read of n{node} succeeded, so nobody knows what it has"));
-        }
-        if self.is_isolated && self.finding.verdict() == Verdict::Invalid {
+        let is_isolated = self.is_isolated && self.finding.verdict() == Verdict::Invalid;
+        if is_isolated {
             sentences.push(
                 "no node ever sent another a message: what one is told, the others cannot know".to_owned(),
             );
-        } else {
+        }
+        // That says all if things are merely missing.
+        if !is_isolated || self.finding.missing().is_empty() {
             sentences.extend(self.finding.explain());
             sentences.extend(self.why.iter().map(|why| format!("why: {why}")));
         }
         sentences.extend(self.stats.explain());
-        if let UnexpectedReplies { count, first: Some(first) } = &self.late_answers {
+        if let Some((bound, at)) = &self.cut_short {
             sentences.push(format!(
-                "{count} answers came for clients that had given up; Maelstrom stops listening to a node that does \
-                 this. The first: {first}"
+                "the operations ended before their time, after {}: a test records no more than {bound}",
+                seconds(*at)
             ));
         }
-        if let UnexpectedReplies { count, first: Some(first) } = &self.stray_answers {
-            sentences.push(format!(
-                "{count} answers came that nobody waited for: their in_reply_to names no request of that client, or one \
-                 that has its answer. The first: {first}"
-            ));
-        }
+        self.explain_answers(&mut sentences);
         for (node, at) in &self.polling {
             sentences.push(format!(
                 "n{node} polls, first at {}: a handler looks in a loop whether something has changed. In virtual time it \
@@ -216,12 +219,64 @@ impl Results {
                 seconds(*at)
             ));
         }
-        if !self.unasked.is_empty() {
-            let nodes: Vec<String> = self.unasked.iter().map(|node| format!("n{node}")).collect();
-            sentences.push(format!("no client asked {}: there are more nodes than clients", nodes.join(" ")));
-        }
+        sentences.extend(self.explain_unasked());
         sentences
     }
+
+    /// Messages that are odd, and make no test invalid.
+    fn explain_answers(&self, sentences: &mut Vec<String>) {
+        let mut tell = |replies: &UnexpectedReplies, what: &str, after: &str| {
+            if let UnexpectedReplies { count, first: Some(first) } = replies {
+                let (noun, the_first) =
+                    if *count == 1 { (what.to_owned(), "it") } else { (plural(what), "the first") };
+                sentences.push(format!("{count} {noun} {after}; {the_first}: {first}"));
+            }
+        };
+        let late = "came after the client had given up";
+        tell(
+            &self.late_answers,
+            "answer",
+            &if self.was_paused {
+                format!("{late}, some perhaps because their node was paused")
+            } else {
+                format!("{late}. Maelstrom stops listening to a node if that client is gone for good")
+            },
+        );
+        tell(&self.repeated_answers, "answer", "came to a request that had its answer already");
+        tell(
+            &self.stray_answers,
+            "answer",
+            "came that nobody waited for: the in_reply_to names no request of that client",
+        );
+        tell(
+            &self.borrowed_names,
+            "message",
+            "named another sender than the node that wrote it, which is allowed where it passes on what it was sent",
+        );
+    }
+
+    fn explain_unasked(&self) -> Option<String> {
+        const SHOWN: usize = 10;
+        let (unasked, are_clients_few) = &self.unasked;
+        if unasked.is_empty() {
+            return None;
+        }
+        let mut nodes: Vec<_> = unasked.iter().take(SHOWN).map(|node| format!("n{node}")).collect();
+        if unasked.len() > SHOWN {
+            nodes.push(format!("and {} more", unasked.len() - SHOWN));
+        }
+        let why = if *are_clients_few {
+            "there are more nodes than clients"
+        } else {
+            "there were too few operations for every client to have one"
+        };
+        Some(format!("no client asked {}: {why}", nodes.join(" ")))
+    }
+}
+
+/// `answers`
+fn plural(noun: &str) -> String {
+    format!("{noun}s")
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -237,32 +292,30 @@ fn seconds(at: Instant) -> String {
     format!("{}.{:03} s", millis / 1_000, millis % 1_000)
 }
 
-/// Nodes that answered nothing more. A node that was stopped or killed meanwhile may answer nothing, and neither does
-/// one that waits for others while messages between nodes get lost.
-fn silent_nodes(history: &[Invocation], faults: &[Window]) -> Vec<SilentNode> {
-    let is_disturbed = |node: usize, interval: &Interval| {
-        faults.iter().any(|window| {
-            let overlaps =
-                window.from <= interval.completed && window.to.is_none_or(|to| interval.invoked <= to);
-            overlaps
-                && match window.fault {
-                    Fault::Kill | Fault::Pause => window.nodes.contains(&node),
-                    Fault::Partition | Fault::Loss | Fault::Slow | Fault::Reorder => true,
-                    Fault::Duplicate => false,
-                }
-        })
-    };
-    let mut silent: BTreeMap<usize, SilentNode> = BTreeMap::new();
-    for &Invocation { node, interval, ref outcome, .. } in history {
-        match outcome {
-            Outcome::Silence { .. } if is_disturbed(node, &interval) => {}
-            Outcome::Silence { .. } => {
-                let entry =
-                    silent.entry(node).or_insert(SilentNode { node, since: interval.invoked, asked: 0 });
-                entry.asked += 1;
-            }
-            _ => drop(silent.remove(&node)),
-        }
+/// The kind of its final operations, if none of them succeeded. A node without one was not asked.
+fn unread(node: usize, history: &[Invocation]) -> Option<&'static str> {
+    let of_node = || history.iter().filter(move |invocation| invocation.is_final && invocation.node == node);
+    let succeeded = of_node().any(|invocation| matches!(invocation.outcome, Outcome::Ok(_)));
+    if succeeded { None } else { of_node().next().map(|invocation| invocation.operation.f) }
+}
+
+impl SilentNode {
+    /// Since when it answered nothing.
+    fn of(node: usize, history: &[Invocation]) -> Option<Self> {
+        let of_node = history.iter().rev().filter(|invocation| invocation.node == node);
+        let unanswered: Vec<_> =
+            of_node.take_while(|invocation| matches!(invocation.outcome, Outcome::Silence { .. })).collect();
+        let since = unanswered.last()?.interval.invoked;
+        Some(Self { node, since, asked: unanswered.len() })
     }
-    silent.into_values().collect()
+
+    fn explain(&self) -> String {
+        let Self { node, since, asked } = self;
+        let times = if *asked == 1 { "once".to_owned() } else { format!("{asked} times") };
+        format!(
+            "n{node} fell silent: it was asked from {} on, {times}, at last while nothing was wrong any more, and answered \
+             none of that. Maelstrom would not have noticed: it counts what is not answered, and goes on",
+            seconds(*since)
+        )
+    }
 }

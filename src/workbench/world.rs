@@ -4,7 +4,7 @@
 //! what is in its [`inbox`](World::inbox); that is the same for nodes that are processes and for nodes in virtual
 //! time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 
 use fastrand::Rng;
@@ -26,12 +26,11 @@ use super::workload::{
 };
 use crate::json::parser::Parser;
 use crate::json::text::{beginning, excerpt};
-use crate::json::value::Integer;
 use crate::json::write::WriteJson as _;
 use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
 use crate::timer::{TimerKey, Wheel};
-use crate::wire::envelope::{Body, UncheckedEnvelope};
+use crate::wire::envelope::{Body, SchemaError, UncheckedEnvelope};
 use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
 
@@ -40,6 +39,9 @@ const INIT_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long the cluster has to recover before the final operations.
 const RECOVERY: Duration = Duration::from_secs(10);
+
+/// How often a node is asked again that left a request without an answer. Each time a client waits as long as ever.
+const PROBES: u32 = 3;
 
 /// Operations that are due this long ago are not made up for any more.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
@@ -62,6 +64,29 @@ pub struct Failure {
     pub verdict: Verdict,
     /// The line in which it did it.
     pub line: Option<String>,
+    /// What Maelstrom does instead of noticing, if it would not have noticed.
+    pub unnoticed: Option<&'static str>,
+}
+
+/// Something that no node may write.
+#[derive(Debug)]
+struct Breach {
+    reason: String,
+    /// See [`Failure::unnoticed`].
+    unnoticed: Option<&'static str>,
+}
+
+impl Breach {
+    /// A line that is no message.
+    fn of_line(reason: String) -> Self {
+        let unnoticed = "it passes over such a line, or reads nothing more of that node, and goes on";
+        Self { reason, unnoticed: Some(unnoticed) }
+    }
+
+    /// An answer that is not what its request may be answered with.
+    fn of_answer(reason: String) -> Self {
+        Self { reason, unnoticed: Some("it takes such an answer for none, and goes on") }
+    }
 }
 
 /// Answers of one sort that nobody waited for.
@@ -134,7 +159,12 @@ pub struct World {
     history: Vec<Invocation>,
     journal: Journal,
     late_answers: UnexpectedReplies,
+    repeated_answers: UnexpectedReplies,
     stray_answers: UnexpectedReplies,
+    /// Requests that clients gave up, by client and `msg_id`, and that are not answered yet.
+    given_up: BTreeSet<(usize, u64)>,
+    /// Messages in which a node names somebody else as the sender.
+    borrowed_names: UnexpectedReplies,
     failure: Option<Failure>,
     polling: BTreeMap<usize, Instant>,
     started: Instant,
@@ -142,6 +172,9 @@ pub struct World {
     ended: Instant,
     /// How many values the answers have together.
     values: usize,
+    /// Nodes that are asked if they still answer: the worker that asks, and how often it still may.
+    probes: Vec<(usize, u32)>,
+    silent_nodes: Vec<usize>,
     /// Which bound ended the operations before their time.
     cut_short: Option<String>,
 }
@@ -156,6 +189,8 @@ enum Phase {
     Recovering,
     /// Each worker does what the workload wants of it at last.
     Final,
+    /// Nodes that left something without an answer rest once more, and are asked again.
+    Probing,
     Done,
 }
 
@@ -173,12 +208,17 @@ enum Event {
     /// A worker goes on in the final phase.
     FinalStep(usize),
     FinalEnd,
+    /// A worker asks its node if it still answers.
+    Probe(usize),
 }
 
 /// A message between nodes or services that is under way.
 #[derive(Debug)]
 struct Packet {
     id: u64,
+    /// Who wrote it.
+    sender: Address,
+    /// In whose name.
     src: Address,
     dest: Address,
     /// The line, if it is for a node; the body, if it is for a service.
@@ -200,6 +240,8 @@ struct Node {
     is_dead: bool,
     /// The client that waits for the answer to its `init`, and until when.
     init: Option<(usize, TimerKey)>,
+    /// It left a request without an answer, and answered nothing since.
+    is_silent: bool,
 }
 
 #[derive(Debug)]
@@ -241,8 +283,10 @@ enum Role {
     Worker(usize),
     /// It told a node something, and does not care for the answer.
     Told,
-    /// It is gone.
-    Closed,
+    /// It is gone, and had asked so many times.
+    Closed {
+        asked: u64,
+    },
 }
 
 impl World {
@@ -256,7 +300,7 @@ impl World {
         workload.setup(&settings, &mut request);
         let setup = request.take().map(|(rpc, members)| Request { rpc, members: members.to_vec() });
         let Settings { nodes, workers, latency, .. } = settings;
-        let node = |_| Node { inbox: OutBuffer::new(), is_dead: false, init: None };
+        let node = |_| Node { inbox: OutBuffer::new(), is_dead: false, init: None, is_silent: false };
         let worker = |place| Worker {
             process: place,
             node: place % nodes,
@@ -304,12 +348,17 @@ impl World {
             history: Vec::new(),
             journal: Journal::new(settings.journal_size, settings.limits.journal_bytes, settings.logging),
             late_answers: UnexpectedReplies::default(),
+            repeated_answers: UnexpectedReplies::default(),
             stray_answers: UnexpectedReplies::default(),
+            given_up: BTreeSet::new(),
+            borrowed_names: UnexpectedReplies::default(),
             failure: None,
             polling: BTreeMap::new(),
             started: Instant::START,
             ended: Instant::END,
             values: 0,
+            probes: Vec::new(),
+            silent_nodes: Vec::new(),
             cut_short: None,
             settings,
         };
@@ -371,7 +420,7 @@ impl World {
 
     fn end_with(&mut self, verdict: Verdict, node: usize, reason: String, line: Option<&[u8]>) {
         let line = line.map(shown);
-        self.failure.get_or_insert(Failure { node, at: self.now, reason, verdict, line });
+        self.failure.get_or_insert(Failure { node, at: self.now, reason, verdict, line, unnoticed: None });
     }
 
     /// Notes that in virtual time a node polls, which would last for ever: it had something to do so often at this one
@@ -405,9 +454,24 @@ impl World {
         &self.late_answers
     }
 
-    /// Answers to what a client had not asked, or had an answer to.
+    /// Answers to requests that had their answer.
+    pub const fn repeated_answers(&self) -> &UnexpectedReplies {
+        &self.repeated_answers
+    }
+
+    /// Answers to what a client had not asked.
     pub const fn stray_answers(&self) -> &UnexpectedReplies {
         &self.stray_answers
+    }
+
+    /// Messages in which a node names somebody else as the sender.
+    pub const fn borrowed_names(&self) -> &UnexpectedReplies {
+        &self.borrowed_names
+    }
+
+    /// Nodes that answered nothing when they were asked again at the end, while nothing was wrong.
+    pub fn silent_nodes(&self) -> &[usize] {
+        &self.silent_nodes
     }
 
     /// How long operations were invoked.
@@ -509,6 +573,7 @@ impl World {
             }
             Event::Recovered => self.start_final(),
             Event::FinalStep(worker) => self.go_on_finally(worker),
+            Event::Probe(worker) => self.probe(worker),
             Event::FinalEnd => {
                 self.workers.iter_mut().for_each(|worker| worker.is_done = true);
                 self.end_if_quiet();
@@ -520,77 +585,80 @@ impl World {
     pub fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>) {
         self.now = now;
         let mut parser = self.parser.take().unwrap_or_default();
-        if let Err((reason, line)) = self.read_line(node, line, &mut parser) {
-            self.fail(node, reason, Some(&line));
+        if let Err(Breach { reason, unnoticed }) = self.read_line(node, line, &mut parser) {
+            self.fail(node, reason, Some(line.bytes()));
+            if let Some(failure) = &mut self.failure {
+                failure.unnoticed = unnoticed;
+            }
         }
         self.parser = Some(parser);
     }
 
-    /// Takes a message of a node; or why it is none, and the line.
-    fn read_line(
-        &mut self,
-        node: usize,
-        line: Line<'_>,
-        parser: &mut Parser,
-    ) -> Result<(), (String, Vec<u8>)> {
+    /// Takes a message of a node, or says what is wrong with it.
+    ///
+    /// What stands in a line is held to what Maelstrom wants of it: whose `src` it is, and what a body between nodes or
+    /// to a service has in it, is the nodes' own affair.
+    fn read_line(&mut self, node: usize, line: Line<'_>, parser: &mut Parser) -> Result<(), Breach> {
         const EXPECTED: &str = "expected a message on its stdout: a JSON object with src, dest and body";
         if line.bytes().trim_ascii().is_empty() {
-            return Err((format!("{EXPECTED}; found a blank line"), Vec::new()));
+            return Err(Breach::of_line(format!("{EXPECTED}; found a blank line")));
         }
         let bytes = line.bytes().to_vec();
-        let fail = |reason: String| (reason, bytes.clone());
-        let unchecked = UncheckedEnvelope::parse(parser, line)
-            .map_err(|error| fail(format!("{EXPECTED}; not JSON: {error}")))?;
-        let message = unchecked.check().map_err(|error| fail(format!("{EXPECTED}; {error}")))?;
-        if let Some(key) = unchecked.unknown_key() {
-            return Err(fail(format!(
+        let message = UncheckedEnvelope::parse(parser, line)
+            .map_err(|error| Breach::of_line(format!("{EXPECTED}; not JSON: {error}")))?;
+        let parts: Result<_, SchemaError> =
+            (|| Ok((message.src()?, message.dest()?, message.loose_body()?, message.id()?)))();
+        let (src, dest, body, _) = parts.map_err(|error| Breach::of_line(format!("{EXPECTED}; {error}")))?;
+        if let Some(key) = message.unknown_key() {
+            return Err(Breach::of_line(format!(
                 "expected no keys but src, dest, body and id in a message; found {:?}",
                 excerpt(&key)
             )));
         }
-        let src = Address::Node(node);
-        if Address::parse(&message.src) != Some(src) {
-            return Err(fail(format!(
-                "expected src {:?}, itself; found {:?}",
-                src.to_string(),
-                excerpt(&message.src)
-            )));
-        }
-        let dest = Address::parse(&message.dest).filter(|dest| match *dest {
-            Address::Node(node) => node < self.nodes.len(),
-            Address::Client(client) => client < self.clients.len(),
-            Address::Service(_) => true,
-        });
-        let Some(dest) = dest else {
-            let dest = excerpt(&message.dest);
-            return Err(fail(format!("it wrote to {dest:?}, which does not exist")));
+        let Some(src) = self.existing(&src) else {
+            let src = excerpt(&src);
+            return Err(Breach::of_line(format!("it wrote in the name of {src:?}, which does not exist")));
         };
-        let body = message.body.value().raw();
-        let id = self.journal.sent(self.now, src, dest, body);
+        if src != Address::Node(node) {
+            self.borrowed_names.note(&bytes);
+        }
+        let Some(dest) = self.existing(&dest) else {
+            let dest = excerpt(&dest);
+            return Err(Breach::of_line(format!("it wrote to {dest:?}, which does not exist")));
+        };
+        let text = body.value().raw();
+        let id = self.journal.sent(self.now, src, dest, text);
         match dest {
             Address::Client(client) => {
                 self.journal.received(self.now, src, dest, id);
-                self.handle_answer(node, client, &message.body, &bytes).map_err(fail)
+                self.handle_answer(node, client, &message, &body, &bytes)?;
             }
+            // Whosever name it is in, it goes the way of the node that wrote it.
             Address::Node(_) => {
-                self.send_packet(id, src, dest, &frame(id, src, dest, body));
-                Ok(())
+                self.send_packet(id, Address::Node(node), src, dest, &frame(id, src, dest, text));
             }
-            Address::Service(_) => {
-                self.send_packet(id, src, dest, &bytes);
-                Ok(())
-            }
+            Address::Service(_) => self.send_packet(id, Address::Node(node), src, dest, &bytes),
         }
+        Ok(())
+    }
+
+    /// Whoever has that name, if there is or was somebody.
+    fn existing(&self, name: &str) -> Option<Address> {
+        Address::parse(name).filter(|address| match *address {
+            Address::Node(node) => node < self.nodes.len(),
+            Address::Client(client) => client < self.clients.len(),
+            Address::Service(_) => true,
+        })
     }
 
     /// Puts a message on its way.
-    fn send_packet(&mut self, id: u64, src: Address, dest: Address, text: &[u8]) {
-        let Delivery { copies, fate } = self.network.send(src, dest);
+    fn send_packet(&mut self, id: u64, sender: Address, src: Address, dest: Address, text: &[u8]) {
+        let Delivery { copies, fate } = self.network.send(sender, dest);
         if copies.is_empty() {
             self.journal.dropped(id, Dropped::Loss);
         }
         for delay in copies {
-            let packet = Packet { id, src, dest, text: text.into(), fate };
+            let packet = Packet { id, sender, src, dest, text: text.into(), fate };
             self.under_way += packet.size();
             let place = self.packets.insert(packet);
             self.events.insert(self.now + delay, Event::Arrival(place));
@@ -604,7 +672,7 @@ impl World {
     fn fail_for_flood(&mut self) {
         let mut links: BTreeMap<(Address, Address), (usize, usize)> = BTreeMap::new();
         for (_, packet) in &self.packets {
-            let (count, bytes) = links.entry((packet.src, packet.dest)).or_default();
+            let (count, bytes) = links.entry((packet.sender, packet.dest)).or_default();
             *count += 1;
             *bytes += packet.size();
         }
@@ -628,10 +696,10 @@ impl World {
     fn arrive(&mut self, packet: usize) {
         let packet = self.packets.remove(packet);
         self.under_way -= packet.size();
-        let Packet { id, src, dest, text, fate } = packet;
+        let Packet { id, sender, src, dest, text, fate } = packet;
         if let Address::Node(receiver) = dest {
             let is_blocked =
-                matches!(src, Address::Node(sender) if self.network.is_blocked(sender, receiver));
+                matches!(sender, Address::Node(sender) if self.network.is_blocked(sender, receiver));
             if is_blocked {
                 return self.journal.dropped(id, Dropped::Partition);
             }
@@ -645,19 +713,24 @@ impl World {
             Address::Service(service) => {
                 let parser = self.parser.get_or_insert_default();
                 let Ok(unchecked) = UncheckedEnvelope::parse(parser, Line::new(&text)) else { return };
-                let Ok(request) = unchecked.check() else { return };
+                // A request without a type, or with one that is no string, gets no answer.
+                let (Ok(client), Ok(request)) = (unchecked.src(), unchecked.loose_body()) else { return };
                 let mut members = Vec::new();
                 let mut rng = fate.service_rng();
-                if !self.services.answer(service, &request.src, &request.body, &mut rng, &mut members) {
+                if !self.services.answer(service, &client, &request, &mut rng, &mut members) {
                     return;
                 }
-                if let Some(msg_id) = request.body.msg_id {
+                // Whatever it is: who asks with `null` is answered with `null`.
+                if let Some(msg_id) = request.get("msg_id") {
                     members.extend_from_slice(b",\"in_reply_to\":");
                     msg_id.write_json(&mut members);
                 }
                 let body = format!("{{{}}}", String::from_utf8_lossy(&members));
                 let reply = self.journal.sent(self.now, dest, src, &body);
-                self.send_packet(reply, dest, src, &frame(reply, dest, src, &body));
+                // A client in whose name a node asked waits for nothing.
+                if !src.is_client() {
+                    self.send_packet(reply, dest, dest, src, &frame(reply, dest, src, &body));
+                }
             }
             Address::Client(_) => {}
         }
@@ -727,27 +800,34 @@ impl World {
         &mut self,
         node: usize,
         client: usize,
+        message: &UncheckedEnvelope<'_>,
         body: &Body<'_>,
         line: &[u8],
-    ) -> Result<(), String> {
-        if body.in_reply_to.is_none() {
-            return Err(
-                "expected in_reply_to, the msg_id of the request that it answers; found nothing".to_owned()
-            );
-        }
-        let in_reply_to = body.in_reply_to.and_then(Integer::as_u64);
+    ) -> Result<(), Breach> {
+        const UNASKED: &str = "it throws such a message away, and goes on";
+        let in_reply_to = match message.in_reply_to() {
+            Ok(Some(in_reply_to)) => in_reply_to.as_u64(),
+            Ok(None) => {
+                let reason = "expected in_reply_to, the msg_id of the request that it answers; found nothing";
+                return Err(Breach { reason: reason.to_owned(), unnoticed: Some(UNASKED) });
+            }
+            Err(error) => return Err(Breach::of_answer(error.to_string())),
+        };
         match self.clients[client] {
             Role::Told => {}
-            Role::Closed => self.late_answers.note(line),
             Role::Init(expected) => {
                 if expected != node || in_reply_to != Some(1) {
-                    return Err("expected in_reply_to 1 in the answer to `init`".to_owned());
+                    let reason = "expected in_reply_to 1 in the answer to `init`".to_owned();
+                    return Err(Breach { reason, unnoticed: None });
                 }
                 if body.kind != "init_ok" {
-                    let found = excerpt(&body.kind);
-                    return Err(format!("its answer to `init`: type: expected \"init_ok\", found {found:?}"));
+                    let reason = format!(
+                        "its answer to `init`: type: expected \"init_ok\", found {:?}",
+                        excerpt(&body.kind)
+                    );
+                    return Err(Breach { reason, unnoticed: None });
                 }
-                self.clients[client] = Role::Closed;
+                self.clients[client] = Role::Closed { asked: 1 };
                 if let Some((_, timeout)) = self.nodes[node].init.take() {
                     self.events.cancel(timeout);
                 }
@@ -760,12 +840,38 @@ impl World {
             Role::Worker(worker) => {
                 let expected = self.workers[worker].waits.as_ref().map(|waits| waits.msg_id);
                 if in_reply_to.is_some() && in_reply_to == expected {
-                    return self.take_answer(worker, body);
+                    self.nodes[node].is_silent = false;
+                    message
+                        .kind()
+                        .and(message.msg_id())
+                        .map_err(|error| Breach::of_answer(error.to_string()))?;
+                    return self.take_answer(worker, body).map_err(Breach::of_answer);
                 }
-                self.stray_answers.note(line);
+                let asked = self.workers[worker].next_msg_id - 1;
+                self.note_unexpected(node, client, asked, in_reply_to, line);
             }
+            Role::Closed { asked } => self.note_unexpected(node, client, asked, in_reply_to, line),
         }
         Ok(())
+    }
+
+    /// An answer that nobody waits for came to a client that has asked so many times.
+    fn note_unexpected(
+        &mut self,
+        node: usize,
+        client: usize,
+        asked: u64,
+        in_reply_to: Option<u64>,
+        line: &[u8],
+    ) {
+        let number = in_reply_to.filter(|number| (1..=asked).contains(number));
+        self.nodes[node].is_silent &= number.is_none();
+        let replies = match number {
+            Some(number) if self.given_up.remove(&(client, number)) => &mut self.late_answers,
+            Some(_) => &mut self.repeated_answers,
+            None => &mut self.stray_answers,
+        };
+        replies.note(line);
     }
 
     /// Every node has answered its `init`: clients come, and prepare for their work.
@@ -909,8 +1015,8 @@ impl World {
             operation,
             interval: Interval { invoked: self.now, completed: Instant::END },
             outcome: Outcome::Info("the test ended".into()),
-            is_final: self.phase == Phase::Final,
-            is_probe: false,
+            is_final: matches!(self.phase, Phase::Final | Phase::Probing),
+            is_probe: self.phase == Phase::Probing,
         });
         self.take_step(place, invocation, step);
     }
@@ -969,9 +1075,12 @@ impl World {
 
     /// A worker has waited long enough.
     fn time_out(&mut self, place: usize) {
-        let Some(Waits { rpc, invocation, .. }) = self.workers[place].waits.take() else { return };
+        let Worker { node, number, ref mut waits, .. } = self.workers[place];
+        let Some(Waits { rpc, invocation, msg_id, .. }) = waits.take() else { return };
+        self.nodes[node].is_silent = true;
+        self.given_up.insert((number, msg_id));
         let Some(invocation) = invocation else {
-            let (node, seconds) = (self.workers[place].node, self.patience.as_micros() / 1_000_000);
+            let seconds = self.patience.as_micros() / 1_000_000;
             let reason = format!("it did not answer `{}` within {seconds} seconds", rpc.request);
             return self.fail(node, reason, None);
         };
@@ -1010,6 +1119,9 @@ impl World {
             Phase::Final => {
                 self.events.insert(self.now + TICK, Event::FinalStep(place));
             }
+            Phase::Probing => {
+                self.events.insert(self.now + TICK, Event::Probe(place));
+            }
             Phase::Ending => self.end_if_quiet(),
             Phase::Starting | Phase::Recovering | Phase::Done => {}
         }
@@ -1022,8 +1134,8 @@ impl World {
         worker.process += workers;
         self.client_of.insert(worker.process, number);
         worker.client = self.workload.client(&self.settings);
-        worker.next_msg_id = 1;
-        self.clients[mem::replace(&mut worker.number, number)] = Role::Closed;
+        let asked = mem::replace(&mut worker.next_msg_id, 1) - 1;
+        self.clients[mem::replace(&mut worker.number, number)] = Role::Closed { asked };
     }
 
     /// Goes on if no operation is open any more.
@@ -1036,9 +1148,51 @@ impl World {
                 self.phase = Phase::Recovering;
                 self.events.insert(self.now + RECOVERY, Event::Recovered);
             }
-            Phase::Ending => self.phase = Phase::Done,
-            Phase::Final if self.workers.iter().all(|worker| worker.is_done) => self.phase = Phase::Done,
+            Phase::Ending => {
+                // After faults nodes need some time to find each other again.
+                let rest = if self.nemesis.windows.is_empty() { TICK } else { RECOVERY };
+                self.start_probing(rest);
+            }
+            Phase::Final if self.workers.iter().all(|worker| worker.is_done) => self.start_probing(TICK),
             _ => {}
+        }
+    }
+
+    /// Asks each node again that left its last request without an answer. Nothing is wrong any more: a node that still
+    /// answers nothing has fallen silent.
+    fn start_probing(&mut self, rest: Duration) {
+        self.phase = Phase::Probing;
+        let asker = |node: usize| self.workers.iter().position(|worker| worker.node == node);
+        let is_silent = |node: &usize| self.nodes[*node].is_silent;
+        self.probes =
+            (0..self.nodes.len()).filter(is_silent).filter_map(asker).map(|place| (place, PROBES)).collect();
+        for &(place, _) in &self.probes {
+            self.events.insert(self.now + rest, Event::Probe(place));
+        }
+        self.end_if_probed();
+    }
+
+    fn probe(&mut self, place: usize) {
+        let Some(at) = self.probes.iter().position(|&(asker, _)| asker == place) else { return };
+        let Worker { node, process, .. } = self.workers[place];
+        let (_, left) = &mut self.probes[at];
+        if self.nodes[node].is_silent && *left > 0 {
+            *left -= 1;
+            let mut cx = GeneratorContext { rng: &mut self.rng, now: self.now, process };
+            let operation = self.generator.probe(place, &mut cx);
+            return self.invoke(place, operation);
+        }
+        if self.nodes[node].is_silent {
+            self.silent_nodes.push(node);
+        }
+        self.probes.swap_remove(at);
+        self.end_if_probed();
+    }
+
+    fn end_if_probed(&mut self) {
+        if self.probes.is_empty() {
+            self.silent_nodes.sort_unstable();
+            self.phase = Phase::Done;
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! One program for all these files: each would link the whole crate once more.
 
+mod agreement;
 mod broken_nodes;
 mod histories;
 mod injected_faults;
 mod isolation;
 mod kafka;
+mod lock;
 mod plans;
+mod raft;
 mod report;
 mod simulation;
 mod why;

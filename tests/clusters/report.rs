@@ -105,8 +105,16 @@ impl Written {
         for link in links {
             assert!(self.0.join(link).exists(), "{link}");
         }
-        let strange = ["script", "img", "b"];
+        let strange = ["img", "b"];
         assert!(!page.descendants().any(|node| strange.contains(&node.tag_name().name())));
+        // The page's own scripts are those of the timeline.
+        let is_script = |node: &Node<'_, '_>| node.tag_name().name() == "script";
+        let strange = |node: &Node<'_, '_>| node.text().is_some_and(|text| text.contains("alert(1)"));
+        for script in page.descendants().filter(is_script) {
+            assert!(script.parent().is_some_and(|parent| parent.has_tag_name("section")), "{script:?}");
+            let is_data = script.attribute("type").is_some();
+            assert!(is_data || !strange(&script), "{:?}", script.text());
+        }
         page.descendants().filter(Node::is_text).map(|text| text.text().unwrap().trim().to_owned()).collect()
     }
 
@@ -234,11 +242,12 @@ fn a_full_disk_is_told_by_the_file_that_did_not_fit() {
         let error = Report::new(&world, &results, "./my-node").write(&folder).unwrap_err().to_string();
         assert!(error.contains(full) && error.contains("No space left"), "{error}");
         for written in ["history.jsonl", "journal.jsonl", "results.json", "index.html"] {
+            // Whoever reads the full device reads for ever.
+            if written == full {
+                continue;
+            }
             let length = fs::read(folder.join(written)).unwrap().len();
-            assert!(
-                written == full || length > 100,
-                "{written} beside a {full} that did not fit: {length} bytes"
-            );
+            assert!(length > 100, "{written} beside a {full} that did not fit: {length} bytes");
         }
     }
 }

@@ -17,6 +17,9 @@ mod faults;
 mod layers;
 mod node;
 mod observing;
+mod raft;
 mod rpc;
+#[cfg(feature = "serde")]
+mod typed;
 mod waiting;
 mod workloads;

@@ -21,6 +21,29 @@ fn help_and_version() {
 }
 
 #[test]
+fn help_has_the_messages_of_a_workload_and_the_options_of_a_subcommand() {
+    for (args, words) in [
+        (
+            &["help", "broadcast"][..],
+            r#"{"src":"n1","dest":"c1","body":{"type":"read_ok","in_reply_to":1,"messages":"#,
+        ),
+        (&["help", "lin-kv"], "error 22: the value is not `from`"),
+        (&["help", "test"], "--nemesis"),
+        (&["help"], "lin-kv          Registers that are read, written"),
+    ] {
+        let (status, help, _) = output(args);
+        assert_eq!(status, Some(0), "{args:?}");
+        assert!(help.contains(words), "{words} is not in\n{help}");
+    }
+    let (status, _, complaint) = output(&["help", "dance"]);
+    assert_eq!(status, Some(254));
+    assert!(
+        complaint.contains("there is no help on \"dance\"") && complaint.contains("g-counter"),
+        "{complaint}"
+    );
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_status_254() {
     for (args, reason) in [
         (&["dance"][..], "dance"),

@@ -15,4 +15,5 @@ mod maelstrom;
 mod reactor;
 mod readme;
 mod trace;
+mod typed_nodes;
 mod workbench;

@@ -14,19 +14,23 @@ pub struct Bench<W> {
     pub now: Instant,
     /// What the node sent and when, in milliseconds with a fraction.
     pub sent: Vec<(f64, Value)>,
+    /// The same as it was written.
+    lines: String,
 }
 
 impl<W: Handler> Bench<W> {
     /// Node n1 of n1, n2 and n3, after its `init`.
     pub fn new(workload: W, config: Config) -> Self {
         let node = Node::new(workload, config);
-        let mut bench = Self { node, out: OutBuffer::new(), now: Instant::START, sent: Vec::new() };
+        let mut bench =
+            Self { node, out: OutBuffer::new(), now: Instant::START, sent: Vec::new(), lines: String::new() };
         let init = json!({"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": ["n1", "n2", "n3"]});
         bench.receive("c0", init);
         assert_eq!(
             bench.take(),
             [(0.0, message("c0", json!({"type": "init_ok", "in_reply_to": 1, "msg_id": 0})))]
         );
+        bench.take_lines();
         bench
     }
 
@@ -62,6 +66,12 @@ impl<W: Handler> Bench<W> {
         std::mem::take(&mut self.sent)
     }
 
+    /// The lines that the node sent since this was last asked.
+    pub fn take_lines(&mut self) -> String {
+        self.sent.clear();
+        std::mem::take(&mut self.lines)
+    }
+
     /// The bodies of what the node sent since this was last asked.
     pub fn bodies(&mut self) -> Vec<Value> {
         self.take().into_iter().map(|(_, message)| message["body"].clone()).collect()
@@ -74,7 +84,9 @@ impl<W: Handler> Bench<W> {
 
     fn note(&mut self) {
         let millis = self.now.as_micros() as f64 / 1000.0;
-        for line in std::str::from_utf8(self.out.waiting()).unwrap().lines() {
+        let lines = std::str::from_utf8(self.out.waiting()).unwrap();
+        self.lines.push_str(lines);
+        for line in lines.lines() {
             self.sent.push((millis, serde_json::from_str(line).unwrap()));
         }
         self.out.consume(self.out.len());

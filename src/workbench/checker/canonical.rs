@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::json::parser::Parser;
 use crate::json::value::{Kind, Value};
+use crate::json::write::WriteJson as _;
 
 /// The text that stands for all that mean the same as this one, whatever their white space, escapes, order
 /// of keys, and ways to write a float. As in Maelstrom, `1` is not `1.0`, and the last of equal keys counts.
@@ -46,11 +47,15 @@ fn write(value: Value<'_>, out: &mut String) {
     }
 }
 
-/// The text of a scalar. A string's is not JSON, but no other string has it.
+/// The text of a scalar.
 fn text(scalar: Value<'_>) -> Cow<'_, str> {
     let float = || scalar.as_f64().filter(|_| scalar.kind() == Kind::Float);
     if let Some(string) = scalar.as_str() {
-        Cow::Owned(format!("{string:?}"))
+        let mut json = Vec::with_capacity(string.len() + 2);
+        string.write_json(&mut json);
+        Cow::Owned(String::from_utf8_lossy(&json).into_owned())
+    } else if scalar.raw() == "-0" {
+        Cow::Borrowed("0")
     } else if let Some(float) = float() {
         Cow::Owned(format!("{float:?}"))
     } else {
@@ -83,6 +88,8 @@ mod tests {
         for (one, other) in [
             ("17", " 17 "),
             ("1.0", "10e-1"),
+            ("-0", "0"),
+            ("\"a\u{2028}\u{300}\u{7f}\"", r#""a\u2028\u0300\u007f""#),
             ("-1.50", "-1.5"),
             (r#""a\u00e9\/""#, "\"aé/\""),
             ("[1, [ ]]", "[1,[]]"),

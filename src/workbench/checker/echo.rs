@@ -10,19 +10,32 @@ pub struct Exchange<'a> {
     pub answered: Place,
     /// The value of the request.
     pub sent: &'a Data,
-    /// The value of the reply.
-    pub received: &'a Data,
+    /// The value of the reply, or why the node refused.
+    pub received: Result<&'a Data, &'a str>,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Invalid if something else came back than was sent; unknown if nothing did.
+    /// Invalid if something else came back than was sent, or a definite error; unknown if nothing did.
     pub verdict: Verdict,
     /// How many echoes were answered.
     pub answered: usize,
     /// Answers with another value than the request's, in the order of the exchanges.
     pub mismatches: Findings<Mismatch>,
+    /// Answers that are definite errors, in the order of the exchanges.
+    pub refused: Findings<Refused>,
+}
+
+/// An echo that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Who answered, and when.
+    pub answered: Place,
+    /// The value of the request, as JSON.
+    pub sent: String,
+    /// The error.
+    pub reason: String,
 }
 
 /// An answer with another value than its request's.
@@ -39,23 +52,27 @@ pub struct Mismatch {
 /// Checks each exchange. Values are equal if they mean the same: white space, escapes and the order of keys
 /// do not count.
 pub fn check<'a>(exchanges: impl IntoIterator<Item = Exchange<'a>>) -> Report {
-    let mut answered_at_all = 0;
-    let mismatches: Findings<_> = exchanges
-        .into_iter()
-        .inspect(|_| answered_at_all += 1)
-        .filter(|exchange| !exchange.sent.is_same(exchange.received))
-        .map(|Exchange { answered, sent, received }| Mismatch {
-            answered,
-            sent: sent.to_string(),
-            received: received.to_string(),
-        })
-        .collect();
-    let verdict = match answered_at_all {
-        _ if !mismatches.is_empty() => Verdict::Invalid,
+    let (mut answers, mut mismatches, mut refused) = (0, Vec::new(), Vec::new());
+    for Exchange { answered, sent, received } in exchanges {
+        answers += 1;
+        match received {
+            Ok(received) if sent.is_same(received) => {}
+            Ok(received) => {
+                let (sent, received) = (sent.to_string(), received.to_string());
+                mismatches.push(Mismatch { answered, sent, received });
+            }
+            Err(reason) => {
+                refused.push(Refused { answered, sent: sent.to_string(), reason: reason.to_owned() });
+            }
+        }
+    }
+    let verdict = match answers {
         0 => Verdict::Unknown,
-        _ => Verdict::Valid,
+        _ if mismatches.is_empty() && refused.is_empty() => Verdict::Valid,
+        _ => Verdict::Invalid,
     };
-    Report { verdict, answered: answered_at_all, mismatches }
+    let (mismatches, refused) = (mismatches.into_iter().collect(), refused.into_iter().collect());
+    Report { verdict, answered: answers, mismatches, refused }
 }
 
 impl Report {
@@ -67,6 +84,9 @@ impl Report {
         }
         self.mismatches.explain(&mut sentences, |Mismatch { answered, sent, received }| {
             format!("the answer of {answered} should echo {sent}, but has {received}")
+        });
+        self.refused.explain(&mut sentences, |Refused { answered, sent, reason }| {
+            format!("the answer of {answered} should echo {sent}, but is a definite error: {reason}")
         });
         sentences
     }
@@ -85,8 +105,8 @@ mod tests {
         let (one, two) =
             (object([("a", 1.into()), ("b", 2.into())]), object([("b", 2.into()), ("a", 1.into())]));
         let (five, six) = ("Please echo 5".into(), "Please echo 6".into());
-        let same = Exchange { answered, sent: &one, received: &two };
-        let other = Exchange { answered, sent: &five, received: &six };
+        let same = Exchange { answered, sent: &one, received: Ok(&two) };
+        let other = Exchange { answered, sent: &five, received: Ok(&six) };
         assert_eq!(check([same]).verdict, Verdict::Valid);
 
         let report = check([same, other]);
@@ -94,6 +114,17 @@ mod tests {
         assert_eq!(
             report.explain(),
             [r#"the answer of n1 at 0.250 s should echo "Please echo 5", but has "Please echo 6""#]
+        );
+    }
+
+    #[test]
+    fn a_definite_error_is_no_echo() {
+        let answered = Place { node: 1, at: Instant::from_micros(250_000) };
+        let report = check([Exchange { answered, sent: &7.into(), received: Err("error 11: busy") }]);
+        assert_eq!(report.verdict, Verdict::Invalid);
+        assert_eq!(
+            report.explain(),
+            ["the answer of n1 at 0.250 s should echo 7, but is a definite error: error 11: busy"]
         );
     }
 

@@ -329,9 +329,11 @@ impl<'a> Search<'a> {
         let configuration = Configuration { full, others: words[full..end].into(), value: self.value };
         let entered = self.entered.entry(configuration).or_default();
 
-        self.steps = self.steps.saturating_sub(entered.len() as u64);
         let no_more = |those: &[usize]| those.iter().zip(&self.used).all(|(those, these)| those <= these);
-        let is_new = !entered.iter().any(|those| no_more(those));
+        let known = entered.iter().position(|those| no_more(those));
+        let looked_at = known.map_or(entered.len(), |place| place + 1);
+        self.steps = self.steps.saturating_sub(looked_at as u64);
+        let is_new = known.is_none();
         if is_new {
             entered.push(self.used[..].into());
         }
@@ -437,6 +439,9 @@ impl Anomaly {
             let last: Vec<_> = last.iter().map(Operation::to_string).collect();
             sentence += "; one order up to there ends with: ";
             sentence += &last.join(", ");
+        }
+        if operation.action == Action::Read(None) {
+            sentence += ". Maelstrom would not have noticed: it takes such an answer for none";
         }
         sentence
     }

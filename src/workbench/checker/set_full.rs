@@ -49,7 +49,7 @@ pub struct Read<'a> {
 /// What came of it. The findings are in order of their elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Invalid if an element was lost, duplicated or unexpected; unknown if none is stable.
+    /// Invalid if an element was lost, duplicated, unexpected or denied; unknown if none is stable.
     pub verdict: Verdict,
     /// How many elements somebody tried to add.
     pub attempts: usize,
@@ -67,6 +67,8 @@ pub struct Report {
     pub duplicated: Findings<Duplicate>,
     /// Elements that a read shows before anybody tried to add them; most of them nobody ever did.
     pub unexpected: Findings<Unexpected>,
+    /// Elements that a read shows although their add was answered with a definite error.
+    pub denied: Findings<Denied>,
     /// How long it took the stable elements to become stable.
     pub stable_latencies: Option<Quantiles>,
 }
@@ -106,6 +108,17 @@ pub struct Unexpected {
     pub invoked: Option<Instant>,
 }
 
+/// An element whose add was refused for good, and that is there all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The element.
+    pub element: i64,
+    /// When its add was refused.
+    pub refused: Instant,
+    /// Who answered the first read that shows it, and when.
+    pub read: Place,
+}
+
 /// Checks the reads of a test against its adds.
 ///
 /// That takes a look at each element of each read: reads are gone through in order, and an element that
@@ -135,6 +148,7 @@ pub fn check(adds: &[Add], reads: &[Read<'_>]) -> Report {
     };
     let (mut lost, mut stale, mut never_read) = (Vec::new(), Vec::new(), Vec::new());
     let (mut duplicated, mut stable_latencies) = (Vec::new(), Vec::new());
+    let mut denied = Vec::new();
     for element in &elements {
         let lacking = if element.shown < reads.len() { reads.len() } else { element.lacking };
         let known = element.acknowledged.min(element.first_answer);
@@ -144,16 +158,20 @@ pub fn check(adds: &[Add], reads: &[Read<'_>]) -> Report {
             from: from.began(),
             last_shown: read(element.shown).map(Read::began),
         });
-        match missing {
-            Some(missing) if element.shown < lacking || began_together(element.shown, lacking) => {
+        match (missing, element.refused) {
+            (_, Some(refused)) if element.shown > 0 => {
+                let first = read(element.first_answer_in).map(Read::ended);
+                denied.extend(first.map(|read| Denied { element: element.value, refused, read }));
+            }
+            (Some(missing), _) if element.shown < lacking || began_together(element.shown, lacking) => {
                 lost.push(missing);
             }
-            Some(missing) => {
+            (Some(missing), _) => {
                 stale.push(missing);
                 stable_latencies.push(missing.from.at - known);
             }
-            None if element.shown > 0 => stable_latencies.push(Duration::ZERO),
-            None => never_read.push(element.value),
+            (None, _) if element.shown > 0 => stable_latencies.push(Duration::ZERO),
+            (None, _) => never_read.push(element.value),
         }
         if let Some(most) = read(element.most_copies_in) {
             duplicated.push(Duplicate {
@@ -168,7 +186,8 @@ pub fn check(adds: &[Add], reads: &[Read<'_>]) -> Report {
         }
     }
 
-    let verdict = if !(lost.is_empty() && duplicated.is_empty() && unexpected.is_empty()) {
+    let is_right = lost.is_empty() && duplicated.is_empty() && unexpected.is_empty() && denied.is_empty();
+    let verdict = if !is_right {
         Verdict::Invalid
     } else if stable_latencies.is_empty() {
         Verdict::Unknown
@@ -188,6 +207,7 @@ pub fn check(adds: &[Add], reads: &[Read<'_>]) -> Report {
         unexpected: unexpected
             .map(|(element, (read, invoked))| Unexpected { element, read: read.ended(), invoked })
             .collect(),
+        denied: denied.into_iter().collect(),
         stable_latencies: Quantiles::of(stable_latencies),
     }
 }
@@ -198,6 +218,8 @@ struct Element {
     invoked: Instant,
     /// When the add was acknowledged; the end of time if it was not.
     acknowledged: Instant,
+    /// When the add was refused for good, if it was.
+    refused: Option<Instant>,
     /// When the first answer came that shows it; the end of time if none did.
     first_answer: Instant,
     first_answer_in: usize,
@@ -218,6 +240,7 @@ fn elements(adds: &[Add]) -> Vec<Element> {
         value: add.element,
         invoked: add.interval.invoked,
         acknowledged: if add.completion == Completion::Ok { add.interval.completed } else { Instant::END },
+        refused: (add.completion == Completion::Fail).then_some(add.interval.completed),
         first_answer: Instant::END,
         first_answer_in: 0,
         shown: 0,
@@ -232,6 +255,7 @@ fn elements(adds: &[Add]) -> Vec<Element> {
         let is_same = later.value == element.value;
         if is_same {
             element.acknowledged = element.acknowledged.min(later.acknowledged);
+            element.refused = element.refused.and(later.refused);
         }
         is_same
     });
@@ -289,25 +313,47 @@ impl Report {
             );
         }
         self.lost.explain(&mut sentences, |Missing { element, known, from, last_shown }| {
+            let last_shown_at = last_shown.as_ref().map(|read| read.at);
             let last_shown = match last_shown {
                 Some(read) => format!("was last seen in the read of {read}"),
                 None => "was never seen in any read".to_owned(),
             };
+            let is_shown_at_once = last_shown_at == Some(from.at);
+            let at_once = if is_shown_at_once {
+                ". Maelstrom would not have noticed: it goes by another read of that moment, which shows it"
+            } else {
+                ""
+            };
             format!(
                 "{element} is lost: it was known to be added at {}, {last_shown}, and is missing from the read of \
-                 {from}; every read from then on should show it",
+                 {from}; every read from then on should show it{at_once}",
                 Seconds(*known)
             )
         });
         self.duplicated.explain(&mut sentences, |Duplicate { element, copies, read }| {
-            format!("{element} is {copies} times in the answer of {read}, but should be there once")
+            format!(
+                "{element} is {copies} times in the answer of {read}, but should be there once. Maelstrom would not have \
+                 noticed: it counts it as one"
+            )
+        });
+        self.denied.explain(&mut sentences, |Denied { element, refused, read }| {
+            format!(
+                "{element} is in the answer of {read}, although its add was answered with a definite error at {}, which \
+                 says that it did not happen and never will. Maelstrom would not have noticed: it asks nothing of such \
+                 an element",
+                Seconds(*refused)
+            )
         });
         self.unexpected.explain(&mut sentences, |Unexpected { element, read, invoked }| match invoked {
             Some(invoked) => format!(
-                "{element} is in the answer of {read}, before anybody began to add it at {}",
+                "{element} is in the answer of {read}, before anybody began to add it at {}. Maelstrom would not have \
+                 noticed: it asks only if it is there in the end",
                 Seconds(*invoked)
             ),
-            None => format!("{element} is in the answer of {read}, but nobody ever added it"),
+            None => format!(
+                "{element} is in the answer of {read}, but nobody ever added it. Maelstrom would not have noticed: it \
+                 asks only for what was added"
+            ),
         });
         sentences
     }
@@ -400,9 +446,9 @@ mod tests {
                  missing from the read of n3 at 2.000 s; every read from then on should show it",
                 "9 is lost: it was known to be added at 1.700 s, was last seen in the read of n3 at 1.600 s, and is \
                  missing from the read of n3 at 2.000 s; every read from then on should show it",
-                "8 is 2 times in the answer of n3 at 1.700 s, but should be there once",
-                "5 is in the answer of n3 at 1.700 s, but nobody ever added it",
-                "9 is in the answer of n3 at 1.700 s, before anybody began to add it at 3.000 s",
+                "8 is 2 times in the answer of n3 at 1.700 s, but should be there once. Maelstrom would not have noticed: it counts it as one",
+                "5 is in the answer of n3 at 1.700 s, but nobody ever added it. Maelstrom would not have noticed: it asks only for what was added",
+                "9 is in the answer of n3 at 1.700 s, before anybody began to add it at 3.000 s. Maelstrom would not have noticed: it asks only if it is there in the end",
             ]
         );
     }
@@ -446,9 +492,9 @@ mod tests {
     }
 
     /// The definition of the module's documentation, read by read and element by element: those that are
-    /// lost, stale with their latency, stable at once, never read, duplicated, unexpected.
-    fn by_definition(adds: &[Add], reads: &[Read<'_>]) -> [Vec<(i64, u64)>; 6] {
-        let mut fates: [Vec<(i64, u64)>; 6] = Default::default();
+    /// lost, stale with their latency, stable at once, never read, duplicated, unexpected, denied.
+    fn by_definition(adds: &[Add], reads: &[Read<'_>]) -> [Vec<(i64, u64)>; 7] {
+        let mut fates: [Vec<(i64, u64)>; 7] = Default::default();
         let mut in_order: Vec<_> = reads.iter().collect();
         in_order.sort_by_key(|read| read.interval.invoked);
         let values: BTreeSet<_> = adds
@@ -471,6 +517,10 @@ mod tests {
             }
             if let Some(early) = first_shown.filter(|&shown| shown < add.interval.invoked) {
                 fates[5].push((value, early.as_micros()));
+            }
+            if let Some(shown) = first_shown.filter(|_| add.completion == Completion::Fail) {
+                fates[6].push((value, shown.as_micros()));
+                continue;
             }
             let acknowledged = (add.completion == Completion::Ok).then_some(add.interval.completed);
             let Some(known) = acknowledged.into_iter().chain(first_shown).min() else {
@@ -511,7 +561,7 @@ mod tests {
                 })
                 .collect();
             let reads: Vec<_> = reads.iter().map(|(from, took, shown)| read(shown, *from, from + took)).collect();
-            let [lost, stale, stable, never_read, duplicated, unexpected] = by_definition(&adds, &reads);
+            let [lost, stale, stable, never_read, duplicated, unexpected, denied] = by_definition(&adds, &reads);
 
             let report = check(&adds, &reads);
             let missing = |found: &Findings<Missing>, latency: fn(&Missing) -> u64| -> Vec<_> {
@@ -529,10 +579,14 @@ mod tests {
             let early: Vec<_> =
                 report.unexpected.listed.iter().map(|of| (of.element, of.read.at.as_micros())).collect();
             prop_assert_eq!(early, unexpected.clone());
+            let lies: Vec<_> =
+                report.denied.listed.iter().map(|of| (of.element, of.read.at.as_micros())).collect();
+            prop_assert_eq!(lies, denied.clone());
 
             let spans = stale.iter().chain(&stable).map(|&(_, micros)| Duration::from_micros(micros));
             prop_assert_eq!(report.stable_latencies, Quantiles::of(spans.collect()));
-            let verdict = if !(lost.is_empty() && duplicated.is_empty() && unexpected.is_empty()) {
+            let wrong = [&lost, &duplicated, &unexpected, &denied];
+            let verdict = if wrong.iter().any(|found| !found.is_empty()) {
                 Verdict::Invalid
             } else if stale.is_empty() && stable.is_empty() {
                 Verdict::Unknown

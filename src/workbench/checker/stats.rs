@@ -14,6 +14,8 @@ pub struct Operation<'a> {
     pub interval: Interval,
     /// How it ended.
     pub completion: Completion,
+    /// Whether it came after the rest at the end. It counts like any other, except for the rates.
+    pub is_final: bool,
 }
 
 /// How many operations have to succeed.
@@ -52,7 +54,7 @@ pub struct Counts {
     pub fail: usize,
     /// Those that are indefinite.
     pub info: usize,
-    /// Successes a second, from the first request of the test to its last answer.
+    /// Successes a second, from the first request of the test to its last answer; without the final operations.
     pub rate: f64,
     /// How long successes took, as their clients saw it. A client waits for an answer before it asks again,
     /// so this says little of what others would have seen meanwhile.
@@ -61,9 +63,10 @@ pub struct Counts {
 
 /// Counts operations.
 pub fn check(operations: &[Operation<'_>], availability: Availability) -> Report {
-    let began = operations.iter().map(|operation| operation.interval.invoked).min();
+    let timed = || operations.iter().filter(|operation| !operation.is_final);
+    let began = timed().map(|operation| operation.interval.invoked).min();
     // A test that ended early leaves operations that never end.
-    let completed = operations.iter().map(|operation| operation.interval.completed);
+    let completed = timed().map(|operation| operation.interval.completed);
     let ended = completed.filter(|&at| at < Instant::END).max();
     let span = ended.unwrap_or(Instant::START).saturating_since(began.unwrap_or(Instant::START));
 
@@ -88,16 +91,19 @@ pub fn check(operations: &[Operation<'_>], availability: Availability) -> Report
 impl Counts {
     #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^53")]
     fn of<'a>(operations: impl IntoIterator<Item = &'a Operation<'a>>, span: Duration) -> Self {
-        let (mut fail, mut info, mut latencies) = (0, 0, Vec::new());
-        for Operation { interval, completion, .. } in operations {
+        let (mut fail, mut info, mut timed, mut latencies) = (0, 0, 0, Vec::new());
+        for Operation { interval, completion, is_final, .. } in operations {
             match completion {
-                Completion::Ok => latencies.push(interval.completed - interval.invoked),
+                Completion::Ok => {
+                    timed += usize::from(!is_final);
+                    latencies.push(interval.completed - interval.invoked);
+                }
                 Completion::Fail => fail += 1,
                 Completion::Info => info += 1,
             }
         }
         let ok = latencies.len();
-        let rate = ok as f64 * 1e6 / span.as_micros().max(1) as f64;
+        let rate = timed as f64 * 1e6 / span.as_micros().max(1) as f64;
         Self { ok, fail, info, rate, latencies: Quantiles::of(latencies) }
     }
 
@@ -145,7 +151,8 @@ mod tests {
 
     fn operation(kind: &str, from_ms: u64, to_ms: u64, completion: Completion) -> Operation<'_> {
         let at = |millis| Instant::from_micros(millis * 1_000);
-        Operation { kind, interval: Interval { invoked: at(from_ms), completed: at(to_ms) }, completion }
+        let interval = Interval { invoked: at(from_ms), completed: at(to_ms) };
+        Operation { kind, interval, completion, is_final: false }
     }
 
     #[test]
@@ -198,6 +205,14 @@ mod tests {
             let sentence = format!("3 of 4 operations succeeded (75.00 %), but {wanted} should");
             assert_eq!(report.explain(), [sentence]);
         }
+    }
+
+    #[test]
+    fn final_operations_count_but_for_the_rates() {
+        let last = Operation { is_final: true, ..operation("echo", 12_000, 17_000, Completion::Fail) };
+        let report = check(&[operation("echo", 1_000, 2_000, Completion::Ok), last], Availability::Total);
+        assert_eq!((report.verdict, report.all.fail), (Verdict::Invalid, 1));
+        assert!((report.all.rate - 1.0).abs() < 1e-9);
     }
 
     #[test]

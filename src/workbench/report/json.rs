@@ -12,8 +12,8 @@ use crate::time::{Duration, Instant};
 pub fn results(report: &Report<'_>) -> Value {
     let Report { world, results, hints, last_words, .. } = report;
     let settings = world.settings();
-    let failure = results.failure.as_ref().map(|Failure { node, at, reason, line, .. }| {
-        json!({"node": format!("n{node}"), "at_us": at.as_micros(), "reason": reason, "line": line, "hints": hints, "last_words": last_words})
+    let failure = results.failure.as_ref().map(|Failure { node, at, reason, line, unnoticed, .. }| {
+        json!({"node": format!("n{node}"), "at_us": at.as_micros(), "reason": reason, "line": line, "hints": hints, "last_words": last_words, "maelstrom_would_not_have_noticed": unnoticed})
     });
     let faults: Vec<_> = world
         .faults()
@@ -39,6 +39,9 @@ pub fn results(report: &Report<'_>) -> Value {
         },
         "operations_per_second": results.operations_per_second,
         "late_answers": results.late_answers.count,
+        "repeated_answers": results.repeated_answers.count,
+        "stray_answers": results.stray_answers.count,
+        "cut_short": results.cut_short.as_ref().map(|(bound, _)| bound),
         "faults": faults,
         "seed": settings.seed,
         "nodes": settings.nodes,

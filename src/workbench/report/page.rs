@@ -80,7 +80,7 @@ impl Page<'_> {
                 Escaped(reason)
             );
         }
-        if let Some(Failure { node, at, reason, line, .. }) = &results.failure {
+        if let Some(Failure { node, at, reason, line, unnoticed, .. }) = &results.failure {
             writeln!(
                 html,
                 r#"<section class="failure"><h2>Because of n{node} the test ended after {} s</h2>
@@ -90,6 +90,9 @@ impl Page<'_> {
             )?;
             if let Some(line) = line {
                 writeln!(html, "<h3>The line</h3>\n<pre>{}</pre>", Escaped(line))?;
+            }
+            if let Some(instead) = unnoticed {
+                writeln!(html, "<p>Maelstrom would not have noticed: {}</p>", Escaped(instead))?;
             }
             for hint in self.report.hints {
                 writeln!(html, "<p>{}</p>", Escaped(hint))?;

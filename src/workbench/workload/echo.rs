@@ -6,14 +6,14 @@ use super::super::checker::{Verdict, echo};
 use super::super::history::answered_at;
 use super::{
     Client, Data, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation,
-    Reply, RequestBody, Rpc, Shape, Step, Workload,
+    Outcome, Reply, RequestBody, Rpc, Shape, Step, Workload,
 };
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
 
 static ECHO: Rpc = Rpc {
     request: "echo",
-    about: "Asks for the same value back",
+    about: "Asks for the same value back; a definite error is no answer",
     fields: &[Field { name: "echo", shape: Shape::Any, about: "any value", example: "\"Please echo 35\"" }],
     reply: "echo_ok",
     reply_fields: &[Field {
@@ -64,8 +64,13 @@ impl Workload for Echo {
 
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
         let exchanges = history.iter().filter_map(|invocation| {
-            let (sent, received) = (&invocation.operation.value, invocation.answer()?);
-            Some(echo::Exchange { answered: invocation.answered(), sent, received })
+            let received = match &invocation.outcome {
+                Outcome::Ok(value) => Ok(value),
+                Outcome::Fail(reason) => Err(&**reason),
+                Outcome::Info(_) | Outcome::Silence { .. } => return None,
+            };
+            let (answered, sent) = (invocation.answered(), &invocation.operation.value);
+            Some(echo::Exchange { answered, sent, received })
         });
         Box::new(echo::check(exchanges))
     }
@@ -115,13 +120,18 @@ impl Finding for echo::Report {
     }
 
     fn json(&self) -> serde_json::Value {
-        json!({"answered": self.answered, "mismatches": self.mismatches.total})
+        json!({
+            "answered": self.answered,
+            "mismatches": self.mismatches.total,
+            "refused": self.refused.total,
+        })
     }
 
     fn facts(&self) -> Vec<Fact> {
         vec![
             ("answered", thousands(self.answered)),
             ("with something else", thousands(self.mismatches.total)),
+            ("with a definite error", thousands(self.refused.total)),
         ]
     }
 }

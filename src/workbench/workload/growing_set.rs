@@ -141,6 +141,7 @@ impl Finding for set_full::Report {
             "never_read": self.never_read.total,
             "duplicated": self.duplicated.total,
             "unexpected": self.unexpected.total,
+            "denied": self.denied.total,
             "stable_latencies_ms": self.stable_latencies.as_ref().map(Quantiles::json),
         })
     }
@@ -151,10 +152,11 @@ impl Finding for set_full::Report {
             ("acknowledged", thousands(self.acknowledged)),
             ("stable", thousands(self.stable)),
             ("lost", thousands(self.lost.total)),
-            ("stale", thousands(self.stale.total)),
+            ("late on some node (stale)", thousands(self.stale.total)),
             ("never read", thousands(self.never_read.total)),
             ("duplicated", thousands(self.duplicated.total)),
             ("unexpected", thousands(self.unexpected.total)),
+            ("there although refused", thousands(self.denied.total)),
         ];
         if let Some(latencies) = &self.stable_latencies {
             facts.push(("ms until stable: quantiles 0, 0.5, 0.95, 0.99, 1", latencies.row()));

@@ -1,5 +1,7 @@
 //! `lin-kv`: registers that are read, written, and compared and set, each operation as if at one moment.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::super::checker::{Verdict, linearizable};
@@ -97,15 +99,17 @@ impl Workload for LinKv {
 }
 
 /// How much work it may be to find an order for the operations of one key: some seconds.
-const STEPS: u64 = 20_000_000;
+const STEPS: u64 = 100_000_000;
 
-/// How many operations a key gets: enough to find faults, few enough to check them.
-const OPERATIONS_PER_KEY: u32 = 100;
+/// How many processes a key gets before another takes its place: each operation whose end nobody knows is one more that
+/// may come at any time, and makes it harder to find an order. Without such a key stays for the whole test.
+const PROCESSES_PER_KEY: usize = 20;
 
 /// Values are below this, so that some of them match.
 const VALUES: i64 = 5;
 
-/// A register for each group of workers.
+/// A register for each group of workers, as in Maelstrom: twice as many workers as there are nodes, of which one half
+/// only reads. Of the others' operations one in three writes, and two compare.
 #[derive(Debug)]
 struct Registers {
     next: i64,
@@ -113,53 +117,55 @@ struct Registers {
     keys: Vec<Key>,
     /// How many workers work on the same key.
     group: usize,
+    /// How many of them only read. In a smaller group, which Maelstrom refuses, everybody reads half of the time.
+    readers: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Key {
     name: i64,
-    /// How many more operations it gets.
-    left: u32,
-    /// What is likely to be there.
-    value: i64,
+    processes: BTreeSet<usize>,
 }
 
 impl Registers {
     fn new(settings: &Settings) -> Self {
         let group = (2 * settings.nodes).min(settings.workers);
-        Self { next: 0, keys: vec![Key::default(); settings.workers.div_ceil(group)], group }
+        let groups = settings.workers.div_ceil(group);
+        let keys: Vec<_> = (0..).take(groups).map(|name| Key { name, processes: BTreeSet::new() }).collect();
+        let is_whole = settings.workers.is_multiple_of(2 * settings.nodes);
+        let readers = is_whole.then_some(settings.nodes);
+        Self { next: i64::try_from(groups).unwrap_or(i64::MAX), keys, group, readers }
+    }
+
+    fn key(&mut self, worker: usize, process: usize) -> i64 {
+        let key = &mut self.keys[worker / self.group];
+        if key.processes.len() == PROCESSES_PER_KEY.max(self.group) && !key.processes.contains(&process) {
+            *key = Key { name: self.next, processes: BTreeSet::new() };
+            self.next += 1;
+        }
+        key.processes.insert(process);
+        key.name
     }
 }
 
 impl Generator for Registers {
     fn next(&mut self, worker: usize, cx: &mut GeneratorContext<'_>) -> Operation {
-        let rng = &mut *cx.rng;
-        let reads = rng.bool();
-        let state = &mut self.keys[worker / self.group];
-        if state.left == 0 {
-            *state = Key { name: self.next, left: OPERATIONS_PER_KEY, value: 0 };
-            self.next += 1;
-        }
-        state.left -= 1;
-        let key = state.name;
-        if reads {
-            return read(key);
-        }
-        // Every other comparison is with what is likely to be there.
-        let from = if rng.bool() { state.value } else { rng.i64(0..VALUES) };
-        let (is_write, value) = (rng.bool(), rng.i64(0..VALUES));
-        if is_write || from == state.value {
-            state.value = value;
-        }
-        if is_write {
-            Operation::new("write", Data::Ints(vec![key, value]))
-        } else {
-            Operation::new("cas", Data::List(vec![key.into(), Data::Ints(vec![from, value])]))
+        let key = self.key(worker, cx.process);
+        let reads = match self.readers {
+            Some(readers) => worker % self.group < readers,
+            None => cx.rng.bool(),
+        };
+        let mut value = || cx.rng.i64(0..VALUES);
+        let (from, to) = (value(), value());
+        match cx.rng.u8(0..3) {
+            _ if reads => read(key),
+            0 => Operation::new("write", Data::Ints(vec![key, to])),
+            _ => Operation::new("cas", Data::List(vec![key.into(), Data::Ints(vec![from, to])])),
         }
     }
 
-    fn probe(&mut self, worker: usize, _: &mut GeneratorContext<'_>) -> Operation {
-        read(self.keys[worker / self.group].name)
+    fn probe(&mut self, worker: usize, cx: &mut GeneratorContext<'_>) -> Operation {
+        read(self.key(worker, cx.process))
     }
 }
 
@@ -278,5 +284,55 @@ impl Finding for linearizable::Report {
             ("undecided", thousands(self.undecided.total)),
             ("operations explained", thousands(self.explained)),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Instant;
+
+    fn operations(settings: &Settings, process: fn(usize, usize) -> usize) -> Vec<(usize, Operation)> {
+        let (mut registers, mut rng) = (Registers::new(settings), fastrand::Rng::with_seed(1));
+        let mut next = |turn: usize| {
+            let worker = turn % settings.workers;
+            let process = process(turn, worker);
+            let mut cx = GeneratorContext { rng: &mut rng, now: Instant::START, process };
+            (worker, registers.next(worker, &mut cx))
+        };
+        (0..6_000).map(&mut next).collect()
+    }
+
+    fn key(operation: &Operation) -> i64 {
+        parts(operation).unwrap().0
+    }
+
+    #[test]
+    fn a_key_stays_and_half_of_its_workers_only_read() {
+        let settings = Settings { nodes: 3, workers: 12, ..Settings::default() };
+        let operations = operations(&settings, |_, worker| worker);
+        assert!(operations.iter().all(|(worker, of)| key(of) == [0, 1][worker / 6]));
+        assert!(operations.iter().all(|(worker, of)| (of.f == "read") == (worker % 6 < 3)));
+        let count = |f| operations.iter().filter(|(_, of)| of.f == f).count();
+        assert_eq!(count("read"), 3_000);
+        assert!((900..1_100).contains(&count("write")), "{}", count("write"));
+    }
+
+    #[test]
+    fn a_key_has_twenty_processes() {
+        let settings = Settings { nodes: 1, workers: 2, ..Settings::default() };
+        // Each worker goes on as another process after a hundred operations of its own.
+        let operations = operations(&settings, |turn, worker| 2 * (turn / 200) + worker);
+        for (turn, (_, operation)) in operations.iter().enumerate() {
+            assert_eq!(usize::try_from(key(operation)).unwrap(), turn / 200 / 10, "{turn}");
+        }
+    }
+
+    #[test]
+    fn fewer_workers_than_a_group_read_and_write() {
+        let settings = Settings { nodes: 3, workers: 1, ..Settings::default() };
+        let operations = operations(&settings, |_, worker| worker);
+        let reads = operations.iter().filter(|(_, of)| of.f == "read").count();
+        assert!((2_800..3_200).contains(&reads), "{reads}");
     }
 }

@@ -27,6 +27,7 @@ pub mod kafka;
 mod key_pool;
 pub mod lin_kv;
 pub mod list_append;
+mod manual;
 mod rpc;
 pub mod rw_register;
 mod transactions;
@@ -36,6 +37,7 @@ use std::fmt;
 
 use fastrand::Rng;
 
+pub use self::manual::manual;
 pub use self::rpc::{ErrorReply, Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use super::checker::Verdict;
 pub use super::data::Data;

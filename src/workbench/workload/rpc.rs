@@ -152,18 +152,18 @@ pub struct ErrorReply {
 }
 
 impl Rpc {
-    /// Reads an answer: the reply with the fields that it may have, or an error.
+    /// Reads an answer: the reply with the fields that it may have, or an error, which may have more than a code and a
+    /// text.
     pub(in crate::workbench) fn read<'a>(
         &self,
         body: &'a Body<'a>,
     ) -> Result<Result<Reply<'a>, ErrorReply>, MalformedReply> {
         if body.kind == "error" {
-            closed(body, "error", ["code", "text"])?;
             let code = ErrorCode(body.integer("code")?);
-            let text = body.string("text").unwrap_or_default().into_owned();
+            let text = body.string("text")?.into_owned();
             return Ok(Err(ErrorReply { code, text }));
         }
-        closed(body, self.reply, self.reply_fields.iter().map(|field| field.name))?;
+        self.check_fields(body)?;
         for Field { name, shape, .. } in self.reply_fields {
             let found = body.get(name);
             if !found.is_some_and(|value| shape.matches(value)) {
@@ -173,30 +173,24 @@ impl Rpc {
         }
         Ok(Ok(Reply { body }))
     }
-}
 
-/// Checks that a body has this type and no fields but these.
-fn closed(
-    body: &Body<'_>,
-    kind: &str,
-    fields: impl IntoIterator<Item = &'static str, IntoIter: Clone>,
-) -> Result<(), MalformedReply> {
-    if body.kind != kind {
-        return Err(MalformedReply(format!("type: expected {kind:?}, found {:?}", excerpt(&body.kind))));
-    }
-    let mut known = ["type", "in_reply_to", "msg_id"].into_iter().chain(fields);
-    for (key, _) in body.value().as_object().into_iter().flatten() {
-        let name = key.as_str().unwrap_or_default();
-        if !known.clone().any(|known| known == name) {
-            let known: Vec<_> = known.by_ref().collect();
-            return Err(MalformedReply(format!(
-                "expected no fields but {}, found {:?}",
-                known.join(", "),
-                excerpt(&name)
-            )));
+    /// Checks that a body has the reply's type and no fields but its own.
+    fn check_fields(&self, body: &Body<'_>) -> Result<(), MalformedReply> {
+        if body.kind != self.reply {
+            let found = excerpt(&body.kind);
+            return Err(MalformedReply(format!("type: expected {:?}, found {found:?}", self.reply)));
         }
+        let fields = self.reply_fields.iter().map(|field| field.name);
+        let known = ["type", "in_reply_to", "msg_id"].into_iter().chain(fields);
+        for (key, _) in body.value().as_object().into_iter().flatten() {
+            let name = key.as_str().unwrap_or_default();
+            if !known.clone().any(|known| known == name) {
+                let (known, name) = (known.collect::<Vec<_>>().join(", "), excerpt(&name));
+                return Err(MalformedReply(format!("expected no fields but {known}, found {name:?}")));
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A reply with all fields of its [`Rpc`], each of its shape, and no others.
@@ -238,7 +232,7 @@ impl RequestBody {
         self.members.push(b',');
         name.write_json(&mut self.members);
         self.members.push(b':');
-        value.write_json(&mut self.members);
+        write_or_null(&value, &mut self.members);
         self
     }
 
@@ -257,7 +251,7 @@ impl RequestBody {
             }
             key.as_ref().write_json(&mut self.members);
             self.members.push(b':');
-            value.write_json(&mut self.members);
+            write_or_null(&value, &mut self.members);
         }
         self.members.push(b'}');
         self
@@ -267,6 +261,15 @@ impl RequestBody {
     pub(in crate::workbench) fn take(&mut self) -> Option<(&'static Rpc, &[u8])> {
         let rpc = self.rpc.take()?;
         Some((rpc, &self.members))
+    }
+}
+
+/// Appends a value. What JSON cannot say becomes null.
+fn write_or_null(value: &impl ToJson, out: &mut Vec<u8>) {
+    let start = out.len();
+    if !value.write_field(out) {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
     }
 }
 

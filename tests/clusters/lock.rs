@@ -1,0 +1,242 @@
+//! A workload of somebody's own: a lock that at most one client holds at a time. It is written here as it would be in a
+//! crate of their own, with nothing but what the library shows to everybody.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use messenger::workbench::checker::{Place, Verdict};
+use messenger::workbench::processes::{self, Program};
+use messenger::workbench::report::Report;
+use messenger::workbench::settings::Settings;
+use messenger::workbench::simulation::{self, ScriptedNode};
+use messenger::workbench::verdict::Results;
+use messenger::workbench::workload::{
+    Client, Data, Fact, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
+    Operation, Reply, RequestBody, Rpc, Step, Workload,
+};
+use messenger::workbench::world::World;
+use messenger::{Duration, ErrorCode};
+use serde_json::{Value, json};
+
+static ACQUIRE: Rpc = Rpc {
+    request: "acquire",
+    about: "Asks for the lock",
+    fields: &[],
+    reply: "acquire_ok",
+    reply_fields: &[],
+    errors: &[(ErrorCode::TEMPORARILY_UNAVAILABLE, "somebody else holds it")],
+};
+
+static RELEASE: Rpc = Rpc {
+    request: "release",
+    about: "Gives the lock back; only who holds it asks for that",
+    fields: &[],
+    reply: "release_ok",
+    reply_fields: &[],
+    errors: &[],
+};
+
+#[derive(Debug)]
+struct Lock;
+
+impl Workload for Lock {
+    fn name(&self) -> &'static str {
+        "lock"
+    }
+
+    fn about(&self) -> &'static str {
+        "A lock that at most one client holds at a time"
+    }
+
+    fn rpcs(&self) -> Vec<&'static Rpc> {
+        vec![&ACQUIRE, &RELEASE]
+    }
+
+    fn generator(&self, settings: &Settings) -> Box<dyn Generator> {
+        Box::new(Workers { holds: vec![false; settings.workers] })
+    }
+
+    fn client(&self, _: &Settings) -> Box<dyn Client> {
+        Box::new(LockClient)
+    }
+
+    fn is_idempotent(&self, _: &str) -> bool {
+        false
+    }
+
+    fn final_phase(&self) -> Option<Duration> {
+        Some(Duration::from_secs(10))
+    }
+
+    fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
+        Box::new(Exclusion::of(history))
+    }
+}
+
+/// Whoever holds the lock gives it back, and whoever does not asks for it. At last everybody gives it back.
+#[derive(Debug)]
+struct Workers {
+    holds: Vec<bool>,
+}
+
+impl Generator for Workers {
+    fn next(&mut self, worker: usize, _: &mut GeneratorContext<'_>) -> Operation {
+        Operation::new(if self.holds[worker] { "release" } else { "acquire" }, Data::Null)
+    }
+
+    fn completed(&mut self, worker: usize, invocation: &Invocation) {
+        self.holds[worker] = invocation.operation.f == "acquire" && invocation.answer().is_some();
+    }
+
+    fn final_step(&mut self, worker: usize, _: &mut GeneratorContext<'_>) -> FinalStep {
+        if self.holds[worker] {
+            FinalStep::Do(Operation::new("release", Data::Null))
+        } else {
+            FinalStep::Done
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LockClient;
+
+impl Client for LockClient {
+    fn begin(&mut self, operation: &Operation, request: &mut RequestBody) -> Step {
+        request.call(if operation.f == "acquire" { &ACQUIRE } else { &RELEASE });
+        Step::Call
+    }
+
+    fn reply(&mut self, _: &Operation, _: Reply<'_>, _: &mut RequestBody) -> Result<Step, MalformedReply> {
+        Ok(Step::ok(Data::Null))
+    }
+}
+
+/// Whether two held the lock at once. It is surely held from the answer to `acquire` until the client begins to give it
+/// back.
+#[derive(Debug)]
+struct Exclusion {
+    held: usize,
+    /// Who got the lock while who else surely had it.
+    broken: Vec<(Place, Place)>,
+}
+
+impl Exclusion {
+    fn of(history: &[Invocation]) -> Self {
+        let mut times: Vec<_> = history
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| of.operation.f == "acquire" && of.answer().is_some())
+            .map(|(place, acquired)| {
+                let mut later = history[place..].iter().filter(|of| of.process == acquired.process);
+                let released = later.find(|of| of.operation.f == "release");
+                let until = released.map_or(messenger::Instant::END, |of| of.interval.invoked);
+                (acquired.interval.completed, until, acquired.answered())
+            })
+            .collect();
+        times.sort_by_key(|&(from, ..)| from);
+        let overlap = |pair: &[(_, messenger::Instant, Place)]| {
+            let &[(_, until, first), (from, _, second)] = pair else { return None };
+            (from < until).then_some((second, first))
+        };
+        Self { held: times.len(), broken: times.windows(2).filter_map(overlap).collect() }
+    }
+}
+
+impl Finding for Exclusion {
+    fn verdict(&self) -> Verdict {
+        match (self.held, self.broken.len()) {
+            (0, _) => Verdict::Unknown,
+            (_, 0) => Verdict::Valid,
+            _ => Verdict::Invalid,
+        }
+    }
+
+    fn explain(&self) -> Vec<String> {
+        let sentence = |(second, first): &(Place, Place)| {
+            format!("the lock was given by {second}, but whoever got it from {first} had not given it back")
+        };
+        self.broken.iter().take(3).map(sentence).collect()
+    }
+
+    fn json(&self) -> Value {
+        json!({"held": self.held, "broken": self.broken.len()})
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![("times held", self.held.to_string()), ("times broken", self.broken.len().to_string())]
+    }
+}
+
+fn settings() -> Settings {
+    let time_limit = Duration::from_secs(2);
+    Settings { nodes: 3, workers: 6, rate: Some(100.0), time_limit, seed: 1, ..Settings::default() }
+}
+
+/// In virtual time, with the same node as `tests/nodes/lock.py`.
+fn simulate(each: bool) -> Results {
+    let mut world = World::new(&Lock, settings()).unwrap();
+    simulation::run(&mut world, |place, _| {
+        let mut is_held = false;
+        Box::new(ScriptedNode::new(move |_, line: &str| {
+            let mut message: Value = serde_json::from_str(line).unwrap();
+            let request = message["body"].clone();
+            let kind = request["type"].as_str().unwrap();
+            if kind != "init" && place > 0 && !each {
+                message["dest"] = "n0".into();
+                return vec![(Duration::ZERO, message.to_string())];
+            }
+            let mut body = json!({"type": format!("{kind}_ok")});
+            match kind {
+                "acquire" if is_held => body = json!({"type": "error", "code": 11, "text": "it is held"}),
+                "acquire" => is_held = true,
+                "release" => is_held = false,
+                _ => {}
+            }
+            body["in_reply_to"] = request["msg_id"].clone();
+            let reply = json!({"src": format!("n{place}"), "dest": message["src"], "body": body});
+            vec![(Duration::ZERO, reply.to_string())]
+        }))
+    });
+    Results::of(&world)
+}
+
+/// As processes, with a report; its folder.
+fn run(name: &str, args: &[&str]) -> (Results, PathBuf) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lock").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("node-logs")).unwrap();
+    let mut world = World::new(&Lock, settings()).unwrap();
+    let program = Program {
+        path: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nodes/lock.py"),
+        args: args.iter().map(Into::into).collect(),
+        logs: folder.join("node-logs"),
+        data: folder.join("node-data"),
+        shows_stderr: false,
+    };
+    processes::run(&mut world, &program, |_, _| {}).unwrap();
+    let results = Results::of(&world);
+    Report::new(&world, &results, "tests/nodes/lock.py").write(&folder).unwrap();
+    (results, folder)
+}
+
+#[test]
+fn a_lock_is_held_by_one_at_a_time() {
+    for results in [simulate(false), run("right", &[]).0] {
+        assert_eq!(results.verdict, Verdict::Valid, "{:?}", results.explain());
+        assert!(results.finding.json()["held"].as_u64().unwrap() > 10);
+    }
+}
+
+#[test]
+fn a_lock_for_each_node_is_caught() {
+    let (run, folder) = run("each", &["--each"]);
+    for results in [simulate(true), run] {
+        assert_eq!(results.verdict, Verdict::Invalid);
+        let explanation = results.explain().join("\n");
+        assert!(explanation.contains("the lock was given by n"), "{explanation}");
+    }
+    let page = fs::read_to_string(folder.join("index.html")).unwrap();
+    assert!(page.contains("times broken") && page.contains("the lock was given by n"));
+    let history = fs::read_to_string(folder.join("history.jsonl")).unwrap();
+    assert!(history.contains(r#""type":"ok","process":0,"node":"n0","f":"acquire","value":null"#));
+}
