@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{incarnation, only_from_peers};
 use crate::json::value::Value;
-use crate::json::write::{Raw, WriteJson as _};
+use crate::json::write::{Raw, WriteJson};
 use crate::node::{Context, Handler, Request};
 use crate::time::{Duration, Instant};
 use crate::wire::error::RpcError;
@@ -186,7 +186,7 @@ impl Kafka {
                 lists.insert(name, list);
             }
         }
-        cx.reply(request, "poll_ok").field("msgs", &lists).send()
+        cx.reply(request, "poll_ok").exact_field("msgs", &lists).send()
     }
 
     /// Notes that everything up to an offset is processed. Others are told what a client said here.
@@ -201,7 +201,7 @@ impl Kafka {
     }
 
     /// Adds an entry to this node's stream.
-    fn push(&mut self, parts: &[&dyn crate::json::write::WriteJson]) {
+    fn push(&mut self, parts: &[&dyn WriteJson]) {
         if self.peers.is_empty() {
             return;
         }
@@ -265,7 +265,7 @@ impl Kafka {
         cx.message(&peer.name, "entries")
             .field("start", &*self.start)
             .field("from", from)
-            .field("entries", Raw(&text))
+            .exact_field("entries", &Raw(&text))
             .field("heard", (&*peer.start, peer.heard))
             .send()
             .expect(PEER);
