@@ -8,6 +8,7 @@ use messenger::node::{Config, Node};
 use messenger::nodes::broadcast::Broadcast;
 use messenger::nodes::counter::Counter;
 use messenger::nodes::g_set::GSet;
+use messenger::nodes::kafka::Kafka;
 use messenger::nodes::lin_kv::{self, LinKv};
 use messenger::nodes::messenger::Messenger;
 use messenger::nodes::raft::Raft;
@@ -33,6 +34,8 @@ pub enum Workload {
     PnCounter,
     /// Registers that behave like one copy, kept by Maelstrom's service
     LinKv,
+    /// Logs that every node appends to by itself
+    Kafka,
     /// The same registers, kept by the nodes themselves, of which a majority has to be up: Raft
     Raft,
     /// Transactions over lists, strictly serializable by a log in Maelstrom's service
@@ -56,6 +59,7 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         Workload::GCounter => serve(Counter::growing(), config, &options),
         Workload::PnCounter => serve(Counter::any(), config, &options),
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
+        Workload::Kafka => serve(Kafka::default(), config, &options),
         Workload::Raft => serve(Raft::new(answer_within), config, &options),
         Workload::TxnListAppend => serve(TxnListAppend::default(), config, &options),
         Workload::TxnRwRegister => serve(TxnRwRegister::default(), config, &options),

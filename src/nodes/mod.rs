@@ -4,6 +4,7 @@ pub mod broadcast;
 pub mod counter;
 pub mod g_set;
 mod gossip;
+pub mod kafka;
 pub mod lin_kv;
 pub mod messenger;
 #[cfg(feature = "workbench")]

@@ -3,6 +3,7 @@
 use super::broadcast::Broadcast;
 use super::counter::Counter;
 use super::g_set::GSet;
+use super::kafka::Kafka;
 use super::lin_kv::LinKv;
 use super::messenger::Messenger;
 use super::planted::{ReadsThePast, TellsOnce};
@@ -23,6 +24,7 @@ pub fn node(workload: &str, config: Config) -> Option<Box<dyn SimulatedNode>> {
         "g-counter" => Box::new(Node::new(Counter::growing(), config)),
         "pn-counter" => Box::new(Node::new(Counter::any(), config)),
         "lin-kv" => Box::new(Node::new(LinKv::new(config.answer_within), config)),
+        "kafka" => Box::new(Node::new(Kafka::default(), config)),
         "txn-list-append" => Box::new(Node::new(TxnListAppend::default(), config)),
         "txn-rw-register" => Box::new(Node::new(TxnRwRegister::default(), config)),
         _ => return None,

@@ -18,6 +18,7 @@ use messenger::workbench::workload::counter::PnCounter;
 use messenger::workbench::workload::echo::Echo;
 use messenger::workbench::workload::kafka::Kafka;
 use messenger::workbench::workload::lin_kv::LinKv;
+use messenger::workbench::workload::unique_ids::UniqueIds;
 use messenger::workbench::workload::{self, Workload};
 use serde_json::Value;
 
@@ -161,6 +162,20 @@ fn maelstroms_echo_is_the_whole_reply() {
     let text = r#"{:time 0 :type :invoke :process 0 :f :echo :value "Please echo 1"}
 {:time 1 :type :ok :process 0 :f :echo :value {:type "echo_ok" :echo "Please echo 1" :msg_id 1 :in_reply_to 3}}"#;
     assert_eq!(judge(&read(text, &Echo).unwrap(), &Echo).0, Verdict::Valid);
+}
+
+/// Ids may be as large as a node likes.
+#[test]
+fn integers_of_any_size_are_kept() {
+    let id = "340282366920938463463374607431768211455";
+    for id in [id.to_owned(), format!("{id}N")] {
+        let text = format!(
+            "{{:time 0 :type :invoke :process 0 :f :generate :value nil}}
+{{:time 1 :type :ok :process 0 :f :generate :value {id}}}"
+        );
+        let history = read(&text, &UniqueIds).unwrap();
+        assert_eq!(history[0].answer().unwrap().to_string(), id.trim_end_matches('N'));
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use messenger::node::{Config, Node};
+use messenger::nodes::own;
 use messenger::wire::error::{ErrorCode, RpcError};
 use messenger::workbench::checker::Verdict;
+use messenger::workbench::checker::stats::Availability;
 use messenger::workbench::fault::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::settings::Settings;
@@ -265,5 +267,29 @@ fn a_broken_log_is_drawn() {
     }
     for picture in pictures {
         roxmltree::Document::parse(&picture.svg).unwrap();
+    }
+}
+
+/// Exercise 5c of Gossip Glomers: two nodes, 1,000 operations a second; also while they cannot reach each other.
+#[test]
+fn own_nodes_answer_everything_with_few_messages() {
+    for faults in [vec![], vec![Fault::Partition]] {
+        let settings = Settings {
+            nodes: 2,
+            workers: 4,
+            rate: Some(1_000.0),
+            faults: faults.clone(),
+            fault_interval: Duration::from_secs(4),
+            availability: Availability::Total,
+            ..settings(1)
+        };
+        let mut world = World::new(&Kafka, settings).unwrap();
+        assert!(own::simulate(&mut world));
+        let results = Results::of(&world);
+        assert_eq!(results.verdict, Verdict::Valid, "{faults:?}: {:?}", results.explain());
+        assert!(results.messages_per_operation < 0.2, "{faults:?}: {}", results.messages_per_operation);
+        let details = results.finding.json();
+        assert!(details["sent"].as_u64() > Some(7_000), "{details}");
+        assert_eq!(details["sent"], details["polled"], "{faults:?}");
     }
 }

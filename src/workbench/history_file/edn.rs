@@ -52,7 +52,8 @@ fn data(edn: &Edn<'_>) -> Data {
         Edn::Set(items) => Data::list(items.iter().map(data)),
         Edn::Map(members) => Data::Map(members.iter().map(|(key, value)| (data(key), data(value))).collect()),
         Edn::Tagged(_, value) => data(value),
-        Edn::Double(float) if float.is_finite() => Data::Raw(format!("{float:?}").into()),
+        Edn::BigInt(integer) => Data::Raw(integer.to_string().into()),
+        Edn::Double(float) if float.is_finite() => Data::Raw(format!("{:?}", **float).into()),
         other => Data::Text(other.to_string().into()),
     }
 }
