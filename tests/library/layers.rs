@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, from the bottom up: each may use those before it.
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 15] = [
     "time",
     "json",
+    "messages",
     "wire",
     "timer",
     "rpc",
@@ -17,6 +18,7 @@ const ROOMS: [&str; 13] = [
     "node",
     "kv",
     "reactor",
+    "args",
     "workbench",
     "nodes",
 ];

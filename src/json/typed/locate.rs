@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::cursor::Cursor;
-use super::read::{Error, Fault, Probe, Root, What};
+use super::error::{Error, Fault, KIND, Probe, Root, What};
 use crate::json::error::SchemaError;
 use crate::json::text::{beginning, excerpt};
 use crate::json::value::Value;
-
-/// In place of an offset: the type of the message, wherever it stands.
-pub(super) const KIND: usize = usize::MAX;
 
 /// At most so many values are probed to find one. Where there are more, the error names what is around them.
 const PROBES_MAX: usize = 128;

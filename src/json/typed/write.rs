@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::ser::{self, Impossible, Serialize};
 
-use super::is_exact;
+use super::exact::is_exact;
 use super::locate::parts;
 use crate::json::write::{Raw, WriteJson as _};
 
