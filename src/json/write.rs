@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -173,7 +174,7 @@ integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
 impl WriteJson for f64 {
     fn write_json(&self, out: &mut Vec<u8>) {
         if self.is_finite() {
-            out.extend_from_slice(format!("{self:?}").as_bytes());
+            write!(out, "{self:?}").expect("memory takes it");
         } else {
             out.extend_from_slice(b"null");
         }
@@ -184,7 +185,7 @@ impl WriteJson for f64 {
 impl WriteJson for f32 {
     fn write_json(&self, out: &mut Vec<u8>) {
         if self.is_finite() {
-            out.extend_from_slice(format!("{self:?}").as_bytes());
+            write!(out, "{self:?}").expect("memory takes it");
         } else {
             out.extend_from_slice(b"null");
         }
