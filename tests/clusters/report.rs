@@ -131,9 +131,10 @@ impl Written {
 fn the_same_seed_writes_the_same_bytes() {
     let [one, other] = ["one", "other"].map(|test| Written::of(test, &run(settings()), &[]));
     let files = one.files();
-    let expected = ["history.jsonl", "index.html", "journal.jsonl", "messages.svg", "results.json"]
-        .into_iter()
-        .chain(PLOTS);
+    let expected =
+        ["history.jsonl", "index.html", "journal.jsonl", "messages.svg", "plan.json", "results.json"]
+            .into_iter()
+            .chain(PLOTS);
     assert_eq!(files, expected.map(str::to_owned).collect());
     for file in &files {
         assert!(one.text(file) == other.text(file), "{file}");
