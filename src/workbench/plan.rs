@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 
@@ -292,8 +293,8 @@ struct Row {
     at: String,
     worker: usize,
     f: String,
-    #[serde(default)]
-    value: Json,
+    /// As it stands: the order of members and every digit count.
+    value: Option<Box<RawValue>>,
 }
 
 impl Row {
@@ -315,14 +316,11 @@ impl Row {
             return Err(expected(&format!("{place}.worker"), &range, self.worker));
         }
         // The parser takes nothing but objects and arrays.
-        let text = format!("[{}]", self.value);
+        let written = self.value.as_deref().map_or("null", RawValue::get);
+        let text = format!("[{written}]");
         let value = Parser::new().value(text.as_bytes()).ok().and_then(|array| array.as_array()?.next());
         let Some(value) = value.map(Data::from) else {
-            return Err(expected(
-                &format!("{place}.value"),
-                "a value that is nested less deeply",
-                self.value,
-            ));
+            return Err(expected(&format!("{place}.value"), "a value that is nested less deeply", written));
         };
         Ok(PlannedOperation { at, worker: self.worker, operation: Operation { f, value } })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::checker::{Verdict, stats};
 use super::fault::Fault;
 use super::history::{Invocation, Outcome};
-use super::journal::Traffic;
+use super::journal::{Address, Traffic};
 use super::settings::Settings;
 use super::why::why_missing;
 use super::workload::{Finding, Workload};
@@ -49,6 +49,8 @@ pub struct Results {
     pub stray_answers: UnexpectedReplies,
     /// Messages in which a node names somebody else as the sender.
     pub borrowed_names: UnexpectedReplies,
+    /// The first node that wrote to itself in a client's name, and the client.
+    pub swapped: Option<(usize, Address)>,
     /// Whether nodes were paused, which makes answers late.
     pub was_paused: bool,
     /// The bound at which the operations ended before their time, if they did, and when.
@@ -170,6 +172,7 @@ impl Results {
             repeated_answers: world.repeated_answers().clone(),
             stray_answers: world.stray_answers().clone(),
             borrowed_names: world.borrowed_names().clone(),
+            swapped: world.swapped(),
             was_paused: world.faults().iter().any(|window| window.fault == Fault::Pause),
             cut_short: world.cut_short().map(|bound| (bound.to_owned(), world.started() + world.run_time())),
             polling: world.polling().clone(),
@@ -183,6 +186,9 @@ impl Results {
             sentences.push(format!("because of n{node} the test ended after {}: {reason}", seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             sentences.extend(unnoticed.map(|instead| format!("Maelstrom would not have noticed: {instead}")));
+            sentences.extend(self.swapped.map(|(node, client)| {
+                format!("n{node} wrote to itself in the name of {client}: are src and dest swapped?")
+            }));
             // What the rest would say is about a test that did not take place.
             return sentences;
         }

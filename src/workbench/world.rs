@@ -165,6 +165,8 @@ pub struct World {
     given_up: BTreeSet<(usize, u64)>,
     /// Messages in which a node names somebody else as the sender.
     borrowed_names: UnexpectedReplies,
+    /// The first node that wrote to itself in a client's name, and the client.
+    swapped: Option<(usize, Address)>,
     failure: Option<Failure>,
     polling: BTreeMap<usize, Instant>,
     started: Instant,
@@ -352,6 +354,7 @@ impl World {
             stray_answers: UnexpectedReplies::default(),
             given_up: BTreeSet::new(),
             borrowed_names: UnexpectedReplies::default(),
+            swapped: None,
             failure: None,
             polling: BTreeMap::new(),
             started: Instant::START,
@@ -467,6 +470,11 @@ impl World {
     /// Messages in which a node names somebody else as the sender.
     pub const fn borrowed_names(&self) -> &UnexpectedReplies {
         &self.borrowed_names
+    }
+
+    /// The first node that wrote to itself in a client's name, as one does that swaps the two, and the client.
+    pub const fn swapped(&self) -> Option<(usize, Address)> {
+        self.swapped
     }
 
     /// Nodes that answered nothing when they were asked again at the end, while nothing was wrong.
@@ -634,7 +642,10 @@ impl World {
                 self.handle_answer(node, client, &message, &body, &bytes)?;
             }
             // Whosever name it is in, it goes the way of the node that wrote it.
-            Address::Node(_) => {
+            Address::Node(receiver) => {
+                if receiver == node && src.is_client() {
+                    self.swapped.get_or_insert((node, src));
+                }
                 self.send_packet(id, Address::Node(node), src, dest, &frame(id, src, dest, text));
             }
             Address::Service(_) => self.send_packet(id, Address::Node(node), src, dest, &bytes),

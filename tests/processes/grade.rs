@@ -169,10 +169,12 @@ about = "A workload that there is not"
 test = "-w no-such-workload"
 "#;
     fs::write(&suite, text).unwrap();
-    let node = folder.join("echo");
+    let programs = folder.join("programs");
+    fs::create_dir_all(&programs).unwrap();
+    let node = programs.join("echo");
     fs::write(&node, include_str!("../nodes/echo.py")).unwrap();
     fs::set_permissions(&node, PermissionsExt::from_mode(0o755)).unwrap();
-    let bin = folder.join("{workload}");
+    let bin = programs.join("{workload}");
     let args = [suite.to_str().unwrap(), "--bin", bin.to_str().unwrap(), "--jobs", "3"];
     let output = grade(&folder, &args);
     let stdout = String::from_utf8_lossy(&output.stdout);

@@ -41,7 +41,7 @@ pub fn results(report: &Report<'_>) -> Value {
         "late_answers": results.late_answers.count,
         "repeated_answers": results.repeated_answers.count,
         "stray_answers": results.stray_answers.count,
-        "cut_short": results.cut_short.as_ref().map(|(bound, _)| bound),
+        "ended_at_bound": results.cut_short.as_ref().map(|(bound, _)| bound),
         "faults": faults,
         "seed": settings.seed,
         "nodes": settings.nodes,
