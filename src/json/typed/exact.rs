@@ -6,30 +6,22 @@ use std::fmt;
 use serde::de::{self, Deserialize};
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _};
 
+use super::name::EXACT;
+use super::read::{BodyReader, KeyReader, Reader};
+use super::write::{BodyWriter, KeyWriter, Writer};
 use crate::json::value::{Integer, Kind, OwnedValue, Value};
 
-/// The name of the newtype struct as which an exact value passes through serde. It is known by its address, so no
-/// other type can be taken for it.
-static EXACT: &str = "messenger::Value";
-
-/// Where the serializers and deserializers are that pass exact values on.
-const ROOM: &str = "::json::typed::";
-
-pub(super) fn is_exact(name: &'static str) -> bool {
-    std::ptr::eq(name, EXACT)
-}
-
-/// Whether this is one of this module's serializers or deserializers, as far as its name tells.
-fn is_ours<T>() -> bool {
-    // What serde wraps around them has their names between angle brackets.
-    let name = type_name::<T>();
-    name.split_once('<').map_or(name, |(path, _)| path).contains(ROOM)
+/// Whether these are the same type but for lifetimes, as far as their names tell. The compiler knows the answer.
+#[inline(always)]
+fn is<A, B>() -> bool {
+    type_name::<A>() == type_name::<B>()
 }
 
 /// Byte for byte as it came, in a message of this crate; for other serializers what it stands for.
 impl Serialize for Value<'_> {
+    #[inline]
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if is_ours::<S>() {
+        if is::<S, Writer<'_>>() || is::<S, KeyWriter<'_>>() || is::<S, BodyWriter<'_, '_>>() {
             return serializer.serialize_newtype_struct(EXACT, self.raw());
         }
         match self.kind() {
@@ -85,7 +77,7 @@ impl Serialize for Integer<'_> {
 /// what is inside: they keep values in a buffer that forgets how they were written.
 impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !is_ours::<D>() {
+        if !(is::<D, Reader<'_, '_>>() || is::<D, KeyReader<'_>>() || is::<D, BodyReader<'_, '_, '_>>()) {
             return Err(de::Error::custom(BUFFERED));
         }
         deserializer.deserialize_newtype_struct(EXACT, ExactVisitor)

@@ -12,6 +12,7 @@ mod cursor;
 mod error;
 mod exact;
 mod locate;
+mod name;
 mod read;
 mod write;
 

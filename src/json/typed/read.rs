@@ -8,8 +8,8 @@ use serde::de::{
 
 use super::cursor::Cursor;
 use super::error::{Error, KIND, Probe, Root, UNREADABLE, What};
-use super::exact::is_exact;
 use super::locate::{self, superseded};
+use super::name::is_exact;
 use crate::json::error::SchemaError;
 use crate::json::value::Value;
 
@@ -114,7 +114,7 @@ impl Number {
 }
 
 /// Reads the next value.
-struct Reader<'c, 'de> {
+pub(super) struct Reader<'c, 'de> {
     cursor: &'c mut Cursor<'de>,
     run: &'c Run,
 }
@@ -574,7 +574,7 @@ impl<'de> de::Deserializer<'de> for Unreadable {
 }
 
 /// Reads a key: a string, or what is written in it.
-struct KeyReader<'de> {
+pub(super) struct KeyReader<'de> {
     raw: &'de str,
     has_escapes: bool,
 }
@@ -738,7 +738,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
 }
 
 /// Reads the body of a message.
-struct BodyReader<'c, 'de, 'k> {
+pub(super) struct BodyReader<'c, 'de, 'k> {
     cursor: &'c mut Cursor<'de>,
     run: &'c Run,
     kind: &'k str,

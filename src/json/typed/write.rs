@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::ser::{self, Impossible, Serialize};
 
-use super::exact::is_exact;
 use super::locate::parts;
+use super::name::is_exact;
 use crate::json::write::{Raw, WriteJson as _};
 
 /// Appends a value.
@@ -96,9 +96,12 @@ fn put<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Written {
 /// Whether that is a hash table, as far as its name tells.
 #[inline(always)]
 fn is_hashed<T: ?Sized>() -> bool {
-    let name = type_name::<T>();
-    let path = name.split_once('<').map_or(name, |(path, _)| path);
-    path.ends_with("HashMap") || path.ends_with("HashSet")
+    let mut name = type_name::<T>();
+    while let Some(referred) = name.strip_prefix('&') {
+        name = referred;
+    }
+    name.starts_with("std::collections::hash::map::HashMap<")
+        || name.starts_with("std::collections::hash::set::HashSet<")
 }
 
 /// Puts the elements or members of what was written from there in the order of their texts.
@@ -139,7 +142,7 @@ fn sort_members(start: usize, out: &mut Vec<u8>) -> Option<Kind> {
 }
 
 /// Writes one value.
-struct Writer<'o> {
+pub(super) struct Writer<'o> {
     out: &'o mut Vec<u8>,
 }
 
@@ -274,7 +277,7 @@ fn open_variant(variant: &str, out: &mut Vec<u8>) {
     out.push(b':');
 }
 
-struct Array<'o> {
+pub(super) struct Array<'o> {
     out: &'o mut Vec<u8>,
     is_first: bool,
     end: &'static str,
@@ -322,7 +325,7 @@ arrays! {
     SerializeTupleVariant: serialize_field
 }
 
-struct Object<'o> {
+pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
     is_first: bool,
     end: &'static str,
@@ -455,7 +458,7 @@ macro_rules! refused {
 }
 
 /// Writes the key of an object: a string, or what is written as one.
-struct KeyWriter<'o> {
+pub(super) struct KeyWriter<'o> {
     out: &'o mut Vec<u8>,
 }
 
@@ -564,7 +567,7 @@ impl ser::Serializer for ExactWriter<'_> {
 }
 
 /// Writes the members of a body: of a struct, of a map, of the variant of an enum, whose name is the type.
-struct BodyWriter<'o, 'k> {
+pub(super) struct BodyWriter<'o, 'k> {
     out: &'o mut Vec<u8>,
     /// Where the members begin. The first one there has no comma before it.
     start: usize,
@@ -721,7 +724,7 @@ impl ser::SerializeStructVariant for BodyWriter<'_, '_> {
 }
 
 /// Writes the members of a body whose names are not known before.
-struct BodyMap<'o, 'k> {
+pub(super) struct BodyMap<'o, 'k> {
     body: BodyWriter<'o, 'k>,
     /// The value that comes next is the type.
     is_kind: bool,
