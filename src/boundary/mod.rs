@@ -2,7 +2,7 @@
 //! answers to requests that come again.
 //!
 //! The core knows nothing of it. Whoever writes a message tells whom it is for and what it says in
-//! [`Sent`]; before the lines leave they pass here.
+//! `Sent`; before the lines leave they pass here.
 
 pub mod chaos;
 pub mod dedup;

@@ -5,7 +5,7 @@
 //! finds the tokens, and a cursor over them is the only grammar.
 //!
 //! Where most lines are of templates, another one is indexed alone, in a copy. Where most are not, the first one makes all
-//! that is left of the read be indexed at once, where it lies, which takes two thirds of the time for each. If the index
+//! that is left of the read be indexed at once, where it lies, which takes fewer instructions for each. If the index
 //! of a read is refused, its lines are indexed one by one, which finds the culprit. Values are always borrowed from where
 //! the read put them.
 

@@ -248,4 +248,20 @@ mod tests {
         let error = Settings { availability, ..Settings::default() }.check().unwrap_err();
         assert_eq!(error.to_string(), "availability: expected a fraction from 0 to 1, found 1.5");
     }
+
+    #[test]
+    fn neighbours_are_those_of_the_topology() {
+        let all = |topology: Topology, nodes| {
+            (0..nodes).map(|node| topology.neighbours(node, nodes)).collect::<Vec<_>>()
+        };
+        assert_eq!(all(Topology::Line, 1), [vec![]; 1]);
+        assert_eq!(all(Topology::Line, 3), [vec![1], vec![0, 2], vec![1]]);
+        assert_eq!(all(Topology::Total, 3), [vec![1, 2], vec![0, 2], vec![0, 1]]);
+        // Rows of three: 0 1 2, then 3 4.
+        assert_eq!(all(Topology::Grid, 5), [vec![1, 3], vec![0, 2, 4], vec![1], vec![0, 4], vec![1, 3]]);
+        assert_eq!(
+            all(Topology::Tree(2), 6),
+            [vec![1, 2], vec![0, 3, 4], vec![0, 5], vec![1], vec![1], vec![2]]
+        );
+    }
 }
