@@ -31,8 +31,10 @@ fn history(count: usize, has_lists: bool) -> Transactions {
         // Each takes effect in the middle of its interval, which that of the next dozen overlap.
         let at = 100 * index as u64 + 1_000;
         let around = 50 * CLIENTS as u64;
-        let interval =
-            Interval { invoked: Instant::from_micros(at - around), completed: Instant::from_micros(at + around) };
+        let interval = Interval {
+            invoked: Instant::from_micros(at - around),
+            completed: Instant::from_micros(at + around),
+        };
         transactions.begin(index % CLIENTS, index % 5, interval, Completion::Ok);
         for _ in 0..rng.usize(1..=4) {
             let place = KEYS - 1 - (rng.u64(1..1 << 10).leading_zeros() as usize - 54);
