@@ -254,7 +254,7 @@ mod tests {
         let all = |topology: Topology, nodes| {
             (0..nodes).map(|node| topology.neighbours(node, nodes)).collect::<Vec<_>>()
         };
-        assert_eq!(all(Topology::Line, 1), [vec![]; 1]);
+        assert!(Topology::Line.neighbours(0, 1).is_empty());
         assert_eq!(all(Topology::Line, 3), [vec![1], vec![0, 2], vec![1]]);
         assert_eq!(all(Topology::Total, 3), [vec![1, 2], vec![0, 2], vec![0, 1]]);
         // Rows of three: 0 1 2, then 3 4.
