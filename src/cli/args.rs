@@ -25,15 +25,6 @@ pub const fn status(verdict: Verdict) -> u8 {
     }
 }
 
-/// The word for a verdict.
-pub const fn verdict_name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Valid => "valid",
-        Verdict::Invalid => "invalid",
-        Verdict::Unknown => "unknown",
-    }
-}
-
 #[derive(Args)]
 pub struct LogArgs {
     /// What to report on stderr: off, error, warn, info, debug or trace

@@ -401,7 +401,7 @@ fn seed_json(tried: &Tried, difference: Option<&str>) -> serde_json::Value {
     let Settings { nodes, workers, rate, latency, faults, fault_interval, .. } = &tried.settings;
     json!({
         "seed": tried.seed,
-        "verdict": args::verdict_name(tried.verdict),
+        "verdict": tried.verdict.name(),
         "failure": tried.failure.as_ref().map(|failure| &failure.signature),
         "difference": difference,
         "settings": {

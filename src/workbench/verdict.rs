@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::checker::{Verdict, stats};
+use super::checker::{Seconds, Verdict, stats};
 use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::{Address, Traffic};
@@ -183,7 +183,7 @@ impl Results {
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(Failure { node, at, reason, line, unnoticed, .. }) = &self.failure {
-            sentences.push(format!("because of n{node} the test ended after {}: {reason}", seconds(*at)));
+            sentences.push(format!("because of n{node} the test ended after {}: {reason}", Seconds(*at)));
             sentences.extend(line.as_ref().map(|line| format!("the line: {line}")));
             sentences.extend(unnoticed.map(|instead| format!("Maelstrom would not have noticed: {instead}")));
             sentences.extend(self.swapped.map(|(node, client)| {
@@ -214,7 +214,7 @@ impl Results {
         if let Some((bound, at)) = &self.cut_short {
             sentences.push(format!(
                 "the operations ended before their time, after {}: a test records no more than {bound}",
-                seconds(*at)
+                Seconds(*at)
             ));
         }
         self.explain_answers(&mut sentences);
@@ -222,7 +222,7 @@ impl Results {
             sentences.push(format!(
                 "n{node} polls, first at {}: a handler looks in a loop whether something has changed. In virtual time it \
                  looks again when something happens; node.sleep lets it wait",
-                seconds(*at)
+                Seconds(*at)
             ));
         }
         sentences.extend(self.explain_unasked());
@@ -292,12 +292,6 @@ fn operations_per_second(world: &World) -> f64 {
     if micros > 0 { operations as f64 * 1e6 / micros as f64 } else { 0.0 }
 }
 
-/// `1.203 s`
-fn seconds(at: Instant) -> String {
-    let millis = at.as_micros() / 1_000;
-    format!("{}.{:03} s", millis / 1_000, millis % 1_000)
-}
-
 /// The kind of its final operations, if none of them succeeded. A node without one was not asked.
 fn unread(node: usize, history: &[Invocation]) -> Option<&'static str> {
     let of_node = || history.iter().filter(move |invocation| invocation.is_final && invocation.node == node);
@@ -321,7 +315,7 @@ impl SilentNode {
         format!(
             "n{node} fell silent: it was asked from {} on, {times}, at last while nothing was wrong any more, and answered \
              none of that. Maelstrom would not have noticed: it counts what is not answered, and goes on",
-            seconds(*since)
+            Seconds(*since)
         )
     }
 }

@@ -3,6 +3,7 @@
 //! A message carries a value if the value stands somewhere in its body. So nothing is claimed of values that more than
 //! one operation writes, of nodes that encode what they say, or of a journal that has not every message.
 
+use super::checker::Seconds;
 use super::fault::Fault;
 use super::history::Invocation;
 use super::journal::{Dropped, Entry};
@@ -44,11 +45,11 @@ pub fn why_missing(world: &World, missing: MissingValue) -> Option<String> {
     if let Some((entry, arrived)) = told {
         let times =
             to_it.iter().filter(|entry| entry.received.iter().any(|received| *received <= at)).count();
-        let told = format!("{} told n{node} of {value} at {}", entry.src, seconds(arrived));
+        let told = format!("{} told n{node} of {value} at {}", entry.src, Seconds(arrived));
         return Some(match killed(world, node, arrived, at) {
             Some(window) => format!(
                 "{told}; n{node} was killed at {}, and came back without what it had in memory",
-                seconds(window.from)
+                Seconds(window.from)
             ),
             None => {
                 format!("{told} ({times} {} of it arrived there), and n{node} did not keep it", plural(times))
@@ -56,11 +57,11 @@ pub fn why_missing(world: &World, missing: MissingValue) -> Option<String> {
         });
     }
     if let Some(acknowledged) = acknowledged_by(world, node, value, at) {
-        let took = format!("n{node} acknowledged {value} itself, at {}", seconds(acknowledged));
+        let took = format!("n{node} acknowledged {value} itself, at {}", Seconds(acknowledged));
         return Some(match killed(world, node, acknowledged, at) {
             Some(window) => format!(
                 "{took}; it was killed at {}, and came back without what it had in memory",
-                seconds(window.from)
+                Seconds(window.from)
             ),
             None => format!("{took}, and did not keep it"),
         });
@@ -70,7 +71,7 @@ pub fn why_missing(world: &World, missing: MissingValue) -> Option<String> {
             1 => "once,".to_owned(),
             count => format!("{count} times, the last time"),
         };
-        let (sender, sent) = (last.src, seconds(last.sent));
+        let (sender, sent) = (last.src, Seconds(last.sent));
         return Some(format!(
             "{sender} told n{node} of {value} {often} at {sent}; {}; it was not sent there again",
             fate(world, last, node)
@@ -134,8 +135,8 @@ fn fate(world: &World, entry: &Entry, node: usize) -> String {
         lasting.or_else(|| of_kind().find(|window| window.from >= entry.sent))
     };
     let span = |window: &Window| match window.to {
-        Some(to) => format!("{} to {}", seconds(window.from), seconds(to)),
-        None => format!("from {} on", seconds(window.from)),
+        Some(to) => format!("{} to {}", Seconds(window.from), Seconds(to)),
+        None => format!("from {} on", Seconds(window.from)),
     };
     match entry.dropped {
         Some(Dropped::Partition) => match during(Fault::Partition) {
@@ -145,7 +146,7 @@ fn fate(world: &World, entry: &Entry, node: usize) -> String {
         Some(Dropped::DeadReceiver) => format!("n{node} was dead when it came"),
         Some(Dropped::Loss) => "the network lost it".to_owned(),
         None => match entry.received.first() {
-            Some(received) => format!("it arrived at {}, after the answer", seconds(*received)),
+            Some(received) => format!("it arrived at {}, after the answer", Seconds(*received)),
             None => "it was still under way".to_owned(),
         },
     }
@@ -157,10 +158,4 @@ fn lasts(window: &Window, at: Instant) -> bool {
 
 const fn plural(count: usize) -> &'static str {
     if count == 1 { "message" } else { "messages" }
-}
-
-/// `1.203 s`
-fn seconds(at: Instant) -> String {
-    let millis = at.as_micros() / 1_000;
-    format!("{}.{:03} s", millis / 1_000, millis % 1_000)
 }

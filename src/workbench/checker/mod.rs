@@ -38,6 +38,17 @@ pub enum Verdict {
     Invalid,
 }
 
+impl Verdict {
+    /// Its word, as results and reports have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Unknown => "unknown",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Completion {
@@ -195,7 +206,7 @@ pub(in crate::workbench) fn brief(value: f64) -> String {
 }
 
 /// A time as people read it: seconds since the start of the test.
-struct Seconds(Instant);
+pub(in crate::workbench) struct Seconds(pub Instant);
 
 /// `1.203 s`
 impl fmt::Display for Seconds {

@@ -14,7 +14,6 @@ use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
 
-use super::checker::Verdict;
 use super::history::write_jsonl;
 use super::journal::Entry;
 use super::plan::Plan;
@@ -151,12 +150,7 @@ impl<'a> Report<'a> {
 
     /// `valid`, `invalid`, `unknown` or `incomplete`.
     pub fn verdict(&self) -> &'static str {
-        match self.results.verdict {
-            _ if self.cut_short.is_some() => "incomplete",
-            Verdict::Valid => "valid",
-            Verdict::Unknown => "unknown",
-            Verdict::Invalid => "invalid",
-        }
+        if self.cut_short.is_some() { "incomplete" } else { self.results.verdict.name() }
     }
 
     fn pictures(&self) -> io::Result<Vec<Picture>> {

@@ -6,10 +6,9 @@ use std::fmt::{self, Write as _};
 
 use super::Picture;
 use crate::telemetry::sequence::printable;
-use crate::time::Instant;
-use crate::workbench::checker::Completion;
 use crate::workbench::checker::isolation::{Cycle, Member, Step, meaning};
 use crate::workbench::checker::models::Anomaly;
+use crate::workbench::checker::{Completion, Seconds};
 
 /// Sizes, in pixels.
 const MARGIN: usize = 24;
@@ -170,7 +169,7 @@ impl<'a> Drawing<'a> {
             x + CELL_PADDING,
             index + 1,
             x + CELL_PADDING + 24,
-            seconds(member.interval.invoked),
+            Seconds(member.interval.invoked),
         )?;
         for &(op, x, width) in cells {
             let (top, middle, base) = (y + 20, x + width / 2, y + 37);
@@ -243,11 +242,6 @@ fn lane_name(member: &Member) -> String {
 
 fn text_width(text: &str) -> usize {
     text.chars().count() * CHARACTER + 4
-}
-
-fn seconds(at: Instant) -> String {
-    let micros = at.as_micros();
-    format!("{}.{:03} s", micros / 1_000_000, micros / 1_000 % 1_000)
 }
 
 /// The colours that Elle gives to kinds of edges.
