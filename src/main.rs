@@ -14,7 +14,7 @@ use self::cli::args::{self, INVALID_ARGUMENTS};
 /// Without a subcommand it is a node: it reads messages from stdin, one JSON object a line, and writes
 /// its own to stdout. That is how Maelstrom starts it. It reports to stderr.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+#[command(name = "messenger", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
