@@ -176,6 +176,8 @@
 #[cfg(feature = "args")]
 pub mod args;
 pub mod boundary;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod json;
 pub mod kv;
 #[cfg(feature = "serde")]

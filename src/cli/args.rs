@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 
+pub use crate::args::{millis, seconds, size};
+use crate::workbench::checker::Verdict;
+use crate::workbench::workload;
 use clap::Args;
 use log::LevelFilter;
-pub use messenger::args::{millis, seconds, size};
-use messenger::workbench::checker::Verdict;
-use messenger::workbench::workload;
 
 /// Exit status: the arguments make no sense. Jepsen's, as all of these.
 pub const INVALID_ARGUMENTS: u8 = 254;

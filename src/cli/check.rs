@@ -5,12 +5,12 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::workbench::checker::Verdict;
+use crate::workbench::history_file::{self, Limits};
+use crate::workbench::settings::{Settings, TxnOptions};
+use crate::workbench::verdict::Judgement;
+use crate::workbench::workload::Workload;
 use clap::Args;
-use messenger::workbench::checker::Verdict;
-use messenger::workbench::history_file::{self, Limits};
-use messenger::workbench::settings::{Settings, TxnOptions};
-use messenger::workbench::verdict::Judgement;
-use messenger::workbench::workload::Workload;
 
 use super::args::{NOT_ENDED, complain, status};
 use super::test::{Models, models, workload_parser};

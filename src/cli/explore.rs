@@ -11,21 +11,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration as RealDuration, Instant as Clock};
 
-use clap::{Args, value_parser};
-use messenger::nodes::own;
-use messenger::reactor;
-use messenger::time::Duration;
-use messenger::workbench::checker::Verdict;
-use messenger::workbench::explore::{
+use crate::nodes::own;
+use crate::reactor;
+use crate::time::Duration;
+use crate::workbench::checker::Verdict;
+use crate::workbench::explore::{
     Drawn, FoundFailure, Swarm, Tried, difference, run_plan, signature, try_seed,
 };
-use messenger::workbench::fault::{Fault, PlannedFault};
-use messenger::workbench::plan::Plan;
-use messenger::workbench::processes::{self, Program};
-use messenger::workbench::settings::Settings;
-use messenger::workbench::shrink::{Shrunk, shrink};
-use messenger::workbench::workload::Workload;
-use messenger::workbench::world::World;
+use crate::workbench::fault::{Fault, PlannedFault};
+use crate::workbench::plan::Plan;
+use crate::workbench::processes::{self, Program};
+use crate::workbench::settings::Settings;
+use crate::workbench::shrink::{Shrunk, shrink};
+use crate::workbench::workload::Workload;
+use crate::workbench::world::World;
+use clap::{Args, value_parser};
 use serde_json::json;
 
 use super::args::{self, NOT_ENDED, complain, millis, seconds};

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::workbench::grade::{BUILT_IN, Suite, Task};
+use crate::workbench::report::junit::{self, Case, Outcome};
 use clap::{Args, value_parser};
-use messenger::workbench::grade::{BUILT_IN, Suite, Task};
-use messenger::workbench::report::junit::{self, Case, Outcome};
 use serde_json::{Value, json};
 
 use super::args::{INVALID_ARGUMENTS, NOT_ENDED, complain, seconds};
@@ -36,7 +36,7 @@ pub struct GradeArgs {
     jobs: u8,
     /// How long a program may take for a line that a conversation expects
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    patience: messenger::Duration,
+    patience: crate::Duration,
     /// Print the grade as JSON
     #[arg(long)]
     json: bool,

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::workbench::workload::{self, manual};
 use clap::{Args, Command};
-use messenger::workbench::workload::{self, manual};
 
 use super::args::{INVALID_ARGUMENTS, complain};
 

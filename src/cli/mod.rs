@@ -1,12 +1,106 @@
-//! The subcommands.
+//! The command line of `messenger`, a file a subcommand (feature `cli`): what its arguments ask for.
 
-pub mod args;
-pub mod check;
-pub mod explore;
-pub mod grade;
-pub mod help;
+mod args;
+mod check;
+mod explore;
+mod grade;
+mod help;
 mod interrupt;
-pub mod node;
-pub mod parse;
-pub mod test;
-pub mod trace;
+mod node;
+mod parse;
+mod test;
+mod trace;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::args::INVALID_ARGUMENTS;
+use crate::args::NodeArgs;
+
+/// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
+///
+/// Without a subcommand it is a node: it reads messages from stdin, one JSON object a line, and writes
+/// its own to stdout. That is how Maelstrom starts it. It reports to stderr.
+#[derive(Parser)]
+#[command(name = "messenger", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+const EXAMPLES: &str = r#"Examples:
+  Talk to it:
+    echo '{"src":"c1","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}' | messenger
+  Under Maelstrom:
+    maelstrom test -w echo --bin "$(which messenger)" --node-count 1 --time-limit 10
+    maelstrom test -w broadcast --bin "$(which messenger)" --node-count 25 --time-limit 20 --rate 100 --latency 100 -- node broadcast
+  What is in a recording:
+    messenger parse < messages.jsonl
+  What happened between nodes that wrote trace files:
+    messenger trace n1.jsonl n2.jsonl --svg messages.svg"#;
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node (the same as no subcommand, with a choice of workload)
+    Node {
+        /// What the node does
+        #[arg(value_enum, default_value_t)]
+        workload: node::Workload,
+        #[command(flatten)]
+        args: NodeArgs,
+    },
+    /// Print `PARSED: <src>|<dest>|<type>` for each message on stdin
+    Parse(parse::ParseArgs),
+    /// Test a node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
+    Test(test::TestArgs),
+    /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
+    Check(check::CheckArgs),
+    /// Try many seeds in virtual time, or many tests of your node; cut the first failure down, and show why
+    Explore(explore::ExploreArgs),
+    /// Grade programs by a suite of tests and conversations: the Gossip Glomers exercises, a course, or one of your own
+    Grade(grade::GradeArgs),
+    /// Print what happened between nodes that wrote trace files, and draw it
+    Trace(trace::TraceArgs),
+    /// Print the help of a subcommand, or the messages of a workload
+    Help(help::HelpArgs),
+}
+
+/// Does what the arguments of this process ask for: all that the binary `messenger` is.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Whoever reads it may have had enough.
+            let _ = error.print();
+            if error.exit_code() == 0 {
+                return ExitCode::SUCCESS;
+            }
+            args::suggest(std::env::args_os());
+            return ExitCode::from(INVALID_ARGUMENTS);
+        }
+    };
+    let done = |()| ExitCode::SUCCESS;
+    let outcome = match cli.command {
+        None => node::run(node::Workload::default(), &cli.node).map(done),
+        Some(Command::Node { workload, args }) => node::run(workload, &args).map(done),
+        Some(Command::Parse(args)) => parse::run(&args).map(done),
+        Some(Command::Test(args)) => Ok(test::run(&args)),
+        Some(Command::Check(args)) => Ok(check::run(&args)),
+        Some(Command::Explore(args)) => Ok(explore::run(&args)),
+        Some(Command::Grade(args)) => Ok(grade::run(&args)),
+        Some(Command::Trace(args)) => trace::run(args).map(done),
+        Some(Command::Help(args)) => Ok(help::run(&args, Cli::command())),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            args::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -2,20 +2,20 @@
 
 use std::io;
 
+use crate::args::NodeArgs;
+use crate::node::{Config, Node};
+use crate::nodes::broadcast::Broadcast;
+use crate::nodes::counter::Counter;
+use crate::nodes::g_set::GSet;
+use crate::nodes::kafka::Kafka;
+use crate::nodes::lin_kv::{self, LinKv};
+use crate::nodes::messenger::Messenger;
+use crate::nodes::raft::Raft;
+use crate::nodes::txn_list_append::TxnListAppend;
+use crate::nodes::txn_rw_register::TxnRwRegister;
+use crate::nodes::unique_ids::UniqueIds;
+use crate::reactor::{self, Options};
 use clap::ValueEnum;
-use messenger::args::NodeArgs;
-use messenger::node::{Config, Node};
-use messenger::nodes::broadcast::Broadcast;
-use messenger::nodes::counter::Counter;
-use messenger::nodes::g_set::GSet;
-use messenger::nodes::kafka::Kafka;
-use messenger::nodes::lin_kv::{self, LinKv};
-use messenger::nodes::messenger::Messenger;
-use messenger::nodes::raft::Raft;
-use messenger::nodes::txn_list_append::TxnListAppend;
-use messenger::nodes::txn_rw_register::TxnRwRegister;
-use messenger::nodes::unique_ids::UniqueIds;
-use messenger::reactor::{self, Options};
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub enum Workload {
@@ -66,6 +66,6 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     }
 }
 
-fn serve(workload: impl messenger::Handler, config: Config, options: &Options) -> io::Result<()> {
+fn serve(workload: impl crate::Handler, config: Config, options: &Options) -> io::Result<()> {
     reactor::run(&mut Node::new(workload, config), options)
 }

@@ -2,12 +2,12 @@
 
 use std::io::{self, Read, Write};
 
+use crate::json;
+use crate::reactor;
+use crate::wire::envelope::{SchemaError, UncheckedEnvelope};
+use crate::wire::lines::{LineBuffer, NextLine};
 use clap::Args;
 use log::warn;
-use messenger::json;
-use messenger::reactor;
-use messenger::wire::envelope::{SchemaError, UncheckedEnvelope};
-use messenger::wire::lines::{LineBuffer, NextLine};
 
 use super::args::{LogArgs, size};
 

@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::reactor;
+use crate::telemetry::diagram::diagram;
+use crate::telemetry::recording::Recording;
+use crate::telemetry::sequence::{Filter, Log, start};
+use crate::wire::lines::{LineBuffer, NextLine};
 use clap::Args;
 use log::warn;
-use messenger::reactor;
-use messenger::telemetry::diagram::diagram;
-use messenger::telemetry::recording::Recording;
-use messenger::telemetry::sequence::{Filter, Log, start};
-use messenger::wire::lines::{LineBuffer, NextLine};
 
 use super::args::LogArgs;
 

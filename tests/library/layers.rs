@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, from the bottom up: each may use those before it.
-const ROOMS: [&str; 15] = [
+const ROOMS: [&str; 16] = [
     "time",
     "json",
     "messages",
@@ -21,6 +21,7 @@ const ROOMS: [&str; 15] = [
     "args",
     "workbench",
     "nodes",
+    "cli",
 ];
 
 /// Rooms in which there still are circles. In `node` callbacks and tasks carry the handler's type, and with them the core;
@@ -94,7 +95,6 @@ fn imports(module: &str, text: &str, files: &BTreeMap<String, String>) -> BTreeS
 fn layers_import_downward_only_and_in_no_circle() {
     let mut files = BTreeMap::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
-    files.retain(|module, _| !module.starts_with("cli"));
     let room = |module: &str| ROOMS.iter().position(|room| Some(*room) == module.split("::").next());
     let mut graph: BTreeMap<_, _> =
         files.iter().map(|(module, text)| (module.clone(), imports(module, text, &files))).collect();
