@@ -234,6 +234,31 @@ pub fn run<H: Handler>(handler: H) -> std::io::Result<()> {
     run_with(handler, config, &Options { data: reactor::data_folder(), ..Options::default() })
 }
 
+/// Makes a program of a node: without a subcommand it is the node, as [`run`] runs it, with
+/// [options](args::NodeArgs); besides, it is the workbench for it.
+///
+/// ```no_run
+/// # use messenger::{Context, Handler, Request, RpcError};
+/// # #[derive(Default)]
+/// # struct MyNode;
+/// # impl Handler for MyNode {
+/// #     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+/// #         cx.reply(request, "echo_ok").send()
+/// #     }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     messenger::main(MyNode::default)
+/// }
+/// ```
+///
+/// `my-node test -w broadcast` tests it over processes, with `--sim` in virtual time; `my-node explore -w broadcast`
+/// tries many seeds, and cuts down the first that fails; `my-node help` has the rest. Each start of a node in a test
+/// makes one. With workloads of your own it is a [`cli::NodeProgram`].
+#[cfg(feature = "cli")]
+pub fn main<H: Handler>(new: impl Fn() -> H + Sync) -> std::process::ExitCode {
+    cli::NodeProgram::new(new).run()
+}
+
 /// Runs a node as [`run`] does, with settings of its own.
 ///
 /// ```no_run

@@ -9,7 +9,7 @@ use crate::workbench::checker::Verdict;
 use crate::workbench::history_file::{self, Limits};
 use crate::workbench::settings::{Settings, TxnOptions};
 use crate::workbench::verdict::Judgement;
-use crate::workbench::workload::Workload;
+use crate::workbench::workload::{self, Workload};
 use clap::Args;
 
 use super::args::{NOT_ENDED, complain, status};
@@ -19,7 +19,7 @@ use super::test::{Models, models, workload_parser};
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// What the history is a test of
-    #[arg(short, long, value_parser = workload_parser())]
+    #[arg(short, long, value_parser = workload_parser(&workload::ALL))]
     workload: &'static dyn Workload,
     /// Jepsen's history.edn, elle-cli's JSON, or a history.jsonl of messenger test; - for stdin
     #[arg(value_name = "FILE")]

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration as RealDuration, Instant as Clock};
 
-use crate::nodes::own;
 use crate::reactor;
 use crate::time::Duration;
 use crate::workbench::checker::Verdict;
@@ -23,26 +22,31 @@ use crate::workbench::plan::Plan;
 use crate::workbench::processes::{self, Program};
 use crate::workbench::settings::Settings;
 use crate::workbench::shrink::{Shrunk, shrink};
-use crate::workbench::workload::Workload;
+use crate::workbench::workload::{self, Workload};
 use crate::workbench::world::World;
 use clap::{Args, value_parser};
 use serde_json::json;
 
 use super::args::{self, NOT_ENDED, complain, millis, seconds};
+use super::own_node::OwnNode;
 use super::test::{
-    Concurrency, LatencyDist, Nemesis, Rate, concurrency, count, create_folder, quoted, rate,
+    Concurrency, LatencyDist, Nemesis, Rate, concurrency, count, create_folder, no_own_node, quoted, rate,
     workload_parser, write_report,
 };
 
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools, reason = "they are options")]
 #[command(after_help = EXAMPLES)]
 pub struct ExploreArgs {
     /// What to ask of the nodes
-    #[arg(short, long, value_parser = workload_parser())]
+    #[arg(short, long, value_parser = workload_parser(&workload::ALL))]
     workload: &'static dyn Workload,
-    /// The node to test, as processes and in real time [default: this crate's own, in virtual time]
+    /// The node to test, as processes and in real time [default: this program's own, in virtual time]
     #[arg(long, value_name = "FILE")]
     bin: Option<PathBuf>,
+    /// Test this program's own node in virtual time, as without --bin
+    #[arg(long, conflicts_with = "bin")]
+    sim: bool,
     /// Test a node with a bug that was put there on purpose, to see what is made of it: broadcast and lin-kv have one
     #[arg(long, conflicts_with = "bin")]
     planted: bool,
@@ -108,7 +112,7 @@ pub struct ExploreArgs {
 const EXAMPLES: &str = "Examples:
   Find a bug that was put there, and see it explained:
     messenger explore -w broadcast --planted
-  Look for one in this crate's node, for a minute:
+  Look for one in this program's own node, for a minute:
     messenger explore -w lin-kv --seeds 1000000 --for 60
   In a node of yours, in any language, eight tests side by side:
     messenger explore -w broadcast --bin ./my-node --seeds 100 --jobs 8 --time-limit 3
@@ -117,20 +121,14 @@ Exit status: 0 no seed failed, 1 one did, 254 wrong arguments, 255 it did not co
 
 /// What is tested.
 enum Tested<'a> {
-    Own,
-    Planted,
+    Own { own: &'a dyn OwnNode, is_planted: bool },
     Program { path: &'a Path, args: &'a [OsString], store: &'a Path },
 }
 
 impl Tested<'_> {
     fn run(&self, world: &mut World) {
         match self {
-            Self::Own => {
-                own::simulate(world);
-            }
-            Self::Planted => {
-                own::simulate_planted(world);
-            }
+            Self::Own { own, is_planted } => own.simulate(world, *is_planted),
             Self::Program { path, args, store } => {
                 let logs = store.join(format!("explore-{}-{:?}", std::process::id(), thread::current().id()));
                 if let Err(error) = fs::create_dir_all(&logs) {
@@ -159,7 +157,7 @@ impl Tested<'_> {
         let try_once =
             || signature(&run_plan(plan.clone(), |world| self.run(world)).1).as_deref() == Some(wanted);
         match self {
-            Self::Own | Self::Planted => try_once(),
+            Self::Own { .. } => try_once(),
             Self::Program { .. } => {
                 let first = try_once();
                 if try_once() == first { first } else { try_once() }
@@ -169,17 +167,19 @@ impl Tested<'_> {
 
     fn name(&self, workload: &dyn Workload) -> String {
         match self {
-            Self::Own => format!("messenger's own node for {}, in virtual time", workload.name()),
-            Self::Planted => format!("a node for {} with a bug, in virtual time", workload.name()),
+            Self::Own { is_planted: true, .. } => {
+                format!("a node for {} with a planted bug, in virtual time", workload.name())
+            }
+            Self::Own { own, .. } => format!("{}, in virtual time", own.name(workload.name())),
             Self::Program { path, .. } => path.display().to_string(),
         }
     }
 }
 
 /// Tries seeds until one fails or there are no more.
-pub fn run(args: &ExploreArgs) -> ExitCode {
+pub fn run(args: &ExploreArgs, own: &dyn OwnNode) -> ExitCode {
     reactor::log_to_stderr(log::LevelFilter::Info);
-    match explore(args) {
+    match explore(args, own) {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
@@ -192,17 +192,14 @@ pub fn run(args: &ExploreArgs) -> ExitCode {
     }
 }
 
-fn explore(args: &ExploreArgs) -> io::Result<ExitCode> {
+fn explore(args: &ExploreArgs, own: &dyn OwnNode) -> io::Result<ExitCode> {
     let tested = match &args.bin {
         Some(path) => Tested::Program { path, args: &args.args, store: &args.store },
-        None if args.planted => Tested::Planted,
-        None => Tested::Own,
+        None => Tested::Own { own, is_planted: args.planted },
     };
     let swarm = swarm(args)?;
-    if args.bin.is_none() && !own::has_node(args.workload.name(), args.planted) {
-        let kind = if args.planted { "node with a planted bug" } else { "node of its own" };
-        let text = format!("this crate has no {kind} for {}", args.workload.name());
-        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    if args.bin.is_none() && !own.has_node(args.workload.name(), args.planted) {
+        return Err(no_own_node(args.planted, args.workload));
     }
     let search = Search::new(args, &swarm, &tested);
     let found = search.run();
@@ -212,7 +209,7 @@ fn explore(args: &ExploreArgs) -> io::Result<ExitCode> {
         Found::Difference { seed, text } => {
             say(args, &format!("seed {seed}: two runs of it are not the same: {text}"));
         }
-        Found::Failure { seed, failure } => report(args, &tested, seed, *failure)?,
+        Found::Failure { seed, failure } => report(args, own, &tested, seed, *failure)?,
     }
     Ok(ExitCode::from(args::status(Verdict::Invalid)))
 }
@@ -421,7 +418,13 @@ fn seed_json(tried: &Tried, difference: Option<&str>) -> serde_json::Value {
 }
 
 /// Cuts a failure down, and writes its report.
-fn report(args: &ExploreArgs, tested: &Tested<'_>, seed: u64, failure: FoundFailure) -> io::Result<()> {
+fn report(
+    args: &ExploreArgs,
+    own: &dyn OwnNode,
+    tested: &Tested<'_>,
+    seed: u64,
+    failure: FoundFailure,
+) -> io::Result<()> {
     let FoundFailure { plan, signature } = failure;
     let before = size(&plan);
     let started = Clock::now();
@@ -429,10 +432,10 @@ fn report(args: &ExploreArgs, tested: &Tested<'_>, seed: u64, failure: FoundFail
     let Shrunk { plan, tries, is_minimal } = shrink(plan, |plan| tested.fails(plan, &signature), may_go_on);
     let folder = create_folder(&args.store, args.workload)?;
     let plan_file = folder.join("plan.json");
-    let mut again = vec!["messenger test --plan".to_owned(), quoted(plan_file.as_os_str())];
+    let mut again = vec![own.command(), "test --plan".to_owned(), quoted(plan_file.as_os_str())];
     match tested {
-        Tested::Own => again.push("--sim".to_owned()),
-        Tested::Planted => again.push("--sim --planted".to_owned()),
+        Tested::Own { is_planted: false, .. } => again.push("--sim".to_owned()),
+        Tested::Own { is_planted: true, .. } => again.push("--sim --planted".to_owned()),
         Tested::Program { path, args, .. } => {
             again.extend(["--bin".to_owned(), quoted(path.as_os_str())]);
             if !args.is_empty() {

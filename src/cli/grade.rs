@@ -17,6 +17,7 @@ use clap::{Args, value_parser};
 use serde_json::{Value, json};
 
 use super::args::{INVALID_ARGUMENTS, NOT_ENDED, complain, seconds};
+use super::own_node::OwnNode;
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -25,7 +26,7 @@ pub struct GradeArgs {
     #[arg(value_name = "SUITE")]
     suite: PathBuf,
     /// The program; {name} in it becomes the name of the task, {workload} that of its test's workload [default: this
-    /// crate's own nodes]
+    /// program's own nodes]
     #[arg(long, value_name = "FILE")]
     bin: Option<String>,
     /// Grade only this task (may be repeated)
@@ -68,8 +69,8 @@ struct Graded<'a> {
     report: Option<String>,
 }
 
-pub fn run(args: &GradeArgs) -> ExitCode {
-    match grade(args) {
+pub fn run(args: &GradeArgs, own: &dyn OwnNode) -> ExitCode {
+    match grade(args, own) {
         Ok(passed) => ExitCode::from(u8::from(!passed)),
         Err(error) => {
             complain(&error);
@@ -79,7 +80,7 @@ pub fn run(args: &GradeArgs) -> ExitCode {
     }
 }
 
-fn grade(args: &GradeArgs) -> io::Result<bool> {
+fn grade(args: &GradeArgs, own: &dyn OwnNode) -> io::Result<bool> {
     let (name, suite) = suite(&args.suite)?;
     let unknown = args.tasks.iter().find(|name| suite.tasks.iter().all(|task| task.name != **name));
     if let Some(unknown) = unknown {
@@ -89,7 +90,14 @@ fn grade(args: &GradeArgs) -> io::Result<bool> {
     let tasks: Vec<&Task> =
         suite.tasks.iter().filter(|task| args.tasks.is_empty() || args.tasks.contains(&task.name)).collect();
     if !args.json {
-        let program = args.bin.as_deref().unwrap_or("messenger's own nodes: --bin grades yours");
+        let own = || {
+            if own.is_example() {
+                "messenger's own nodes: --bin grades yours".to_owned()
+            } else {
+                own.command()
+            }
+        };
+        let program = args.bin.clone().unwrap_or_else(own);
         let _ = writeln!(io::stdout(), "{}\ngrading {program}", suite.about);
     }
     let graded = in_parallel(args, &tasks);

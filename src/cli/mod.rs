@@ -7,6 +7,8 @@ mod grade;
 mod help;
 mod interrupt;
 mod node;
+mod node_program;
+mod own_node;
 mod parse;
 mod test;
 mod trace;
@@ -14,10 +16,13 @@ mod trace;
 use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::args::INVALID_ARGUMENTS;
+pub use self::node_program::NodeProgram;
+use self::own_node::{Messenger, OwnNode};
 use crate::args::NodeArgs;
+use crate::workbench::workload::Workload;
 
 /// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
 ///
@@ -71,30 +76,55 @@ enum Command {
 
 /// Does what the arguments of this process ask for: all that the binary `messenger` is.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let own: &dyn OwnNode = &Messenger;
+    let command = with_workloads(Cli::command(), own.workloads());
+    let cli: Cli = match parsed(command.clone()) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Whoever reads it may have had enough.
-            let _ = error.print();
-            if error.exit_code() == 0 {
-                return ExitCode::SUCCESS;
-            }
-            args::suggest(std::env::args_os());
-            return ExitCode::from(INVALID_ARGUMENTS);
-        }
+        Err(code) => return code,
     };
     let done = |()| ExitCode::SUCCESS;
-    let outcome = match cli.command {
+    end(match cli.command {
         None => node::run(node::Workload::default(), &cli.node).map(done),
         Some(Command::Node { workload, args }) => node::run(workload, &args).map(done),
         Some(Command::Parse(args)) => parse::run(&args).map(done),
-        Some(Command::Test(args)) => Ok(test::run(&args)),
+        Some(Command::Test(args)) => Ok(test::run(&args, own)),
         Some(Command::Check(args)) => Ok(check::run(&args)),
-        Some(Command::Explore(args)) => Ok(explore::run(&args)),
-        Some(Command::Grade(args)) => Ok(grade::run(&args)),
+        Some(Command::Explore(args)) => Ok(explore::run(&args, own)),
+        Some(Command::Grade(args)) => Ok(grade::run(&args, own)),
         Some(Command::Trace(args)) => trace::run(args).map(done),
-        Some(Command::Help(args)) => Ok(help::run(&args, Cli::command())),
-    };
+        Some(Command::Help(args)) => Ok(help::run(&args, command, own.workloads())),
+    })
+}
+
+/// Lets `-w` name these workloads in each subcommand that has it.
+fn with_workloads(mut command: clap::Command, workloads: &[&'static dyn Workload]) -> clap::Command {
+    for subcommand in ["test", "explore", "check"] {
+        command = command.mut_subcommand(subcommand, |command| {
+            command.mut_arg("workload", |arg| arg.value_parser(test::workload_parser(workloads)))
+        });
+    }
+    command
+}
+
+/// The arguments of this process; how it ends, if they make no sense or ask for help.
+fn parsed<C: FromArgMatches>(command: clap::Command) -> Result<C, ExitCode> {
+    let mut usage = command.clone();
+    let matches = command.try_get_matches();
+    let parsed =
+        matches.and_then(|matches| C::from_arg_matches(&matches).map_err(|error| error.format(&mut usage)));
+    parsed.map_err(|error| {
+        // Whoever reads it may have had enough.
+        let _ = error.print();
+        if error.exit_code() == 0 {
+            return ExitCode::SUCCESS;
+        }
+        args::suggest(std::env::args_os());
+        ExitCode::from(INVALID_ARGUMENTS)
+    })
+}
+
+/// How the process ends.
+fn end(outcome: io::Result<ExitCode>) -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

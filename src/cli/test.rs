@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant as Clock, SystemTime};
 
-use crate::nodes::own;
 use crate::reactor;
 use crate::time::{Duration, Instant};
 use crate::workbench::checker::Verdict;
@@ -33,18 +32,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, complain, millis, seconds};
 use super::grade::write_junit;
 use super::interrupt::Interrupts;
+use super::own_node::OwnNode;
 
 #[derive(Args)]
 #[allow(clippy::struct_excessive_bools, reason = "they are options")]
 #[command(after_help = EXAMPLES)]
 pub struct TestArgs {
     /// What to ask of the nodes
-    #[arg(short, long, value_parser = workload_parser(), required_unless_present = "plan")]
+    #[arg(short, long, value_parser = workload_parser(&workload::ALL), required_unless_present = "plan")]
     workload: Option<&'static dyn Workload>,
     /// The plan.json of an earlier test, or one written by hand: the same operations and faults at the same times
     #[arg(long, value_name = "FILE", conflicts_with_all = PLANNED)]
     plan: Option<PathBuf>,
-    /// The node to test [default: this crate's own for the workload]
+    /// The node to test [default: this program's own]
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
     bin: Option<PathBuf>,
     /// How many nodes to start
@@ -110,7 +110,7 @@ pub struct TestArgs {
     /// Seed of the operations, latencies and faults, and with --sim of the nodes [default: a random one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Run this crate's own nodes in this process and in virtual time: no waiting, and the same again for the same seed
+    /// Run this program's own nodes in this process and in virtual time: no waiting, and the same again for the same seed
     #[arg(long)]
     sim: bool,
     /// With --sim: a node with a bug that was put there on purpose, as `messenger explore --planted` finds it
@@ -131,7 +131,7 @@ pub struct TestArgs {
 }
 
 const EXAMPLES: &str = "Examples:
-  This crate's own node:
+  This program's own node:
     messenger test -w echo --time-limit 5
   Yours, with a network that is slow and falls apart:
     messenger test -w broadcast --bin ./my-node --node-count 25 --rate 100 --latency 100 --time-limit 60 \
@@ -251,7 +251,7 @@ enum TopologyArg {
 }
 
 /// Runs the tests, until one is not valid.
-pub fn run(args: &TestArgs) -> ExitCode {
+pub fn run(args: &TestArgs, own: &dyn OwnNode) -> ExitCode {
     reactor::log_to_stderr(log::LevelFilter::Info);
     let interrupts = match Interrupts::new() {
         Ok(interrupts) => interrupts,
@@ -260,7 +260,7 @@ pub fn run(args: &TestArgs) -> ExitCode {
     let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let mut cases = Vec::new();
     let mut seeds = (0..args.test_count).map(|number| first_seed.wrapping_add(number));
-    let ended = seeds.try_for_each(|seed| match run_one(args, seed, &interrupts, &mut cases) {
+    let ended = seeds.try_for_each(|seed| match run_one(args, own, seed, &interrupts, &mut cases) {
         Ok(0) => Ok(()),
         Ok(status) => Err(ExitCode::from(status)),
         Err(error) => Err(refuse(&error)),
@@ -282,16 +282,22 @@ fn refuse(error: &io::Error) -> ExitCode {
 }
 
 /// Runs one test; its exit status.
-fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts, cases: &mut Vec<Case>) -> io::Result<u8> {
+fn run_one(
+    args: &TestArgs,
+    own: &dyn OwnNode,
+    seed: u64,
+    interrupts: &Interrupts,
+    cases: &mut Vec<Case>,
+) -> io::Result<u8> {
     let began = Clock::now();
     let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
-    let plan = plan(args, seed)?;
+    let plan = plan(args, own.workloads(), seed)?;
     let (workload, seed) = (plan.workload, plan.settings.seed);
     let mut world = World::of_plan(plan).map_err(invalid)?;
-    if args.bin.is_none() && !own::has_node(workload.name(), args.planted) {
-        return Err(no_own_node(workload));
+    if args.bin.is_none() && !own.has_node(workload.name(), args.planted) {
+        return Err(no_own_node(args.planted, workload));
     }
-    let tested = tested(args, workload);
+    let tested = tested(args, own, workload);
     if !args.json {
         // Whoever reads it may have had enough.
         let _ = writeln!(io::stdout(), "testing {}", harmless(&tested));
@@ -299,12 +305,10 @@ fn run_one(args: &TestArgs, seed: u64, interrupts: &Interrupts, cases: &mut Vec<
     let folder = create_folder(&args.store, workload)?;
     link(&args.store, "current", &folder);
     let mut ending = Ending::default();
-    if args.planted {
-        own::simulate_planted(&mut world);
-    } else if args.sim {
-        own::simulate(&mut world);
+    if args.sim {
+        own.simulate(&mut world, args.planted);
     } else {
-        let program = program(args, &world, &folder)?;
+        let program = program(args, own, &world, &folder)?;
         let progress = progress(world.settings().time_limit);
         interrupts.hold();
         let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
@@ -383,7 +387,7 @@ pub(super) fn write_report(
 }
 
 /// What is tested, for people.
-fn tested(args: &TestArgs, workload: &dyn Workload) -> String {
+fn tested(args: &TestArgs, own: &dyn OwnNode, workload: &dyn Workload) -> String {
     let workload = workload.name();
     match &args.bin {
         Some(path) => {
@@ -391,8 +395,9 @@ fn tested(args: &TestArgs, workload: &dyn Workload) -> String {
             words.map(quoted).collect::<Vec<_>>().join(" ")
         }
         None if args.planted => format!("a node for {workload} with a planted bug, in virtual time"),
-        None if args.sim => format!("messenger's own node for {workload}, in virtual time"),
-        None => format!("messenger's own node for {workload}: --bin tests yours"),
+        None if args.sim => format!("{}, in virtual time", own.name(workload)),
+        None if own.is_example() => format!("{}: --bin tests yours", own.name(workload)),
+        None => own.name(workload),
     }
 }
 
@@ -402,18 +407,23 @@ fn harmless(text: &str) -> String {
 }
 
 /// The workload of a name that is one of the list.
-pub(super) fn workload_parser() -> impl TypedValueParser<Value = &'static dyn Workload> {
-    let names = workload::ALL.map(Workload::name);
-    PossibleValuesParser::new(names).map(|name| workload::by_name(&name).expect("it is one of the list"))
+pub(super) fn workload_parser(
+    all: &[&'static dyn Workload],
+) -> impl TypedValueParser<Value = &'static dyn Workload> + use<> {
+    let all = all.to_vec();
+    let names: Vec<_> = all.iter().map(|workload| workload.name()).collect();
+    let by_name = move |name: &str| all.iter().copied().find(|workload| workload.name() == name);
+    PossibleValuesParser::new(names).map(move |name| by_name(&name).expect("it is one of the list"))
 }
 
-fn no_own_node(workload: &dyn Workload) -> io::Error {
-    let text = format!("this crate has no node of its own for {}: name yours with --bin", workload.name());
+pub(super) fn no_own_node(is_planted: bool, workload: &dyn Workload) -> io::Error {
+    let kind = if is_planted { "node with a planted bug" } else { "node of its own" };
+    let text = format!("this program has no {kind} for {}: name yours with --bin", workload.name());
     io::Error::new(ErrorKind::InvalidInput, text)
 }
 
 /// The plan of the file, or one whose operations are made up.
-fn plan(args: &TestArgs, seed: u64) -> io::Result<Plan> {
+fn plan(args: &TestArgs, workloads: &[&'static dyn Workload], seed: u64) -> io::Result<Plan> {
     let Some(path) = &args.plan else {
         let workload = args.workload.expect("it is required where there is no plan");
         return Ok(Plan { workload, settings: settings(args, seed)?, operations: None });
@@ -421,7 +431,8 @@ fn plan(args: &TestArgs, seed: u64) -> io::Result<Plan> {
     let in_file =
         |kind, error: &dyn fmt::Display| io::Error::new(kind, format!("{}: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| in_file(error.kind(), &error))?;
-    let mut plan = Plan::from_json(&text).map_err(|error| in_file(ErrorKind::InvalidInput, &error))?;
+    let mut plan =
+        Plan::of_workloads(workloads, &text).map_err(|error| in_file(ErrorKind::InvalidInput, &error))?;
     plan.settings.logging = Logging { sent: args.log_net_send, received: args.log_net_recv };
     plan.settings.seed = args.seed.unwrap_or(plan.settings.seed);
     Ok(plan)
@@ -500,20 +511,15 @@ fn link(store: &Path, name: &str, folder: &Path) {
     }
 }
 
-fn program(args: &TestArgs, world: &World, folder: &Path) -> io::Result<Program> {
+fn program(args: &TestArgs, own: &dyn OwnNode, world: &World, folder: &Path) -> io::Result<Program> {
     let (path, mut arguments) = if let Some(path) = &args.bin {
         (path.clone(), Vec::new())
     } else {
-        let name = world.workload().name();
-        let workload = if name == "echo" { "messenger" } else { name };
+        let mut words = own.arguments(world.workload().name());
         let answer_within = world.answer_within().as_micros() / 1000;
-        let words = [
-            "node",
-            workload,
-            "--answer-within",
-            &format!("{}.{:03}", answer_within / 1000, answer_within % 1000),
-        ];
-        (std::env::current_exe()?, words.map(OsString::from).to_vec())
+        words.push("--answer-within".into());
+        words.push(format!("{}.{:03}", answer_within / 1000, answer_within % 1000).into());
+        (std::env::current_exe()?, words)
     };
     arguments.extend_from_slice(&args.args);
     Ok(Program {

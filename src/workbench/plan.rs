@@ -147,9 +147,18 @@ impl Plan {
     /// # Errors
     /// Where it is no JSON, has a member that no plan has, or a value that makes no test.
     pub fn from_json(text: &str) -> Result<Self, PlanError> {
+        Self::of_workloads(&workload::ALL, text)
+    }
+
+    /// Reads the text of a file whose workload is one of these.
+    ///
+    /// # Errors
+    /// As those of [`from_json`](Self::from_json).
+    pub fn of_workloads(workloads: &[&'static dyn Workload], text: &str) -> Result<Self, PlanError> {
         let file: File = serde_json::from_str(text).map_err(|error| PlanError(error.to_string()))?;
-        let workload = workload::by_name(&file.workload).ok_or_else(|| {
-            let names: Vec<_> = workload::ALL.iter().map(|workload| workload.name()).collect();
+        let workload = workloads.iter().copied().find(|workload| workload.name() == file.workload);
+        let workload = workload.ok_or_else(|| {
+            let names: Vec<_> = workloads.iter().map(|workload| workload.name()).collect();
             expected("workload", &format!("one of {}", names.join(", ")), &file.workload)
         })?;
         let default = Settings::default();

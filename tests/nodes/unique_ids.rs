@@ -21,6 +21,6 @@ impl Handler for UniqueIds {
     }
 }
 
-fn main() -> std::io::Result<()> {
-    messenger::run(UniqueIds::default())
+fn main() -> std::process::ExitCode {
+    messenger::main(UniqueIds::default)
 }

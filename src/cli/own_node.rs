@@ -1,0 +1,79 @@
+//! The node that a program is by itself: what its subcommands test where no other one is named.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use super::test::quoted;
+use crate::nodes::own;
+use crate::workbench::workload::{self, Workload};
+use crate::workbench::world::World;
+
+/// See the [module](self).
+pub trait OwnNode: Sync {
+    /// The program, as a shell takes it.
+    fn command(&self) -> String;
+
+    /// What `-w` may name.
+    fn workloads(&self) -> &[&'static dyn Workload];
+
+    /// The node for that workload, for people.
+    fn name(&self, workload: &str) -> String;
+
+    /// Whether it is there to look at, and people have another one to test.
+    fn is_example(&self) -> bool;
+
+    /// Whether there is a node for that workload, or one with a planted bug.
+    fn has_node(&self, workload: &str, is_planted: bool) -> bool;
+
+    /// Runs a test of such nodes to its end, in virtual time.
+    fn simulate(&self, world: &mut World, is_planted: bool);
+
+    /// The arguments with which the program is that node.
+    fn arguments(&self, workload: &str) -> Vec<OsString>;
+}
+
+/// The binary of this crate: its nodes are those of this crate.
+pub struct Messenger;
+
+impl OwnNode for Messenger {
+    fn command(&self) -> String {
+        "messenger".to_owned()
+    }
+
+    fn workloads(&self) -> &[&'static dyn Workload] {
+        &workload::ALL
+    }
+
+    fn name(&self, workload: &str) -> String {
+        format!("messenger's own node for {workload}")
+    }
+
+    fn is_example(&self) -> bool {
+        true
+    }
+
+    fn has_node(&self, workload: &str, is_planted: bool) -> bool {
+        own::has_node(workload, is_planted)
+    }
+
+    fn simulate(&self, world: &mut World, is_planted: bool) {
+        let simulate = if is_planted { own::simulate_planted } else { own::simulate };
+        assert!(simulate(world), "it was looked whether there is such a node");
+    }
+
+    fn arguments(&self, workload: &str) -> Vec<OsString> {
+        let workload = if workload == "echo" { "messenger" } else { workload };
+        ["node", workload].map(OsString::from).to_vec()
+    }
+}
+
+/// This program as it was called.
+pub fn called() -> OsString {
+    std::env::args_os().next().unwrap_or_else(|| "node".into())
+}
+
+/// The name of a program without its folder.
+pub fn file_name(program: &OsStr) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    quoted(name)
+}
