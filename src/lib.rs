@@ -82,6 +82,7 @@
 //! | let another thread act | [`Context::remote`] |
 //! | use Maelstrom's services | [`kv`] |
 //! | make an error of another library an answer | [`OrCode`] |
+//! | say what must hold, and what should occur in some test | [`always!`], [`sometimes!`] |
 //!
 //! What ends in `_with` takes a whole body in place of a type and fields.
 //!
@@ -132,6 +133,7 @@
 //! list:
 //!
 //! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
+//! - [`assertions`]: what a handler says must always hold, or should sometimes occur, and who hears of it.
 //! - [`json`]: values that lie where they came, borrowed and unchanged to the byte. simd-json's first stage finds the
 //!   tokens of a line, or of all lines of a read, and a cursor over them is the only grammar.
 //! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::lines::LineBuffer) takes what was read, and a
@@ -175,6 +177,7 @@
 
 #[cfg(feature = "args")]
 pub mod args;
+pub mod assertions;
 pub mod boundary;
 #[cfg(feature = "cli")]
 pub mod cli;

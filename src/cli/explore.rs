@@ -288,6 +288,8 @@ struct Counts {
     messages: u64,
     simulated: RealDuration,
     faults: BTreeMap<&'static str, usize>,
+    /// Situations that nodes looked for: in how many seeds, and in how many of those they occurred.
+    sometimes: BTreeMap<String, (u64, u64)>,
     shown: Option<Clock>,
     found: Option<Found>,
 }
@@ -352,6 +354,11 @@ impl<'a> Search<'a> {
         for (fault, count) in &tried.faults {
             *counts.faults.entry(fault).or_default() += count;
         }
+        for (text, &occurred) in &tried.sometimes {
+            let (looked, occurrences) = counts.sometimes.entry(text.clone()).or_default();
+            *looked += 1;
+            *occurrences += u64::from(occurred);
+        }
         let seed = tried.seed;
         let found = difference
             .map(|text| Found::Difference { seed, text })
@@ -374,6 +381,13 @@ impl<'a> Search<'a> {
         let counts = self.counts.lock().expect("no thread panicked");
         let line = self.line(&counts);
         say(self.args, &line);
+        for (text, (looked, occurrences)) in &counts.sometimes {
+            let line = match occurrences {
+                0 => format!("  NEVER: {text} (looked for in {looked} seeds)"),
+                _ => format!("  sometimes: {text} (in {occurrences} of {looked} seeds)"),
+            };
+            say(self.args, &line);
+        }
     }
 
     fn line(&self, counts: &Counts) -> String {
@@ -414,6 +428,7 @@ fn seed_json(tried: &Tried, difference: Option<&str>) -> serde_json::Value {
         "operations": tried.operations,
         "messages": tried.messages,
         "faults": tried.faults,
+        "sometimes": tried.sometimes,
     })
 }
 

@@ -108,6 +108,8 @@ pub struct Tried {
     pub messages: u64,
     /// How many faults of each kind.
     pub faults: BTreeMap<&'static str, usize>,
+    /// The situations that nodes looked for by [`sometimes!`](crate::sometimes), and whether they occurred.
+    pub sometimes: BTreeMap<String, bool>,
 }
 
 /// A test that failed, as one that can be run again.
@@ -142,6 +144,7 @@ pub fn try_seed(swarm: &Swarm, seed: u64, run: impl Fn(&mut World)) -> Tried {
         operations: world.history().len(),
         messages: world.journal().clients.sent + world.journal().servers.sent,
         faults,
+        sometimes: world.sometimes().clone(),
     }
 }
 
@@ -153,9 +156,11 @@ pub fn run_plan(plan: Plan, run: impl Fn(&mut World)) -> (World, Results) {
     (world, results)
 }
 
-/// In which way a test failed: the beginning of the sentence that says so, without its numbers. `None` if it did not.
+/// In which way a test failed: the beginning of the sentence that says so, without its numbers; of what a node did that
+/// ended the test, all that comes before the state. `None` if it did not fail.
 pub fn signature(results: &Results) -> Option<String> {
     const WORDS: usize = 4;
+    const WORDS_OF_REASON: usize = 30;
     // A test of a few seconds can find no operation of a kind that succeeds, which is no fault of the nodes.
     let did_wrong = results.finding.verdict() == Verdict::Invalid
         || !results.silent.is_empty()
@@ -163,9 +168,15 @@ pub fn signature(results: &Results) -> Option<String> {
     if !did_wrong {
         return None;
     }
-    let sentence = results.explain().into_iter().next().unwrap_or_default();
+    let (sentence, words) = match &results.failure {
+        Some(failure) => {
+            let reason = failure.reason.split_once("; ").map_or(&*failure.reason, |(reason, _)| reason);
+            (reason.to_owned(), WORDS_OF_REASON)
+        }
+        None => (results.explain().into_iter().next().unwrap_or_default(), WORDS),
+    };
     let plain: String = sentence.chars().filter(|c| !c.is_ascii_digit()).collect();
-    Some(plain.split_whitespace().take(WORDS).collect::<Vec<_>>().join(" "))
+    Some(plain.split_whitespace().take(words).collect::<Vec<_>>().join(" "))
 }
 
 /// Where two runs of the same test part, if they do: nodes that read a clock, or take things in the order of a map with a
@@ -200,6 +211,26 @@ pub fn difference(swarm: &Swarm, seed: u64, run: impl Fn(&mut World)) -> Option<
                 if ours.len() > place { ("first", &ours[place]) } else { ("second", &theirs[place]) };
             Some(format!("message {place} is in the {which} run alone:\n  {}", told(entry)))
         }
-        None => None,
+        None => [
+            (ended(&first), ended(&second)),
+            (format!("{:?}", first.sometimes()), format!("{:?}", second.sometimes())),
+        ]
+        .into_iter()
+        .find(|(one, other)| one != other)
+        .map(|(one, other)| {
+            format!("the messages are the same, but:\n  first run:  {one}\n  second run: {other}")
+        }),
     }
+}
+
+/// How a test came to its end.
+fn ended(world: &World) -> String {
+    let failure = world.failure().map(|failure| (failure.node, failure.at, &failure.reason));
+    failure.map_or("it came to its end".to_owned(), |(node, at, reason)| {
+        format!(
+            "n{node} ended it at {}.{:06} s: {reason}",
+            at.as_micros() / 1_000_000,
+            at.as_micros() % 1_000_000
+        )
+    })
 }

@@ -20,6 +20,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::nemesis::ProcessCommand;
 use super::world::World;
+use crate::assertions::{Told, WORKBENCH};
 use crate::telemetry::diagram::counted;
 use crate::time::Instant;
 use crate::wire::lines::{LineBuffer, NextLine};
@@ -57,10 +58,6 @@ const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a node may take for `init_ok` before what it did until then is told.
 const INIT_HINT_AFTER: Duration = Duration::from_secs(2);
-
-/// In the environment of each node, with a value of its own for each start: whatever the node starts inherits it, in
-/// whatever session or group, and is found by it.
-const MARK: &str = "MESSENGER_NODE_PROCESS";
 
 const SIGNALS: Token = Token(usize::MAX);
 
@@ -113,7 +110,7 @@ pub struct Ending {
 /// A process and whatever it started, until this is dropped: a node runs until it is killed, as under Maelstrom.
 pub(super) struct Running {
     child: Child,
-    /// The value of [`MARK`] in its environment.
+    /// The value of [`WORKBENCH`] in its environment.
     mark: String,
 }
 
@@ -122,7 +119,7 @@ impl Running {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let mark = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         // A group of its own, so that a Ctrl-C is for us alone.
-        let child = command.process_group(0).env(MARK, &mark).spawn()?;
+        let child = command.process_group(0).env(WORKBENCH, &mark).spawn()?;
         Ok(Self { child, mark })
     }
 
@@ -176,7 +173,7 @@ impl Drop for Running {
 
 /// The processes that have this mark in their environment; none where there is no `/proc`. Dead ones have none.
 fn marked(mark: &str) -> impl Iterator<Item = Pid> {
-    let entry = format!("{MARK}={mark}").into_bytes();
+    let entry = format!("{WORKBENCH}={mark}").into_bytes();
     fs::read_dir("/proc").into_iter().flatten().filter_map(move |process| {
         let process = process.ok()?;
         let pid = Pid::from_raw(process.file_name().to_str()?.parse().ok()?)?;
@@ -210,7 +207,7 @@ pub fn run(
     for (node, process) in processes.iter_mut().enumerate() {
         if let Some(process) = process {
             process.stderr_ready = true;
-            if let Err(error) = process.read_stderr(program, node) {
+            if let Err(error) = process.read_stderr(world, program, node) {
                 ending.cut_short.get_or_insert(error.to_string());
             }
         }
@@ -283,7 +280,7 @@ fn drive(
         let arrived = now();
         for (node, process) in processes.iter_mut().enumerate() {
             if let Some(process) = process {
-                process.read_stderr(program, node)?;
+                process.read_stderr(world, program, node)?;
                 process.read_stdout(world, node, arrived)?;
             }
         }
@@ -488,7 +485,7 @@ impl Process {
     }
 
     /// Reads the node's stderr into its log.
-    fn read_stderr(&mut self, program: &Program, node: usize) -> io::Result<()> {
+    fn read_stderr(&mut self, world: &mut World, program: &Program, node: usize) -> io::Result<()> {
         for _ in 0..READS {
             if !self.stderr_ready {
                 return Ok(());
@@ -517,6 +514,11 @@ impl Process {
             for line in self.errors.lines() {
                 let NextLine::Line(line) = line else { continue };
                 let line = String::from_utf8_lossy(line.bytes()).into_owned();
+                match Told::parse(&line) {
+                    Some(Told::Broken(text)) => world.fail_assertion(node, text),
+                    Some(Told::Sometimes(text, occurred)) => world.note_sometimes(text, occurred),
+                    None => {}
+                }
                 if program.shows_stderr {
                     // Whoever reads it may have had enough.
                     let _ = writeln!(io::stderr(), "n{node}: {line}");

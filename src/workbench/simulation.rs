@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::disk::Disk;
 use super::nemesis::ProcessCommand;
 use super::world::World;
+use crate::assertions::Watch;
 use crate::node::{Handler, Node};
 use crate::store::{BadRecord, Records};
 use crate::time::{Duration, Instant};
@@ -144,6 +145,7 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
         .collect();
     let mut now = Instant::START;
     let mut input = Vec::new();
+    let watch = Watch::start();
     while !world.is_over() {
         // First, so that a node which is started or goes on reads at this instant what waits for it.
         for command in world.take_commands() {
@@ -169,7 +171,7 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
                 ProcessCommand::Resume(node) => hosts[node].is_paused = false,
             }
         }
-        let is_settled = settle(world, &mut hosts, now, &mut input);
+        let is_settled = settle(world, &mut hosts, now, &mut input, &watch);
         // Whoever would go on for ever goes on when something else happens.
         let is_due = |due: &Instant| is_settled || *due > now;
         let of_hosts = hosts.iter_mut().filter_map(Host::poll_timeout).filter(is_due);
@@ -178,11 +180,14 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
         now = now.max(due);
         world.handle_timeout(now);
     }
+    for (text, occurred) in watch.sometimes() {
+        world.note_sometimes(text, occurred);
+    }
 }
 
 /// Lets everything happen that happens at this moment. Whether it did: a node that has something to do again and again,
 /// such as a handler that looks in a loop whether something has changed, is left alone at a bound.
-fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>) -> bool {
+fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>, watch: &Watch) -> bool {
     let mut busy = None;
     for _ in 0..world.settings().limits.turns_per_instant {
         busy = None;
@@ -206,6 +211,9 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
             }
             if let Some(records) = node.poll_persist() {
                 host.disk.write(now, records);
+            }
+            if let Some(broken) = watch.take_broken() {
+                world.fail_assertion(place, &broken);
             }
             if !host.out.is_empty() {
                 input.clear();

@@ -50,6 +50,12 @@ const BEHIND_MAX: Duration = Duration::from_secs(1);
 /// checkers would take the two for concurrent.
 const TICK: Duration = Duration::from_micros(1);
 
+/// Situations that are kept; a node which names more has a number in the text of one.
+const SOMETIMES_MAX: usize = 1_000;
+
+/// What comes before the text of an assertion of a node.
+const BROKEN: &str = "it says that this should always hold: ";
+
 /// Why a test ended before its time: a node did what no node may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -168,6 +174,7 @@ pub struct World {
     /// The first node that wrote to itself in a client's name, and the client.
     swapped: Option<(usize, Address)>,
     failure: Option<Failure>,
+    sometimes: BTreeMap<String, bool>,
     polling: BTreeMap<usize, Instant>,
     started: Instant,
     /// When the last operations were invoked, but for the final ones.
@@ -356,6 +363,7 @@ impl World {
             borrowed_names: UnexpectedReplies::default(),
             swapped: None,
             failure: None,
+            sometimes: BTreeMap::new(),
             polling: BTreeMap::new(),
             started: Instant::START,
             ended: Instant::END,
@@ -419,6 +427,25 @@ impl World {
     /// Ends the test: a node did what no node may.
     pub fn fail(&mut self, node: usize, reason: impl Into<String>, line: Option<&[u8]>) {
         self.end_with(Verdict::Invalid, node, reason.into(), line);
+    }
+
+    /// Ends the test: what a node says must always hold does not. The text, and after a semicolon the state.
+    pub fn fail_assertion(&mut self, node: usize, broken: &str) {
+        self.fail(node, format!("{BROKEN}{broken}"), None);
+    }
+
+    /// Notes that a node looked for a situation, and whether it occurred.
+    pub fn note_sometimes(&mut self, text: &str, occurred: bool) {
+        if let Some(before) = self.sometimes.get_mut(text) {
+            *before |= occurred;
+        } else if self.sometimes.len() < SOMETIMES_MAX {
+            self.sometimes.insert(text.to_owned(), occurred);
+        }
+    }
+
+    /// The situations that nodes looked for, and whether they occurred; the first thousand.
+    pub const fn sometimes(&self) -> &BTreeMap<String, bool> {
+        &self.sometimes
     }
 
     fn end_with(&mut self, verdict: Verdict, node: usize, reason: String, line: Option<&[u8]>) {

@@ -125,3 +125,24 @@ fn nodes_that_do_not_do_the_same_twice_are_told() {
     });
     assert_eq!(same, None);
 }
+
+/// Asserts what no seed decides, and says the same anyhow.
+#[derive(Default)]
+struct Unsure;
+
+impl Handler for Unsure {
+    fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        // By far the most often it is not.
+        messenger::sometimes!(fastrand::u8(..) == 0, "chance is kind");
+        cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
+    }
+}
+
+#[test]
+fn assertions_that_do_not_do_the_same_twice_are_told() {
+    let unsure = |world: &mut World| {
+        simulation::run(world, |_, seed| Box::new(Node::new(Unsure, Config { seed, ..Config::default() })));
+    };
+    let text = (0..200).find_map(|seed| difference(&swarm(&Echo), seed, unsure)).unwrap();
+    assert!(text.contains("the messages are the same, but"), "{text}");
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use crate::support::{example, run};
+use crate::support::{echo, example, run};
 use serde_json::Value;
 
 fn folder(test: &str) -> PathBuf {
@@ -69,4 +69,39 @@ fn a_workload_of_ones_own_is_explored_and_its_plan_repeated() {
     assert_eq!(status, Some(1), "{stdout}{stderr}");
     let results: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(results["workload"]["name"], "lock");
+}
+
+#[test]
+fn an_assertion_ends_a_test_and_a_node_that_nobody_tests_goes_on() {
+    let store = folder("asserting");
+    let broken = "it says that this should always hold: there are fewer than five echoes; self.echoed = 5; cx.id() = \"n0\"\n";
+    for mode in ["--sim", "--log-net-send"] {
+        let words = format!("test -w echo --node-count 1 --rate 50 --time-limit 5 {mode}");
+        let (status, stdout, stderr) = call("asserting", &words, &store);
+        assert_eq!(status, Some(1), "{stdout}{stderr}");
+        assert!(stdout.contains(broken), "{stdout}");
+    }
+    let (status, stdout, stderr) = call("asserting", "explore -w echo --jobs 1", &store);
+    assert_eq!(status, Some(1), "{stdout}{stderr}");
+    assert!(stdout.contains(broken) && stdout.contains(", 5 operations, 0 faults"), "{stdout}");
+    let (status, stdout, stderr) =
+        call("asserting", "explore -w echo --jobs 1 --seeds 3 --rate 1 --json", &store);
+    assert_eq!(status, Some(0), "{stdout}{stderr}");
+    assert!(
+        stdout.contains(r#""sometimes":{"there are two echoes":true,"there is an echo of an echo":false}"#),
+        "{stdout}"
+    );
+    assert!(stderr.contains("  NEVER: there is an echo of an echo (looked for in 3 seeds)\n"), "{stderr}");
+    assert!(stderr.contains("  sometimes: there are two echoes (in "), "{stderr}");
+
+    let requests: String = (1..=8).map(|msg_id| echo(msg_id, "1") + "\n").collect();
+    let init =
+        r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}"#;
+    let (status, stdout, stderr) = told(&run(example("asserting"), format!("{init}\n{requests}").as_bytes()));
+    assert_eq!((status, stdout.lines().count()), (Some(0), 9), "{stderr}");
+    assert_eq!(
+        stderr.matches("this should always hold: there are fewer than five echoes; self.echoed = 5").count(),
+        1
+    );
+    assert!(!stderr.contains("sometimes!") && !stderr.contains("always!"), "{stderr}");
 }
