@@ -181,6 +181,8 @@ pub mod assertions;
 pub mod boundary;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(all(feature = "serde", feature = "workbench"))]
+pub mod guide;
 pub mod json;
 pub mod kv;
 #[cfg(feature = "serde")]

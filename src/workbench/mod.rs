@@ -4,30 +4,24 @@
 //! or a process of its own. The [`simulation`] drives it with nodes of this crate in virtual time, and [`processes`]
 //! with any programs over their pipes. Afterwards the [`verdict`] says whether what the clients saw is right.
 //!
-//! A workload of your own in virtual time, in a test of yours:
+//! Nodes of yours, in a test of yours, are one call: [`simulate`]. The [guide](crate::guide) has more of these.
 //!
 //! ```
-//! use messenger::node::{Config, Node};
-//! use messenger::workbench::checker::Verdict;
-//! use messenger::workbench::settings::Settings;
-//! use messenger::workbench::simulation;
-//! use messenger::workbench::verdict::Results;
-//! use messenger::workbench::workload;
-//! use messenger::workbench::world::World;
-//! use messenger::{Context, Handler, Request, RpcError};
+//! use messenger::workbench::workload::unique_ids::UniqueIds;
+//! use messenger::workbench::{Fault, Settings, Verdict, simulate};
+//! use messenger::{RpcError, handler_fn};
 //!
-//! struct Echo;
-//!
-//! impl Handler for Echo {
-//!     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
-//!         cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
-//!     }
-//! }
-//!
-//! let settings = Settings { nodes: 3, seed: 7, ..Settings::default() };
-//! let mut world = World::new(&workload::echo::Echo, settings)?;
-//! simulation::run(&mut world, |_, seed| Box::new(Node::new(Echo, Config { seed, ..Config::default() })));
-//! let results = Results::of(&world);
+//! let random = || {
+//!     handler_fn(|request, cx| match request.kind() {
+//!         "generate" => {
+//!             let id = cx.rng().u64(..);
+//!             cx.reply(request, "generate_ok").field("id", format!("{id:x}")).send()
+//!         }
+//!         kind => Err(RpcError::not_supported(kind)),
+//!     })
+//! };
+//! let settings = Settings { nodes: 3, faults: vec![Fault::Kill], seed: 7, ..Settings::default() };
+//! let results = simulate(&UniqueIds, settings, random)?;
 //! assert_eq!(results.verdict, Verdict::Valid, "{:?}", results.explain());
 //! # Ok::<(), messenger::workbench::settings::InvalidSetting>(())
 //! ```
@@ -55,3 +49,11 @@ pub mod verdict;
 pub mod why;
 pub mod workload;
 pub mod world;
+
+pub use self::checker::Verdict;
+pub use self::fault::Fault;
+pub use self::network::Latency;
+pub use self::settings::Settings;
+pub use self::simulation::simulate;
+pub use self::verdict::Results;
+pub use self::world::World;

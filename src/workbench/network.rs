@@ -21,6 +21,13 @@ pub struct Latency {
     pub spread: Distribution,
 }
 
+impl Latency {
+    /// The same for every message.
+    pub const fn constant(mean: Duration) -> Self {
+        Self { mean, spread: Distribution::Constant }
+    }
+}
+
 /// How latencies are spread around their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Distribution {

@@ -4,13 +4,50 @@ use std::collections::BTreeMap;
 
 use super::disk::Disk;
 use super::nemesis::ProcessCommand;
+use super::settings::{InvalidSetting, Settings};
+use super::verdict::Results;
+use super::workload::Workload;
 use super::world::World;
 use crate::assertions::Watch;
-use crate::node::{Handler, Node};
+use crate::node::{Config, Handler, Node};
 use crate::store::{BadRecord, Records};
 use crate::time::{Duration, Instant};
 use crate::wire::lines::Line;
 use crate::wire::out::OutBuffer;
+
+/// Tests nodes that are made by `node`, each time that one starts, and judges what the clients saw.
+///
+/// ```
+/// use messenger::handler_fn;
+/// use messenger::messages::echo::{Reply, Request};
+/// use messenger::workbench::workload::echo::Echo;
+/// use messenger::workbench::{Settings, Verdict, simulate};
+///
+/// let echo = || {
+///     handler_fn(|request, cx| {
+///         let Request::Echo { echo } = request.parse()?;
+///         cx.reply_with(request, &Reply::EchoOk { echo })
+///     })
+/// };
+/// let results = simulate(&Echo, Settings { nodes: 3, seed: 7, ..Settings::default() }, echo)?;
+/// assert_eq!(results.verdict, Verdict::Valid, "{:?}", results.explain());
+/// # Ok::<(), messenger::workbench::settings::InvalidSetting>(())
+/// ```
+///
+/// # Errors
+/// Settings with which there is no test.
+pub fn simulate<H: Handler>(
+    workload: &'static dyn Workload,
+    settings: Settings,
+    mut node: impl FnMut() -> H,
+) -> Result<Results, InvalidSetting> {
+    let mut world = World::new(workload, settings)?;
+    let answer_within = world.answer_within();
+    run(&mut world, |_, seed| {
+        Box::new(Node::new(node(), Config { seed, answer_within, ..Config::default() }))
+    });
+    Ok(Results::of(&world))
+}
 
 /// A node of any workload.
 pub trait SimulatedNode {

@@ -23,6 +23,7 @@ const ROOMS: [&str; 17] = [
     "workbench",
     "nodes",
     "cli",
+    "guide",
 ];
 
 /// Rooms in which there still are circles. In `node` callbacks and tasks carry the handler's type, and with them the core;
