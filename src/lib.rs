@@ -114,65 +114,21 @@
 //!
 //! A cluster of them in virtual time, with faults and checkers, is in `messenger::workbench` (feature `workbench`).
 //!
-//! # Side by side
+//! # Where to read on
 //!
-//! Lines of a whole program that are neither blank nor comments. What others need for an echo is in `perf/peers`, each as
-//! its library's own examples have it; ours are in `tests/nodes/typed`, and the tests put each through the workbench.
+//! The guide, `messenger::guide` here (with the default features) and `src/guide` in the repository, takes you from the
+//! first echo to Raft, with what goes wrong first and how a test shows it. It answers what is asked most: types, options,
+//! background work, state that survives, tests of your own node in virtual time, the messages of each workload. At its end
+//! is a tour through the layers of this crate.
 //!
-//! | node | Messenger | maelstrom-node | maelstrom-rs | maelbreaker | async-maelstrom |
-//! | --- | --- | --- | --- | --- | --- |
-//! | echo | 8 | 17 | 16 | 25 | 32 |
-//! | unique ids | 11 | | | | |
-//! | broadcast, batched and acknowledged | 40 | | | | |
-//! | kafka on one node | 37 | | | | |
-//! | transactions on registers | 16 | | | | |
+//! # Features
 //!
-//! # The tour
-//!
-//! A line on stdin is handled on its way through these layers. Each uses only what is above it in this
-//! list:
-//!
-//! - [`time`]: instants and durations as integer microseconds. Shells say what time it is.
-//! - [`assertions`]: what a handler says must always hold, or should sometimes occur, and who hears of it.
-//! - [`json`]: values that lie where they came, borrowed and unchanged to the byte. simd-json's first stage finds the
-//!   tokens of a line, or of all lines of a read, and a cursor over them is the only grammar.
-//! - [`wire`]: bytes to messages and back. A [`LineBuffer`](wire::lines::LineBuffer) takes what was read, and a
-//!   [`Reader`](wire::reader::Reader) makes each line an [`Envelope`](wire::envelope::Envelope) of borrowed
-//!   [`Value`]s. One that differs from an earlier line in its values alone is read by its [template](wire::template), in
-//!   one walk that also finds its end. serde reads types from there, and writes them into the output
-//!   (feature `serde`).
-//! - [`timer`]: a hashed wheel for everything that waits.
-//! - [`rpc`]: calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
-//! - [`telemetry`]: what was counted and how long it took; the newest messages; and, from the trace files of several
-//!   nodes, which messages went where and when, as a log and as a sequence diagram.
-//! - [`boundary`]: a network that loses messages, on purpose, and requests that come again.
-//! - [`node`]: the sans-IO core. A [`Node`](node::Node) handles `init`, numbers what it sends, calls the
-//!   workload for each request with a [`Context`], and turns its errors and panics into error messages.
-//!   A [`Message`](node::Message) is written straight into the
-//!   [`OutBuffer`](wire::out::OutBuffer), and counts only when it is complete. A reply ends the call whose
-//!   `msg_id` and peer it names, or is dropped; the wheel ends the others. Handlers that are written as
-//!   straight code and wait are futures that the node polls itself.
-//! - [`messages`] (with the feature `serde`): Maelstrom's messages as types.
-//! - [`kv`]: clients for Maelstrom's services.
-//! - [`nodes`]: the workloads of this crate: that of the course, and Maelstrom's own.
-//! - [`reactor`]: the mio shell, which reads once, handles what is whole, and writes once, for as long as
-//!   stdin is open.
-//! - `workbench` (with the feature of that name): tests of nodes, as processes or in virtual time. A `World` of network,
-//!   clients, services and faults stands around the nodes; checkers judge what the clients saw.
-//!
-//! # Invariants
-//!
-//! - One thread, no locks, no `unsafe` code here. A handler has its workload to itself.
-//! - Below the reactor nothing reads a clock or a descriptor.
-//! - A message is read in place; an echo's payload is copied once, into the output; a request that is
-//!   answered at once allocates nothing.
-//! - Everything has a bound: a line by [`Options::max_line`](reactor::Options), nesting by
-//!   [`MAX_DEPTH`](json::text::MAX_DEPTH), the output by
-//!   [`HIGH_WATER`](wire::out::HIGH_WATER), past which nothing is read until somebody reads it; calls and
-//!   handlers that wait, the log of messages and the answers kept for duplicates by [`Config`].
-//! - Only whole messages leave, each from this node: each answer to the sender of a request that was read,
-//!   with its `msg_id`, and at most one; everything else to somebody who exists.
-//! - A request that was put off is answered in the end, or its client is told that it was given up.
+//! | feature | has |
+//! | --- | --- |
+//! | `serde` (default) | messages as types: [`Request::parse`], [`Context::reply_with`] and what ends in `_with`, `messages` |
+//! | `args` | the options of the command line for your node: `args::run` |
+//! | `workbench` | tests: `workbench::simulate`, the checkers, reports |
+//! | `cli` (default) | the command `messenger`; includes `args` and `workbench` |
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "args")]
@@ -181,7 +137,7 @@ pub mod assertions;
 pub mod boundary;
 #[cfg(feature = "cli")]
 pub mod cli;
-#[cfg(all(feature = "serde", feature = "workbench"))]
+#[cfg(all(feature = "cli", feature = "serde"))]
 pub mod guide;
 pub mod json;
 pub mod kv;

@@ -1,15 +1,70 @@
-//! The README's promises: its example is the one that is compiled, and it runs.
+//! What the README and the guide promise: their examples are those that are compiled, what they show is what happens, and what
+//! they lead to is there.
 
-use crate::support::{example, message, run};
+use std::path::Path;
+
+use crate::support::{example, message, messenger, run};
+use messenger::workbench::workload;
 use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
+const TESTING: &str = include_str!("../../src/guide/testing.md");
 
 #[test]
 fn the_example_node_is_the_one_that_is_compiled() {
-    for example in [include_str!("../nodes/unique_ids.rs"), include_str!("../nodes/three_ways.rs")] {
-        let code = &example[example.find("use ").unwrap()..];
-        assert!(README.contains(code), "this is not in README.md:\n{code}");
+    let example = include_str!("../nodes/three_ways.rs");
+    let code = &example[example.find("use ").unwrap()..];
+    assert!(include_str!("../../src/guide/calls.md").contains(code), "this is not in the guide:\n{code}");
+}
+
+#[test]
+fn the_readme_is_one_page_and_every_link_leads_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(README.lines().count() <= 120, "{} lines", README.lines().count());
+    for (folder, text) in [
+        ("", README),
+        ("src/guide", include_str!("../../src/guide/README.md")),
+        ("packaging", include_str!("../../packaging/README.md")),
+    ] {
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let files: Vec<_> = links.filter(|link| !link.starts_with("http")).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            assert!(root.join(folder).join(file).exists(), "{folder}/README.md leads to {file}");
+        }
+    }
+}
+
+/// `messenger help` prints them from the table that replies are checked by; the guide has them as they are now.
+#[test]
+fn the_guide_has_the_messages_of_every_workload() {
+    let page = include_str!("../../src/guide/messages.md");
+    for workload in workload::ALL {
+        let manual = workload::manual(workload);
+        let (_, messages) = manual.split_once("\n\n").unwrap();
+        let (messages, _) = messages.split_once("\nAny request but").unwrap();
+        assert!(page.contains(&format!("```text\n{messages}```\n")), "expected in messages.md:\n{messages}");
+    }
+}
+
+/// All commands of this program that are shown: their flags and names are right.
+#[test]
+fn every_command_that_is_shown_is_one() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide");
+    let pages = fs::read_dir(guide).unwrap().map(|page| fs::read_to_string(page.unwrap().path()).unwrap());
+    let pages: Vec<String> = pages.chain([README.to_owned()]).collect();
+    let lines = pages.iter().flat_map(|page| page.lines());
+    let commands: BTreeSet<&str> = lines
+        .flat_map(|line| line.split("&& ").chain(line.split('`')))
+        .filter(|command| command.starts_with("messenger ") && command.is_ascii())
+        .filter(|command| !command.contains(['|', '$', '<', '…']) && !command.ends_with(['-', '{']))
+        .collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands {
+        let words = command.replace('\'', "");
+        // Arguments are looked at before anything else happens; --help would hide what is wrong before it.
+        let output = run(messenger(&["help", words.split(' ').nth(1).unwrap()]), b"");
+        assert!(output.status.success(), "{command}");
     }
 }
 
@@ -28,11 +83,11 @@ fn the_example_node_runs() {
     assert_eq!(ids.len(), 111);
 }
 
-/// What the README shows a newcomer to type, and what it says will come.
+/// What the guide shows a newcomer to type, and what it says will come.
 #[test]
 fn the_shown_conversation_is_what_happens() {
-    let (_, shown) = README.split_once("printf '%s\\n' \\\n").unwrap();
-    let (command, answers) = shown.split_once("  | cargo run --release\n").unwrap();
+    let (_, shown) = TESTING.split_once("printf '%s\\n' \\\n").unwrap();
+    let (command, answers) = shown.split_once("  | messenger\n").unwrap();
     let requests: Vec<&str> =
         command.lines().map(|line| line.trim().trim_end_matches(" \\").trim_matches('\'')).collect();
     let answers = answers.split_once("```json\n").unwrap().1.split_once("```").unwrap().0;

@@ -1,0 +1,175 @@
+//! `messenger new`: a folder with a small node, to begin with.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct NewArgs {
+    /// The folder to make; its name becomes the node's
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// The language of the node
+    #[arg(long, value_enum, default_value_t)]
+    lang: Language,
+}
+
+const EXAMPLES: &str = "Examples:
+  messenger new my-node
+  messenger new my-node --lang python
+
+The folder has a node for echo and a first try at broadcast, and a README.md with the commands that test it.";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Language {
+    #[default]
+    Rust,
+    Python,
+    Go,
+    #[value(alias = "javascript")]
+    Js,
+}
+
+/// A file of a new folder. In its text, `{name}` and the like are filled in.
+struct Template {
+    path: &'static str,
+    about: &'static str,
+    text: &'static str,
+    is_program: bool,
+}
+
+impl Template {
+    const fn new(path: &'static str, about: &'static str, text: &'static str) -> Self {
+        Self { path, about, text, is_program: false }
+    }
+
+    const fn program(self) -> Self {
+        Self { is_program: true, ..self }
+    }
+}
+
+impl Language {
+    const fn templates(self) -> &'static [Template] {
+        match self {
+            Self::Rust => &[
+                Template::new("src/main.rs", "the node", include_str!("new/rust/main.rs")),
+                Template::new(
+                    "Cargo.toml",
+                    "its name and what it uses: this crate, and serde",
+                    include_str!("new/rust/Cargo.toml.txt"),
+                ),
+            ],
+            Self::Python => {
+                &[Template::new("node.py", "the node", include_str!("new/python/node.py")).program()]
+            }
+            Self::Go => &[
+                Template::new("main.go", "the node", include_str!("new/go/main.go")),
+                Template::new("go.mod", "its name", include_str!("new/go/go.mod.txt")),
+            ],
+            Self::Js => &[Template::new("node.js", "the node", include_str!("new/js/node.js")).program()],
+        }
+    }
+
+    /// The program that `--bin` names.
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Rust => "target/debug/{name}",
+            Self::Python => "./node.py",
+            Self::Go => "./{name}",
+            Self::Js => "./node.js",
+        }
+    }
+
+    /// The command that makes the program, if it has to be made.
+    const fn build(self) -> Option<&'static str> {
+        match self {
+            Self::Rust => Some("cargo build"),
+            Self::Go => Some("go build"),
+            Self::Python | Self::Js => None,
+        }
+    }
+
+    /// What is made, and belongs in no repository.
+    const fn ignored(self) -> &'static str {
+        match self {
+            Self::Rust => "/target\n/store\n",
+            Self::Python | Self::Js => "/store\n",
+            Self::Go => "/{name}\n/store\n",
+        }
+    }
+}
+
+/// Makes the folder, and says how to go on.
+///
+/// # Errors
+/// A name that cannot be a node's, a folder that has something in it, or a file that cannot be written.
+pub fn run(args: &NewArgs) -> io::Result<()> {
+    let NewArgs { folder, lang } = args;
+    let name = name(folder)?;
+    if fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()) || folder.is_file() {
+        let text = format!("{} is there already: expected a folder that is new, or empty", folder.display());
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    }
+    let fill = |text: &str| {
+        let version = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+        text.replace("{name}", name).replace("{version}", version)
+    };
+    for template in lang.templates() {
+        write(&folder.join(template.path), &fill(template.text), template.is_program)?;
+    }
+    write(&folder.join(".gitignore"), &fill(lang.ignored()), false)?;
+    let line = |Template { path, about, .. }: &Template| format!("- `{path}`: {about}.");
+    let mut files: Vec<String> = lang.templates().iter().map(line).collect();
+    files.push("- `store/`: the reports of tests; `store/latest` is the last one.".to_owned());
+    let build = lang.build().map_or_else(String::new, |build| format!("Build it: `{build}`.\n\n"));
+    let readme = include_str!("new/README.md.txt");
+    let readme = readme.replace("{files}", &files.join("\n")).replace("{build}", &build);
+    write(&folder.join("README.md"), &fill(&readme.replace("{bin}", lang.program())), false)?;
+    let made = made(folder, *lang);
+    // Whoever reads it may have had enough.
+    let _ = io::stdout().write_all(fill(&made).as_bytes());
+    Ok(())
+}
+
+/// The folder's own name, if it can be a node's in every language.
+fn name(folder: &Path) -> io::Result<&str> {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_plain) {
+        return Ok(name);
+    }
+    let expected = "expected a folder whose name has ASCII letters, digits, - and _, and begins with a letter";
+    let text = format!("{expected}; found {:?}", folder.display().to_string());
+    Err(io::Error::new(ErrorKind::InvalidInput, text))
+}
+
+fn write(path: &Path, text: &str, is_program: bool) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text)).map_err(named)?;
+    #[cfg(unix)]
+    if is_program {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(named)?;
+    }
+    #[cfg(not(unix))]
+    let _ = is_program;
+    Ok(())
+}
+
+/// What was made, and what to do next.
+fn made(folder: &Path, lang: Language) -> String {
+    let mut text = format!("made {}\n", folder.display());
+    for Template { path, about, .. } in lang.templates() {
+        text.push_str(&format!("  {path:<12} {about}\n"));
+    }
+    text.push_str("  README.md    the commands that test it, and the next steps\n\nNow:\n");
+    text.push_str(&format!("  cd {}\n", folder.display()));
+    if let Some(build) = lang.build() {
+        text.push_str(&format!("  {build}\n"));
+    }
+    text.push_str(&format!("  messenger test -w echo --bin {} --time-limit 5\n", lang.program()));
+    text
+}
