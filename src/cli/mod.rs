@@ -6,6 +6,7 @@ mod explore;
 mod grade;
 mod help;
 mod interrupt;
+mod new;
 mod node;
 mod node_program;
 mod own_node;
@@ -13,10 +14,11 @@ mod parse;
 mod test;
 mod trace;
 
-use std::io;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use log::info;
 
 use self::args::INVALID_ARGUMENTS;
 pub use self::node_program::NodeProgram;
@@ -70,6 +72,15 @@ enum Command {
     Grade(grade::GradeArgs),
     /// Print what happened between nodes that wrote trace files, and draw it
     Trace(trace::TraceArgs),
+    /// Make a folder with a small node to begin with, in Rust, Python, Go or JavaScript
+    New(new::NewArgs),
+    /// Print what makes a shell complete this command's arguments
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print this command's manual, for `man -l -`
+    Man,
     /// Print the help of a subcommand, or the messages of a workload
     Help(help::HelpArgs),
 }
@@ -92,8 +103,17 @@ pub fn main() -> ExitCode {
         Some(Command::Explore(args)) => Ok(explore::run(&args, own)),
         Some(Command::Grade(args)) => Ok(grade::run(&args, own)),
         Some(Command::Trace(args)) => trace::run(args).map(done),
+        Some(Command::New(args)) => Ok(new::run(&args)),
+        Some(Command::Completions { shell }) => completions(shell, command).map(done),
+        Some(Command::Man) => clap_mangen::Man::new(command).render(&mut io::stdout()).map(done),
         Some(Command::Help(args)) => Ok(help::run(&args, command, own.workloads())),
     })
+}
+
+fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> io::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "messenger", &mut script);
+    io::stdout().write_all(&script)
 }
 
 /// Lets `-w` name these workloads in each subcommand that has it.
@@ -121,6 +141,14 @@ fn parsed<C: FromArgMatches>(command: clap::Command) -> Result<C, ExitCode> {
         args::suggest(std::env::args_os());
         ExitCode::from(INVALID_ARGUMENTS)
     })
+}
+
+/// Tells whoever started a node at a terminal, and wonders why nothing happens, what else there is.
+fn greet() {
+    if io::stdin().is_terminal() {
+        let name = own_node::file_name(&own_node::called());
+        info!("this is a node, which waits for messages; `{name} test -w echo` tests it, `{name} --help` tells more");
+    }
 }
 
 /// How the process ends.

@@ -1,10 +1,14 @@
 //! `messenger new`: a folder with a small node, to begin with.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+
+use super::args::{INVALID_ARGUMENTS, complain};
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -41,35 +45,49 @@ struct Template {
     is_program: bool,
 }
 
-impl Template {
-    const fn new(path: &'static str, about: &'static str, text: &'static str) -> Self {
-        Self { path, about, text, is_program: false }
-    }
-
-    const fn program(self) -> Self {
-        Self { is_program: true, ..self }
-    }
-}
-
 impl Language {
     const fn templates(self) -> &'static [Template] {
         match self {
             Self::Rust => &[
-                Template::new("src/main.rs", "the node", include_str!("new/rust/main.rs")),
-                Template::new(
-                    "Cargo.toml",
-                    "its name and what it uses: this crate, and serde",
-                    include_str!("new/rust/Cargo.toml.txt"),
-                ),
+                Template {
+                    path: "src/main.rs",
+                    about: "the node",
+                    text: include_str!("new/rust/main.rs"),
+                    is_program: false,
+                },
+                Template {
+                    path: "Cargo.toml",
+                    about: "its name and what it uses",
+                    text: include_str!("new/rust/Cargo.toml.txt"),
+                    is_program: false,
+                },
             ],
-            Self::Python => {
-                &[Template::new("node.py", "the node", include_str!("new/python/node.py")).program()]
-            }
+            Self::Python => &[Template {
+                path: "node.py",
+                about: "the node",
+                text: include_str!("new/python/node.py"),
+                is_program: true,
+            }],
             Self::Go => &[
-                Template::new("main.go", "the node", include_str!("new/go/main.go")),
-                Template::new("go.mod", "its name", include_str!("new/go/go.mod.txt")),
+                Template {
+                    path: "main.go",
+                    about: "the node",
+                    text: include_str!("new/go/main.go"),
+                    is_program: false,
+                },
+                Template {
+                    path: "go.mod",
+                    about: "its name",
+                    text: include_str!("new/go/go.mod.txt"),
+                    is_program: false,
+                },
             ],
-            Self::Js => &[Template::new("node.js", "the node", include_str!("new/js/node.js")).program()],
+            Self::Js => &[Template {
+                path: "node.js",
+                about: "the node",
+                text: include_str!("new/js/node.js"),
+                is_program: true,
+            }],
         }
     }
 
@@ -103,10 +121,18 @@ impl Language {
 }
 
 /// Makes the folder, and says how to go on.
-///
-/// # Errors
-/// A name that cannot be a node's, a folder that has something in it, or a file that cannot be written.
-pub fn run(args: &NewArgs) -> io::Result<()> {
+pub fn run(args: &NewArgs) -> ExitCode {
+    match make(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            let is_wrong = error.kind() == ErrorKind::InvalidInput;
+            if is_wrong { ExitCode::from(INVALID_ARGUMENTS) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn make(args: &NewArgs) -> io::Result<()> {
     let NewArgs { folder, lang } = args;
     let name = name(folder)?;
     if fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()) || folder.is_file() {
@@ -161,15 +187,16 @@ fn write(path: &Path, text: &str, is_program: bool) -> io::Result<()> {
 
 /// What was made, and what to do next.
 fn made(folder: &Path, lang: Language) -> String {
+    // Writing to a string cannot fail.
     let mut text = format!("made {}\n", folder.display());
     for Template { path, about, .. } in lang.templates() {
-        text.push_str(&format!("  {path:<12} {about}\n"));
+        let _ = writeln!(text, "  {path:<12} {about}");
     }
     text.push_str("  README.md    the commands that test it, and the next steps\n\nNow:\n");
-    text.push_str(&format!("  cd {}\n", folder.display()));
+    let _ = writeln!(text, "  cd {}", folder.display());
     if let Some(build) = lang.build() {
-        text.push_str(&format!("  {build}\n"));
+        let _ = writeln!(text, "  {build}");
     }
-    text.push_str(&format!("  messenger test -w echo --bin {} --time-limit 5\n", lang.program()));
+    let _ = writeln!(text, "  messenger test -w echo --bin {} --time-limit 5", lang.program());
     text
 }

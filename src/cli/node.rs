@@ -17,6 +17,8 @@ use crate::nodes::unique_ids::UniqueIds;
 use crate::reactor::{self, Options};
 use clap::ValueEnum;
 
+use super::greet;
+
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub enum Workload {
     /// The messages of the course: echo, validate, proxy, relay and more
@@ -46,6 +48,7 @@ pub enum Workload {
 
 pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log_level);
+    greet();
     let (mut config, options) = (args.config(), args.options());
     if args.answer_within.is_none() && matches!(workload, Workload::LinKv | Workload::Raft) {
         config.answer_within = lin_kv::ANSWER_WITHIN;

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::own_node::{OwnNode, called, file_name};
 use super::test::quoted;
-use super::{check, end, explore, grade, help, parsed, test, trace, with_workloads};
+use super::{check, end, explore, grade, greet, help, parsed, test, trace, with_workloads};
 use crate::args::NodeArgs;
 use crate::node::{Config, Handler, Node};
 use crate::reactor;
@@ -77,6 +77,7 @@ impl<H: Handler, F: Fn() -> H + Sync> NodeProgram<F> {
 
     fn serve(&self, args: &NodeArgs) -> std::io::Result<ExitCode> {
         reactor::log_to_stderr(args.log_level);
+        greet();
         let mut node = Node::new((self.new)(), args.config());
         reactor::run(&mut node, &args.options()).map(|()| ExitCode::SUCCESS)
     }

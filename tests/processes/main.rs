@@ -12,6 +12,7 @@ mod command_line;
 mod data;
 mod grade;
 mod maelstrom;
+mod new;
 mod own_workbench;
 mod reactor;
 mod readme;

@@ -1,6 +1,8 @@
 //! What the README and the guide promise: their examples are those that are compiled, what they show is what happens, and what
 //! they lead to is there.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
 use crate::support::{example, message, messenger, run};
@@ -47,24 +49,30 @@ fn the_guide_has_the_messages_of_every_workload() {
     }
 }
 
-/// All commands of this program that are shown: their flags and names are right.
+/// Subcommands and flags of this program, wherever they are shown.
 #[test]
 fn every_command_that_is_shown_is_one() {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide");
     let pages = fs::read_dir(guide).unwrap().map(|page| fs::read_to_string(page.unwrap().path()).unwrap());
     let pages: Vec<String> = pages.chain([README.to_owned()]).collect();
-    let lines = pages.iter().flat_map(|page| page.lines());
-    let commands: BTreeSet<&str> = lines
-        .flat_map(|line| line.split("&& ").chain(line.split('`')))
-        .filter(|command| command.starts_with("messenger ") && command.is_ascii())
-        .filter(|command| !command.contains(['|', '$', '<', '…']) && !command.ends_with(['-', '{']))
-        .collect();
-    assert!(commands.len() > 20, "{commands:?}");
-    for command in commands {
-        let words = command.replace('\'', "");
-        // Arguments are looked at before anything else happens; --help would hide what is wrong before it.
-        let output = run(messenger(&["help", words.split(' ').nth(1).unwrap()]), b"");
-        assert!(output.status.success(), "{command}");
+    let mut flags: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in pages.iter().flat_map(|page| page.lines()) {
+        for command in line.split("&& ").flat_map(|line| line.split('`')) {
+            let Some(words) = command.trim().strip_prefix("messenger ") else { continue };
+            let words = words.split(" -- ").next().unwrap();
+            let subcommand = words.split(' ').next().unwrap();
+            let known = flags.entry(subcommand).or_default();
+            known.extend(words.split(' ').filter(|word| word.starts_with("--")));
+        }
+    }
+    assert!(flags.len() > 5 && flags["test"].len() > 10, "{flags:?}");
+    for (subcommand, flags) in flags {
+        let output = run(messenger(&["help", subcommand]), b"");
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "there is no subcommand {subcommand}");
+        for flag in flags {
+            assert!(help.contains(flag), "{subcommand} has no {flag}");
+        }
     }
 }
 

@@ -1,0 +1,126 @@
+//! `messenger new`: what it writes is a node, and tested so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{example, messenger, run};
+
+/// An empty place for folders.
+fn place(test: &str) -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new").join(test);
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    place
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Makes the folder `my-node`.
+fn make(place: &Path, lang: &str) -> PathBuf {
+    let folder = place.join("my-node");
+    let output = run(messenger(&["new", folder.to_str().unwrap(), "--lang", lang]), b"");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("messenger test -w echo --bin "), "{}", text(&output.stdout));
+    folder
+}
+
+/// The two commands of the folder's README that are valid there, and the one that is not.
+fn assert_teaches(folder: &Path, program: &Path) {
+    for (words, status) in [
+        ("-w echo --time-limit 1", 0),
+        ("-w broadcast --time-limit 2 --rate 20", 0),
+        ("-w broadcast --time-limit 6 --rate 50 --nemesis partition --nemesis-interval 1", 1),
+    ] {
+        let mut command = messenger(&["test", "--bin", program.to_str().unwrap(), "--store"]);
+        command.arg(folder.join("store")).args(words.split(' '));
+        let output = run(command, b"");
+        let said = format!("{words}: {}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(status == 0 || said.contains("is lost"), "{said}");
+    }
+}
+
+/// Whether this machine has that program.
+fn has(program: &str) -> bool {
+    let is_there = Command::new(program).arg(if program == "go" { "version" } else { "--version" }).output().is_ok();
+    if !is_there {
+        println!("skipped: there is no {program} here");
+    }
+    is_there
+}
+
+#[test]
+fn a_node_in_python_is_valid() {
+    if has("python3") {
+        let folder = make(&place("python"), "python");
+        assert_teaches(&folder, &folder.join("node.py"));
+    }
+}
+
+#[test]
+fn a_node_in_javascript_is_valid() {
+    if has("node") {
+        let folder = make(&place("js"), "js");
+        assert_teaches(&folder, &folder.join("node.js"));
+    }
+}
+
+#[test]
+fn a_node_in_go_is_valid() {
+    if has("go") {
+        let folder = make(&place("go"), "go");
+        let built = Command::new("go").arg("build").current_dir(&folder).output().unwrap();
+        assert!(built.status.success(), "{}", text(&built.stderr));
+        assert_teaches(&folder, &folder.join("my-node"));
+    }
+}
+
+/// Its `main.rs` is built as an example of another crate; to build the folder itself would build all that it uses anew.
+#[test]
+fn a_node_in_rust_is_valid() {
+    let folder = make(&place("rust"), "rust");
+    let main = fs::read_to_string(folder.join("src/main.rs")).unwrap();
+    assert_eq!(main, include_str!("../../src/cli/new/rust/main.rs"));
+    assert_teaches(&folder, Path::new(example("new").get_program()));
+    let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap();
+    assert_eq!(manifest["package"]["name"].as_str(), Some("my-node"));
+    let dependency = &manifest["dependencies"]["messenger"];
+    assert_eq!(dependency["package"].as_str(), Some(env!("CARGO_PKG_NAME")));
+    let version = dependency["version"].as_str().unwrap();
+    assert!(env!("CARGO_PKG_VERSION").starts_with(&format!("{version}.")), "{version}");
+}
+
+#[test]
+fn nothing_that_is_there_is_touched() {
+    let place = place("taken");
+    let folder = place.join("my-node");
+    fs::create_dir(&folder).unwrap();
+    make(&place, "python");
+    fs::write(folder.join("node.py"), "mine").unwrap();
+    for (path, reason) in [
+        (folder.as_path(), "is there already: expected a folder that is new, or empty"),
+        (&folder.join("node.py"), "begins with a letter"),
+        (&place.join("1st"), "begins with a letter; found"),
+        (&place.join("a node"), "letters, digits, - and _"),
+    ] {
+        let output = run(messenger(&["new", path.to_str().unwrap(), "--lang", "python"]), b"");
+        assert_eq!(output.status.code(), Some(254));
+        assert!(text(&output.stderr).contains(reason), "{}", text(&output.stderr));
+    }
+    assert_eq!(fs::read_to_string(folder.join("node.py")).unwrap(), "mine");
+}
+
+#[test]
+fn shells_and_man_are_told_of_every_subcommand() {
+    for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
+        let output = run(messenger(args), b"");
+        let told = text(&output.stdout);
+        assert!(output.status.success());
+        for word in ["explore", "grade", "new", "completions"] {
+            assert!(told.contains(word), "{args:?}: {word} is not in\n{told}");
+        }
+    }
+}
