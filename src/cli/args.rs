@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 pub use crate::args::{millis, seconds, size};
 use crate::workbench::checker::Verdict;
 use crate::workbench::workload;
+use anstyle::AnsiColor;
 use clap::Args;
 use log::LevelFilter;
 
@@ -32,9 +34,29 @@ pub struct LogArgs {
     pub log_level: LevelFilter,
 }
 
-/// Says on stderr what is wrong. Whoever reads it may have had enough.
+/// A word in the colour of its verdict. Print it by [`show`], which leaves the colour out where none is wanted.
+pub fn coloured(verdict: Verdict, word: &str) -> String {
+    let colour = match verdict {
+        Verdict::Valid => AnsiColor::Green,
+        Verdict::Invalid => AnsiColor::Red,
+        Verdict::Unknown => AnsiColor::Yellow,
+    };
+    let style = colour.on_default().bold();
+    format!("{style}{word}{style:#}")
+}
+
+/// Prints a text for people, with its colours on a terminal only, and not if `NO_COLOR` is set. Whoever reads it may have
+/// had enough.
+pub fn show(text: &str) {
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// Says on stderr what is wrong, under the name of this program. Whoever reads it may have had enough.
 pub fn complain(text: &dyn Display) {
-    let _ = writeln!(io::stderr(), "messenger: {text}");
+    let style = AnsiColor::Red.on_default().bold();
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let name = called.as_deref().and_then(Path::file_name).unwrap_or("messenger".as_ref()).display();
+    let _ = writeln!(anstream::stderr(), "{style}{name}{style:#}: {text}");
 }
 
 /// Says what was perhaps meant by arguments that make no sense: `messenger echo`, `messenger -w echo`.

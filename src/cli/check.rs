@@ -12,7 +12,7 @@ use crate::workbench::verdict::Judgement;
 use crate::workbench::workload::{self, Workload};
 use clap::Args;
 
-use super::args::{NOT_ENDED, complain, status};
+use super::args::{NOT_ENDED, coloured, complain, show, status};
 use super::test::{Models, models, workload_parser};
 
 #[derive(Args)]
@@ -79,7 +79,9 @@ fn check(args: &CheckArgs) -> io::Result<Verdict> {
     if args.json {
         writeln!(stdout, "{:#}", judgement.json())?;
     } else {
-        write!(stdout, "{}", summary(&judgement, history.len()))?;
+        drop(stdout);
+        show(&summary(&judgement, history.len()));
+        return Ok(judgement.verdict);
     }
     stdout.flush()?;
     Ok(judgement.verdict)
@@ -92,6 +94,7 @@ fn summary(judgement: &Judgement, operations: usize) -> String {
         Verdict::Invalid => "INVALID",
         Verdict::Unknown => "unknown",
     };
+    let verdict = coloured(judgement.verdict, verdict);
     let mut text = format!("{verdict}: {operations} operations\n");
     for (name, found) in [("anomalies", judgement.finding.anomalies()), ("not", judgement.finding.refuted())]
     {

@@ -477,7 +477,11 @@ fn report(
 
 /// Says something to people: on stdout, unless that is for programs. Whoever reads it may have had enough.
 fn say(args: &ExploreArgs, text: &str) {
-    let _ = if args.json { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") };
+    let _ = if args.json {
+        writeln!(anstream::stderr(), "{text}")
+    } else {
+        writeln!(anstream::stdout(), "{text}")
+    };
 }
 
 /// "3 nodes, 4 operations, 1 fault, 1.2 s"

@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::workbench::checker::Verdict;
 use crate::workbench::grade::{BUILT_IN, Suite, Task};
 use crate::workbench::report::junit::{self, Case, Outcome};
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 
-use super::args::{INVALID_ARGUMENTS, NOT_ENDED, complain, seconds};
+use super::args::{INVALID_ARGUMENTS, NOT_ENDED, coloured, complain, seconds, show};
 use super::own_node::OwnNode;
 
 #[derive(Args)]
@@ -162,7 +163,7 @@ fn in_parallel<'a>(args: &GradeArgs, tasks: &[&'a Task]) -> Vec<Graded<'a>> {
                     all[place] = Some(graded);
                     while let Some(Some(graded)) = all.get(*printed) {
                         if !args.json {
-                            let _ = io::stdout().write_all(graded.lines().as_bytes());
+                            show(&graded.lines());
                         }
                         *printed += 1;
                     }
@@ -255,7 +256,13 @@ impl Graded<'_> {
         // What programs say may have anything in it, and a terminal obeys.
         let harmless = |text: &str| text.replace(char::is_control, "\u{fffd}");
         let Task { name, about, hint, .. } = self.task;
-        let mut text = format!("  {:5}  {name:14}  {about}\n", self.word());
+        let verdict = match self.outcome {
+            Outcome::Passed => Verdict::Valid,
+            Outcome::Failed(_) => Verdict::Invalid,
+            Outcome::Error(_) => Verdict::Unknown,
+        };
+        let word = coloured(verdict, &format!("{:5}", self.word()));
+        let mut text = format!("  {word}  {name:14}  {about}\n");
         if let Some(reason) = self.reason() {
             let _ = writeln!(text, "         why: {}", harmless(reason));
             let hint = Some(hint.as_str()).filter(|hint| !hint.is_empty());

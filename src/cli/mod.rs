@@ -147,7 +147,9 @@ fn parsed<C: FromArgMatches>(command: clap::Command) -> Result<C, ExitCode> {
 fn greet() {
     if io::stdin().is_terminal() {
         let name = own_node::file_name(&own_node::called());
-        info!("this is a node, which waits for messages; `{name} test -w echo` tests it, `{name} --help` tells more");
+        info!(
+            "this is a node, which waits for messages; `{name} test -w echo` tests it, `{name} --help` tells more"
+        );
     }
 }
 

@@ -167,7 +167,8 @@ fn name(folder: &Path) -> io::Result<&str> {
     if name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_plain) {
         return Ok(name);
     }
-    let expected = "expected a folder whose name has ASCII letters, digits, - and _, and begins with a letter";
+    let expected =
+        "expected a folder whose name has ASCII letters, digits, - and _, and begins with a letter";
     let text = format!("{expected}; found {:?}", folder.display().to_string());
     Err(io::Error::new(ErrorKind::InvalidInput, text))
 }

@@ -29,7 +29,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, complain, millis, seconds};
+use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, coloured, complain, millis, seconds, show};
 use super::grade::write_junit;
 use super::interrupt::Interrupts;
 use super::own_node::OwnNode;
@@ -311,7 +311,7 @@ fn run_one(
         let program = program(args, own, &world, &folder)?;
         let progress = progress(world.settings().time_limit);
         interrupts.hold();
-        let end = processes::run(&mut world, &program, |world, now| show(&progress, world, now));
+        let end = processes::run(&mut world, &program, |world, now| draw(&progress, world, now));
         interrupts.release();
         progress.finish_and_clear();
         ending = end?;
@@ -330,7 +330,7 @@ fn run_one(
         command: Some(&command),
     };
     if !args.json {
-        let _ = io::stdout().write_all(summary(&report, args.sim).as_bytes());
+        show(&summary(&report, args.sim));
     }
     let written = recorded.and(report.write_judged(&folder));
     drop(guard);
@@ -539,7 +539,7 @@ fn progress(time_limit: Duration) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, world: &World, now: Instant) {
+fn draw(bar: &ProgressBar, world: &World, now: Instant) {
     let elapsed = (now - world.started()).as_micros() / 1000;
     // It is drawn some times a second; to ask more often costs time.
     if elapsed >= bar.position() + 100 {
@@ -551,10 +551,11 @@ fn show(bar: &ProgressBar, world: &World, now: Instant) {
 /// What there is to say on the terminal.
 fn summary(report: &Report<'_>, is_repeatable: bool) -> String {
     let Report { world, results, last_words, command, .. } = *report;
-    let verdict = match report.verdict() {
+    let word = match report.verdict() {
         "valid" => "valid".to_owned(),
         verdict => verdict.to_uppercase(),
     };
+    let verdict = coloured(results.verdict, &word);
     let mut lines: Vec<String> = report.explain().iter().map(|sentence| harmless(sentence)).collect();
     if !last_words.is_empty() {
         lines.push("its last words on stderr:".to_owned());

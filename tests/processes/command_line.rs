@@ -108,3 +108,22 @@ fn the_log_level_is_obeyed() {
     };
     assert_eq!([stderr("off"), stderr("error"), stderr("warn"), stderr("info")], [0, 0, 1, 3]);
 }
+
+/// A verdict has a colour where one is wanted; in a pipe, and for who wants none, there is none.
+#[test]
+fn verdicts_have_colours_for_people_only() {
+    let store = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("colours");
+    let summary = |variables: &[(&str, &str)]| {
+        let mut command = messenger(&["test", "-w", "echo", "--sim", "--time-limit", "1", "--store"]);
+        command
+            .arg(&store)
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE")
+            .envs(variables.iter().copied());
+        String::from_utf8(run(command, b"").stdout).unwrap()
+    };
+    assert!(summary(&[("CLICOLOR_FORCE", "1")]).contains("echo: \u{1b}[1m\u{1b}[32mvalid\u{1b}[0m\n"));
+    for variables in [&[][..], &[("NO_COLOR", "1")], &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]] {
+        assert!(summary(variables).contains("\necho: valid\n"), "{variables:?}");
+    }
+}

@@ -45,7 +45,8 @@ fn assert_teaches(folder: &Path, program: &Path) {
 
 /// Whether this machine has that program.
 fn has(program: &str) -> bool {
-    let is_there = Command::new(program).arg(if program == "go" { "version" } else { "--version" }).output().is_ok();
+    let is_there =
+        Command::new(program).arg(if program == "go" { "version" } else { "--version" }).output().is_ok();
     if !is_there {
         println!("skipped: there is no {program} here");
     }

@@ -61,6 +61,9 @@ fn every_command_that_is_shown_is_one() {
             let Some(words) = command.trim().strip_prefix("messenger ") else { continue };
             let words = words.split(" -- ").next().unwrap();
             let subcommand = words.split(' ').next().unwrap();
+            if !subcommand.starts_with(|c: char| c.is_ascii_lowercase()) {
+                continue;
+            }
             let known = flags.entry(subcommand).or_default();
             known.extend(words.split(' ').filter(|word| word.starts_with("--")));
         }
