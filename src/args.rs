@@ -9,15 +9,21 @@
 //!
 //! Then `my-node --help` tells of them; Maelstrom and `messenger test` hand on what comes after `--`.
 
+#[cfg(unix)]
 use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, value_parser};
+#[cfg(unix)]
+use clap::Parser;
+use clap::{Args, value_parser};
 use log::LevelFilter;
 
 use crate::boundary::chaos::ChaosConfig;
 use crate::boundary::dedup::DedupConfig;
-use crate::node::{Config, Handler, Node};
+use crate::node::Config;
+#[cfg(unix)]
+use crate::node::{Handler, Node};
+#[cfg(unix)]
 use crate::reactor::{self, Options};
 use crate::time::Duration;
 
@@ -26,6 +32,7 @@ use crate::time::Duration;
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
+#[cfg(unix)]
 pub fn run<H: Handler>(handler: H) -> io::Result<()> {
     /// A node for Maelstrom: it reads messages from stdin, one JSON object a line, and writes its own to stdout
     #[derive(Parser)]
@@ -103,6 +110,7 @@ impl NodeArgs {
     }
 
     /// What they say about its surroundings.
+    #[cfg(unix)]
     pub fn options(&self) -> Options {
         let is_quiet = self.stats_interval == Duration::ZERO;
         Options {

@@ -135,9 +135,9 @@
 pub mod args;
 pub mod assertions;
 pub mod boundary;
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", unix))]
 pub mod cli;
-#[cfg(all(feature = "cli", feature = "serde"))]
+#[cfg(all(feature = "cli", feature = "serde", unix))]
 pub mod guide;
 pub mod json;
 pub mod kv;
@@ -145,6 +145,7 @@ pub mod kv;
 pub mod messages;
 pub mod node;
 pub mod nodes;
+#[cfg(unix)]
 pub mod reactor;
 pub mod rpc;
 pub mod store;
@@ -159,6 +160,7 @@ pub use crate::json::value::{OwnedValue, Value};
 pub use crate::node::{
     Answer, CallError, Config, Context, Handle, Handler, HandlerFn, Remote, Request, handler_fn,
 };
+#[cfg(unix)]
 pub use crate::reactor::Options;
 pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
@@ -190,6 +192,7 @@ pub use crate::wire::error::{ErrorCode, OrCode, RpcError};
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
+#[cfg(unix)]
 pub fn run<H: Handler>(handler: H) -> std::io::Result<()> {
     let config = Config { seed: fastrand::u64(..), ..Config::default() };
     run_with(handler, config, &Options { data: reactor::data_folder(), ..Options::default() })
@@ -215,7 +218,7 @@ pub fn run<H: Handler>(handler: H) -> std::io::Result<()> {
 /// `my-node test -w broadcast` tests it over processes, with `--sim` in virtual time; `my-node explore -w broadcast`
 /// tries many seeds, and cuts down the first that fails; `my-node help` has the rest. Each start of a node in a test
 /// makes one. With workloads of your own it is a [`cli::NodeProgram`].
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", unix))]
 pub fn main<H: Handler>(new: impl Fn() -> H + Sync) -> std::process::ExitCode {
     cli::NodeProgram::new(new).run()
 }
@@ -233,6 +236,7 @@ pub fn main<H: Handler>(new: impl Fn() -> H + Sync) -> std::process::ExitCode {
 ///
 /// # Errors
 /// Where stdin cannot be read or stdout cannot be written. A closed stdout is no error.
+#[cfg(unix)]
 pub fn run_with<H: Handler>(handler: H, config: Config, options: &Options) -> std::io::Result<()> {
     reactor::log_to_stderr(log::LevelFilter::Info);
     reactor::run(&mut node::Node::new(handler, config), options)

@@ -1,7 +1,7 @@
 //! Tests of nodes, as Maelstrom does them.
 //!
-//! A [`World`](world::World) is everything around the nodes: network, clients, services and faults, without a clock
-//! or a process of its own. The [`simulation`] drives it with nodes of this crate in virtual time, and [`processes`]
+//! A [`World`] is everything around the nodes: network, clients, services and faults, without a clock
+//! or a process of its own. The [`simulation`] drives it with nodes of this crate in virtual time, and `processes`
 //! with any programs over their pipes. Afterwards the [`verdict`] says whether what the clients saw is right.
 //!
 //! Nodes of yours, in a test of yours, are one call: [`simulate`]. The [guide](crate::guide) has more of these.
@@ -31,6 +31,7 @@ pub mod data;
 mod disk;
 pub mod explore;
 pub mod fault;
+#[cfg(unix)]
 pub mod grade;
 pub mod history;
 pub mod history_file;
@@ -39,6 +40,7 @@ pub mod limits;
 pub mod nemesis;
 pub mod network;
 pub mod plan;
+#[cfg(unix)]
 pub mod processes;
 pub mod report;
 pub mod services;

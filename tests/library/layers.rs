@@ -124,3 +124,20 @@ fn layers_import_downward_only_and_in_no_circle() {
     graph.retain(|module, _| !CIRCLES_LEFT.iter().any(|room| Some(*room) == module.split("::").next()));
     assert!(graph.is_empty(), "these import each other: {:?}", graph.keys());
 }
+
+/// The core, the simulator and the checkers compile where there is no Unix: `.ci/run` checks that by a compiler, too.
+#[test]
+fn only_the_shells_need_unix() {
+    let mut files = BTreeMap::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
+    let needs_unix = |text: &str| {
+        ["mio::", "rustix::", "signal_hook", "os::unix", "os::fd"].iter().any(|word| text.contains(word))
+    };
+    let shells = ["cli", "reactor", "workbench::processes"];
+    let found: Vec<_> =
+        files.iter().filter(|(_, text)| needs_unix(text)).map(|(module, _)| &**module).collect();
+    assert!(found.len() > 3, "they are found");
+    for module in found {
+        assert!(shells.iter().any(|shell| module.starts_with(shell)), "{module} needs Unix");
+    }
+}
