@@ -1,16 +1,17 @@
 //! What several subcommands share: arguments, and how they end.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
+use std::process::ExitCode;
 
 pub use crate::args::{millis, seconds, size};
 use crate::workbench::checker::Verdict;
 use crate::workbench::workload;
 use anstyle::AnsiColor;
-use clap::Args;
-use log::LevelFilter;
+use clap::{Args, FromArgMatches};
+use log::{LevelFilter, info};
 
 /// Exit status: the arguments make no sense. Jepsen's, as all of these.
 pub const INVALID_ARGUMENTS: u8 = 254;
@@ -54,8 +55,7 @@ pub fn show(text: &str) {
 /// Says on stderr what is wrong, under the name of this program. Whoever reads it may have had enough.
 pub fn complain(text: &dyn Display) {
     let style = AnsiColor::Red.on_default().bold();
-    let called = std::env::args_os().next().map(PathBuf::from);
-    let name = called.as_deref().and_then(Path::file_name).unwrap_or("messenger".as_ref()).display();
+    let name = file_name(&called());
     let _ = writeln!(anstream::stderr(), "{style}{name}{style:#}: {text}");
 }
 
@@ -70,4 +70,64 @@ pub fn suggest(given: impl Iterator<Item = OsString>) {
         _ => return,
     };
     let _ = writeln!(io::stderr(), "\nDid you mean `messenger test {}`?", meant.trim_end());
+}
+
+/// The arguments of this process; how it ends, if they make no sense or ask for help.
+pub fn parsed<C: FromArgMatches>(command: clap::Command) -> Result<C, ExitCode> {
+    let mut usage = command.clone();
+    let matches = command.try_get_matches();
+    let parsed =
+        matches.and_then(|matches| C::from_arg_matches(&matches).map_err(|error| error.format(&mut usage)));
+    parsed.map_err(|error| {
+        // Whoever reads it may have had enough.
+        let _ = error.print();
+        if error.exit_code() == 0 {
+            return ExitCode::SUCCESS;
+        }
+        suggest(std::env::args_os());
+        ExitCode::from(INVALID_ARGUMENTS)
+    })
+}
+
+/// Tells whoever started a node at a terminal, and wonders why nothing happens, what else there is.
+pub fn greet() {
+    if io::stdin().is_terminal() {
+        let name = file_name(&called());
+        info!(
+            "this is a node, which waits for messages; `{name} test -w echo` tests it, `{name} --help` tells more"
+        );
+    }
+}
+
+/// How the process ends.
+pub fn end(outcome: io::Result<ExitCode>) -> ExitCode {
+    match outcome {
+        Ok(code) => code,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// This program as it was called.
+pub fn called() -> OsString {
+    std::env::args_os().next().unwrap_or_else(|| "node".into())
+}
+
+/// The name of a program without its folder.
+pub fn file_name(program: &OsStr) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    quoted(name)
+}
+
+/// A word as a shell takes it for one, whatever bytes it has.
+pub fn quoted(word: &OsStr) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    match word.to_str() {
+        Some(word) if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
+        Some(word) if !word.contains(char::is_control) => format!("'{}'", word.replace('\'', r"'\''")),
+        _ => format!("$'{}'", word.as_encoded_bytes().escape_ascii()),
+    }
 }

@@ -14,17 +14,16 @@ mod parse;
 mod test;
 mod trace;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use log::info;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use self::args::INVALID_ARGUMENTS;
+use self::args::{end, parsed};
 pub use self::node_program::NodeProgram;
 use self::own_node::{Messenger, OwnNode};
+use self::test::with_workloads;
 use crate::args::NodeArgs;
-use crate::workbench::workload::Workload;
 
 /// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
 ///
@@ -114,53 +113,4 @@ fn completions(shell: clap_complete::Shell, mut command: clap::Command) -> io::R
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "messenger", &mut script);
     io::stdout().write_all(&script)
-}
-
-/// Lets `-w` name these workloads in each subcommand that has it.
-fn with_workloads(mut command: clap::Command, workloads: &[&'static dyn Workload]) -> clap::Command {
-    for subcommand in ["test", "explore", "check"] {
-        command = command.mut_subcommand(subcommand, |command| {
-            command.mut_arg("workload", |arg| arg.value_parser(test::workload_parser(workloads)))
-        });
-    }
-    command
-}
-
-/// The arguments of this process; how it ends, if they make no sense or ask for help.
-fn parsed<C: FromArgMatches>(command: clap::Command) -> Result<C, ExitCode> {
-    let mut usage = command.clone();
-    let matches = command.try_get_matches();
-    let parsed =
-        matches.and_then(|matches| C::from_arg_matches(&matches).map_err(|error| error.format(&mut usage)));
-    parsed.map_err(|error| {
-        // Whoever reads it may have had enough.
-        let _ = error.print();
-        if error.exit_code() == 0 {
-            return ExitCode::SUCCESS;
-        }
-        args::suggest(std::env::args_os());
-        ExitCode::from(INVALID_ARGUMENTS)
-    })
-}
-
-/// Tells whoever started a node at a terminal, and wonders why nothing happens, what else there is.
-fn greet() {
-    if io::stdin().is_terminal() {
-        let name = own_node::file_name(&own_node::called());
-        info!(
-            "this is a node, which waits for messages; `{name} test -w echo` tests it, `{name} --help` tells more"
-        );
-    }
-}
-
-/// How the process ends.
-fn end(outcome: io::Result<ExitCode>) -> ExitCode {
-    match outcome {
-        Ok(code) => code,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            args::complain(&error);
-            ExitCode::FAILURE
-        }
-    }
 }

@@ -17,7 +17,7 @@ use crate::nodes::unique_ids::UniqueIds;
 use crate::reactor::{self, Options};
 use clap::ValueEnum;
 
-use super::greet;
+use super::args::greet;
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub enum Workload {

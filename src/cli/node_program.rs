@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use super::own_node::{OwnNode, called, file_name};
-use super::test::quoted;
-use super::{check, end, explore, grade, greet, help, parsed, test, trace, with_workloads};
+use super::args::{called, end, file_name, greet, parsed, quoted};
+use super::own_node::OwnNode;
+use super::test::with_workloads;
+use super::{check, explore, grade, help, test, trace};
 use crate::args::NodeArgs;
 use crate::node::{Config, Handler, Node};
 use crate::reactor;

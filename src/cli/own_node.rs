@@ -1,9 +1,7 @@
 //! The node that a program is by itself: what its subcommands test where no other one is named.
 
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::ffi::OsString;
 
-use super::test::quoted;
 use crate::nodes::own;
 use crate::workbench::workload::{self, Workload};
 use crate::workbench::world::World;
@@ -65,15 +63,4 @@ impl OwnNode for Messenger {
         let workload = if workload == "echo" { "messenger" } else { workload };
         ["node", workload].map(OsString::from).to_vec()
     }
-}
-
-/// This program as it was called.
-pub fn called() -> OsString {
-    std::env::args_os().next().unwrap_or_else(|| "node".into())
-}
-
-/// The name of a program without its folder.
-pub fn file_name(program: &OsStr) -> String {
-    let name = Path::new(program).file_name().unwrap_or(program);
-    quoted(name)
 }

@@ -1,6 +1,6 @@
 //! `messenger test`: the workbench.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
@@ -29,6 +29,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
+pub(super) use super::args::quoted;
 use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, coloured, complain, millis, seconds, show};
 use super::grade::write_junit;
 use super::interrupt::Interrupts;
@@ -406,6 +407,19 @@ fn harmless(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
+/// Lets `-w` name these workloads in each subcommand that has it.
+pub(super) fn with_workloads(
+    mut command: clap::Command,
+    workloads: &[&'static dyn Workload],
+) -> clap::Command {
+    for subcommand in ["test", "explore", "check"] {
+        command = command.mut_subcommand(subcommand, |command| {
+            command.mut_arg("workload", |arg| arg.value_parser(workload_parser(workloads)))
+        });
+    }
+    command
+}
+
 /// The workload of a name that is one of the list.
 pub(super) fn workload_parser(
     all: &[&'static dyn Workload],
@@ -609,16 +623,6 @@ fn command_line(mut given: impl Iterator<Item = OsString>, seed: u64) -> String 
         }
     }
     format!("{} --seed {seed}", words.join(" "))
-}
-
-/// A word as a shell takes it for one, whatever bytes it has.
-pub(super) fn quoted(word: &OsStr) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    match word.to_str() {
-        Some(word) if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
-        Some(word) if !word.contains(char::is_control) => format!("'{}'", word.replace('\'', r"'\''")),
-        _ => format!("$'{}'", word.as_encoded_bytes().escape_ascii()),
-    }
 }
 
 pub(super) fn count(text: &str) -> Result<usize, String> {

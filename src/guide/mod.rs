@@ -15,6 +15,7 @@
 //!
 //! # Questions
 //!
+//! - [In another language than Rust](languages): the habits of a node
 //! - [Messages](messages): what each workload asks, and what it wants to hear
 //! - [Messages as types](types): serde, fields, errors
 //! - [Call, wait, answer later](calls): three ways to ask another node
@@ -68,8 +69,13 @@ pub mod transactions {}
 
 #[doc = include_str!("raft.md")]
 ///
-/// Next: [Messages](crate::guide::messages)
+/// Next: [In another language than Rust](crate::guide::languages)
 pub mod raft {}
+
+#[doc = include_str!("languages.md")]
+///
+/// Next: [Messages](crate::guide::messages)
+pub mod languages {}
 
 #[doc = include_str!("messages.md")]
 ///

@@ -37,6 +37,19 @@ fn the_readme_is_one_page_and_every_link_leads_to_a_file() {
     }
 }
 
+#[test]
+fn every_package_has_the_name_and_version_of_the_crate() {
+    let npm: Value = serde_json::from_str(include_str!("../../packaging/npm/package.json")).unwrap();
+    assert_eq!(npm["name"], env!("CARGO_PKG_NAME"));
+    assert_eq!(npm["version"], env!("CARGO_PKG_VERSION"));
+    // The wheel takes the version from Cargo.toml.
+    let wheel = include_str!("../../packaging/pyproject.toml");
+    assert!(
+        wheel.contains(concat!("name = \"", env!("CARGO_PKG_NAME"), "\""))
+            && wheel.contains("dynamic = [\"version\"]")
+    );
+}
+
 /// `messenger help` prints them from the table that replies are checked by; the guide has them as they are now.
 #[test]
 fn the_guide_has_the_messages_of_every_workload() {
