@@ -212,9 +212,9 @@ impl<'a, H> Context<'a, H> {
         let Envelope { src, dest, body } = request.envelope;
         let mut message = self.core.sender.message(self.out, dest, src, kind);
         match body.msg_id {
-            None => message.sender.draft.leave = Leave::Nowhere,
+            None => message.sender.draft.disposition = Disposition::Discard,
             Some(_) if request.is_answered() => {
-                message.sender.draft.leave = Leave::Refused(Fault::AnsweredTwice);
+                message.sender.draft.disposition = Disposition::Refuse(Fault::AnsweredTwice);
             }
             Some(msg_id) => {
                 message.in_reply_to = msg_id.as_str();
@@ -274,7 +274,7 @@ impl<'a, H> Context<'a, H> {
         let mut message = self.core.sender.message(self.out, "", client, kind);
         let digits = msg_id.strip_prefix('-').unwrap_or(msg_id);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            message.sender.draft.leave = Leave::Refused(Fault::NoRequest);
+            message.sender.draft.disposition = Disposition::Refuse(Fault::NoRequest);
         }
         message.in_reply_to = msg_id;
         message
@@ -307,7 +307,7 @@ impl<'a, H> Context<'a, H> {
         let is_known = self.core.peer(peer).is_some();
         let message = self.core.sender.message(self.out, "", peer, kind);
         if !is_known {
-            message.sender.draft.leave = Leave::Refused(Fault::NoSuchReceiver);
+            message.sender.draft.disposition = Disposition::Refuse(Fault::NoSuchReceiver);
         }
         message
     }
@@ -411,13 +411,13 @@ pub struct Message<'m> {
 /// moved by each of its methods.
 #[derive(Debug)]
 struct Draft {
-    leave: Leave,
+    disposition: Disposition,
     /// What it answers, if that was put off. It is still to be answered if the message is not sent.
     deferred: Option<Deferred>,
 }
 
 impl Draft {
-    const NONE: Self = Self { leave: Leave::Nowhere, deferred: None };
+    const NONE: Self = Self { disposition: Disposition::Discard, deferred: None };
 
     /// Whether it has anything that outlives the message.
     #[inline(always)]
@@ -428,14 +428,14 @@ impl Draft {
 
 /// What becomes of a message when it is sent.
 #[derive(Clone, Copy, Debug)]
-enum Leave {
-    Out,
+enum Disposition {
+    Send,
     /// Nobody wants it.
-    Nowhere,
+    Discard,
     /// Nobody waits for it any more.
     TooLate,
     /// A handler did what it must not.
-    Refused(Fault),
+    Refuse(Fault),
 }
 
 /// What a handler must not do.
@@ -465,12 +465,12 @@ impl From<Fault> for RpcError {
 impl<'m> Message<'m> {
     /// The message that was just started.
     #[inline(always)]
-    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, leave: Leave) -> Self {
+    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, disposition: Disposition) -> Self {
         if sender.draft.is_special() {
             // The last message was neither sent nor dropped.
             sender.draft = Draft::NONE;
         }
-        sender.draft.leave = leave;
+        sender.draft.disposition = disposition;
         Self { sender, out, in_reply_to: "", request: None }
     }
 
@@ -478,7 +478,7 @@ impl<'m> Message<'m> {
     #[inline(always)]
     pub(super) fn fields(self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
         if let Err(why) = write(self.out.line()) {
-            self.sender.draft.leave = Leave::Refused(Fault::BadField(why));
+            self.sender.draft.disposition = Disposition::Refuse(Fault::BadField(why));
         }
         self
     }
@@ -490,7 +490,7 @@ impl<'m> Message<'m> {
         self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<std::ops::Range<usize>, RpcError>,
     ) -> Result<(), RpcError> {
-        if let Leave::Nowhere | Leave::Refused(_) = self.sender.draft.leave {
+        if let Disposition::Discard | Disposition::Refuse(_) = self.sender.draft.disposition {
             return self.send();
         }
         let line = self.out.line();
@@ -513,7 +513,9 @@ impl<'m> Message<'m> {
     /// is not its to write. Code 1 for a message to somebody who does not exist. Nothing is sent then.
     pub fn send(self) -> Result<(), RpcError> {
         let draft = &self.sender.draft;
-        if let (Leave::Out, Some(request), false) = (draft.leave, self.request, draft.is_special()) {
+        if let (Disposition::Send, Some(request), false) =
+            (draft.disposition, self.request, draft.is_special())
+        {
             request.answered.set(Answered::Now);
             self.sender.metrics.answered(request.kind());
             self.sender.end_reply(self.out, self.in_reply_to.as_bytes());
@@ -525,15 +527,15 @@ impl<'m> Message<'m> {
     /// Sends what is not the first and only answer to a request, at once.
     #[inline(never)]
     fn send_specially(self) -> Result<(), RpcError> {
-        let Draft { leave, .. } = self.sender.draft;
-        match leave {
-            Leave::Refused(fault) => return Err(fault.into()),
-            Leave::Nowhere => return Ok(()),
-            Leave::Out | Leave::TooLate => {}
+        let Draft { disposition, .. } = self.sender.draft;
+        match disposition {
+            Disposition::Refuse(fault) => return Err(fault.into()),
+            Disposition::Discard => return Ok(()),
+            Disposition::Send | Disposition::TooLate => {}
         }
         let address = self.sender.draft.deferred.take().and_then(|mut deferred| deferred.address.take());
         let in_reply_to = answered_id(self.in_reply_to, address.as_ref());
-        if matches!(leave, Leave::TooLate) {
+        if matches!(disposition, Disposition::TooLate) {
             self.sender.withhold(self.out, in_reply_to);
             return Ok(());
         }
@@ -759,12 +761,12 @@ impl<H> Core<H> {
     fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, deferred: Deferred, kind: &str) -> Message<'m> {
         let Some(address) = &deferred.address else {
             out.start_line();
-            return Message::new(&mut self.sender, out, Leave::Nowhere);
+            return Message::new(&mut self.sender, out, Disposition::Discard);
         };
         let is_late = address.until < self.now;
         let message = self.sender.message(out, "", address.dest(), kind);
         if is_late {
-            message.sender.draft.leave = Leave::TooLate;
+            message.sender.draft.disposition = Disposition::TooLate;
         }
         message.sender.draft.deferred = Some(deferred);
         message
@@ -989,7 +991,7 @@ impl Sender {
         } else {
             self.start(out, dest, kind);
         }
-        Message::new(self, out, Leave::Out)
+        Message::new(self, out, Disposition::Send)
     }
 
     #[cold]
