@@ -214,7 +214,7 @@ impl<'a, H> Context<'a, H> {
         match body.msg_id {
             None => message.sender.draft.disposition = Disposition::Discard,
             Some(_) if request.is_answered() => {
-                message.sender.draft.disposition = Disposition::Refuse(Fault::AnsweredTwice);
+                message.sender.draft.disposition = Disposition::Refuse(Misuse::AnsweredTwice);
             }
             Some(msg_id) => {
                 message.in_reply_to = msg_id.as_str();
@@ -274,7 +274,7 @@ impl<'a, H> Context<'a, H> {
         let mut message = self.core.sender.message(self.out, "", client, kind);
         let digits = msg_id.strip_prefix('-').unwrap_or(msg_id);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            message.sender.draft.disposition = Disposition::Refuse(Fault::NoRequest);
+            message.sender.draft.disposition = Disposition::Refuse(Misuse::NoRequest);
         }
         message.in_reply_to = msg_id;
         message
@@ -307,7 +307,7 @@ impl<'a, H> Context<'a, H> {
         let is_known = self.core.peer(peer).is_some();
         let message = self.core.sender.message(self.out, "", peer, kind);
         if !is_known {
-            message.sender.draft.disposition = Disposition::Refuse(Fault::NoSuchReceiver);
+            message.sender.draft.disposition = Disposition::Refuse(Misuse::NoSuchReceiver);
         }
         message
     }
@@ -435,12 +435,12 @@ enum Disposition {
     /// Nobody waits for it any more.
     TooLate,
     /// A handler did what it must not.
-    Refuse(Fault),
+    Refuse(Misuse),
 }
 
 /// What a handler must not do.
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+enum Misuse {
     AnsweredTwice,
     /// Of a field, and why.
     BadField(&'static str),
@@ -448,14 +448,14 @@ enum Fault {
     NoRequest,
 }
 
-impl From<Fault> for RpcError {
+impl From<Misuse> for RpcError {
     #[cold]
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::AnsweredTwice => Self::new(ErrorCode::CRASH, ANSWERED_ONCE),
-            Fault::BadField(why) => Self::new(ErrorCode::CRASH, why),
-            Fault::NoRequest => Self::new(ErrorCode::CRASH, "expected the msg_id of a request, an integer"),
-            Fault::NoSuchReceiver => {
+    fn from(misuse: Misuse) -> Self {
+        match misuse {
+            Misuse::AnsweredTwice => Self::new(ErrorCode::CRASH, ANSWERED_ONCE),
+            Misuse::BadField(why) => Self::new(ErrorCode::CRASH, why),
+            Misuse::NoRequest => Self::new(ErrorCode::CRASH, "expected the msg_id of a request, an integer"),
+            Misuse::NoSuchReceiver => {
                 Self::new(ErrorCode::NODE_NOT_FOUND, "its receiver is neither of this cluster nor a service")
             }
         }
@@ -478,7 +478,7 @@ impl<'m> Message<'m> {
     #[inline(always)]
     pub(super) fn fields(self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
         if let Err(why) = write(self.out.line()) {
-            self.sender.draft.disposition = Disposition::Refuse(Fault::BadField(why));
+            self.sender.draft.disposition = Disposition::Refuse(Misuse::BadField(why));
         }
         self
     }
@@ -529,7 +529,7 @@ impl<'m> Message<'m> {
     fn send_specially(self) -> Result<(), RpcError> {
         let Draft { disposition, .. } = self.sender.draft;
         match disposition {
-            Disposition::Refuse(fault) => return Err(fault.into()),
+            Disposition::Refuse(misuse) => return Err(misuse.into()),
             Disposition::Discard => return Ok(()),
             Disposition::Send | Disposition::TooLate => {}
         }
