@@ -122,7 +122,7 @@ impl<'m, H> Call<'m, H> {
                 format!("{peer:?} is neither of this cluster nor a service"),
             )
         });
-        let body = core.sender.start(out, peer, kind);
+        let body = core.writer.start(out, peer, kind);
         Self {
             core,
             out,
@@ -161,7 +161,7 @@ impl<'m, H> Call<'m, H> {
             Ok(kind) => {
                 let kind = super::fields::type_name(&line[kind]);
                 self.kind = SmallVec::from_slice(kind.as_bytes());
-                self.core.sender.trace.name_sketch(&kind);
+                self.core.writer.trace.name_sketch(&kind);
             }
             Err(error) => self.peer = Err(error),
         }
@@ -197,18 +197,18 @@ impl<'m, H> Call<'m, H> {
     fn make(self, completion: impl FnOnce() -> Completion<H>) -> Result<(), CallError> {
         let Self { core, out, peer, policy, kind, body } = self;
         let peer = peer.and_then(|peer| core.admit(peer)).map_err(|error| {
-            core.sender.counters.calls_refused += 1;
+            core.writer.counters.calls_refused += 1;
             CallError::Unsent(error)
         })?;
-        let msg_id = core.sender.next_msg_id();
+        let msg_id = core.writer.next_msg_id();
         let mut kept = Vec::new();
         if policy.attempts > 1 {
             kept = core.take_buffer();
             kept.extend_from_slice(&kind);
             kept.extend_from_slice(&out.line()[body..]);
         }
-        core.sender.end_message(out);
-        core.sender.counters.calls += 1;
+        core.writer.end_message(out);
+        core.writer.counters.calls += 1;
 
         let deadline = core.now + policy.deadline;
         let wait = policy.wait.wait(0, &mut core.rng).min(policy.deadline);
@@ -268,7 +268,7 @@ impl<H> Context<'_, H> {
         call.out.line().truncate(call.body);
         let kind = write_forwarded(body, call.out.line())?;
         call.kind = SmallVec::from_slice(kind.as_bytes());
-        call.core.sender.trace.name_sketch(&kind);
+        call.core.writer.trace.name_sketch(&kind);
         Ok(call)
     }
 }
@@ -304,10 +304,10 @@ impl<H> Core<H> {
             is_the_peer.then_some((key, call, call.sent(msg_id)?))
         });
         let Some((key, call, sent)) = found else {
-            self.sender.counters.unmatched_replies += 1;
+            self.writer.counters.unmatched_replies += 1;
             log::debug!(
                 "line {}: nothing waits for this reply of {:?}: dropped",
-                self.sender.counters.lines,
+                self.writer.counters.lines,
                 envelope.src
             );
             return None;
@@ -319,7 +319,7 @@ impl<H> Core<H> {
         let may_retry = error.as_ref().is_some_and(|error| call.policy.may_retry(error.code));
         let tries_again = may_retry && call.may_try_again(self.now);
         let (peer, was_refused) = (call.peer, call.refusal.is_some());
-        self.sender.metrics.round_trip(peer.0, self.now - sent);
+        self.writer.metrics.round_trip(peer.0, self.now - sent);
         if !(is_refusal && was_refused) {
             self.judge(peer, !is_refusal);
         }
@@ -354,7 +354,7 @@ impl<H> Core<H> {
         }
         if !tries_again || !self.breaker_allows(peer) {
             let mut call = self.end_call(key);
-            self.sender.counters.reaped += 1;
+            self.writer.counters.reaped += 1;
             let attempts = call.attempts();
             let error = match call.refusal.take() {
                 Some(error) => CallError::Remote { error, attempts },
@@ -363,7 +363,7 @@ impl<H> Core<H> {
             return Some((call.completion, error));
         }
 
-        let msg_id = self.sender.next_msg_id();
+        let msg_id = self.writer.next_msg_id();
         let call = self.pending.get_mut(key)?;
         call.refusal = None;
         let wait = call.policy.wait.wait(call.attempts(), &mut self.rng);
@@ -372,10 +372,10 @@ impl<H> Core<H> {
         call.timer = self.wheel.insert(soon(now, wait), Alarm::Attempt(key));
         let (kind, members) = call.body.split_at(call.kind_len);
         let kind = std::str::from_utf8(kind).unwrap_or_default();
-        let line = self.sender.start_bare(out, &self.peers[peer.0].name, kind);
+        let line = self.writer.start_bare(out, &self.peers[peer.0].name, kind);
         line.extend_from_slice(members);
-        self.sender.end_message(out);
-        self.sender.counters.retries += 1;
+        self.writer.end_message(out);
+        self.writer.counters.retries += 1;
         self.pending.add_attempt(key, Attempt { msg_id, sent: now });
         None
     }

@@ -210,11 +210,11 @@ impl<'a, H> Context<'a, H> {
     #[inline]
     pub fn reply<'m>(&'m mut self, request: &'m Request<'_>, kind: &str) -> Message<'m> {
         let Envelope { src, dest, body } = request.envelope;
-        let mut message = self.core.sender.message(self.out, dest, src, kind);
+        let mut message = self.core.writer.message(self.out, dest, src, kind);
         match body.msg_id {
-            None => message.sender.draft.disposition = Disposition::Discard,
+            None => message.writer.draft.disposition = Disposition::Discard,
             Some(_) if request.is_answered() => {
-                message.sender.draft.disposition = Disposition::Refuse(Misuse::AnsweredTwice);
+                message.writer.draft.disposition = Disposition::Refuse(Misuse::AnsweredTwice);
             }
             Some(msg_id) => {
                 message.in_reply_to = msg_id.as_str();
@@ -235,7 +235,7 @@ impl<'a, H> Context<'a, H> {
             ReturnAddress {
                 dest: SmallVec::from_slice(src.as_bytes()),
                 msg_id: MsgIdText::from_slice(msg_id.as_str().as_bytes()),
-                kind: self.core.sender.metrics.kind(request.kind()),
+                kind: self.core.writer.metrics.kind(request.kind()),
                 arrived: self.core.arrived.unwrap_or(now),
                 until: if is_patient { Instant::END } else { now + self.core.config.answer_within },
             }
@@ -271,10 +271,10 @@ impl<'a, H> Context<'a, H> {
     /// Starts the answer to a request of a client that another node read and handed on: add its fields, then send it.
     /// `msg_id` is that of the client's request, as it is written. Whoever hands a request on must not answer it.
     pub fn reply_for<'m>(&'m mut self, client: &str, msg_id: &'m str, kind: &str) -> Message<'m> {
-        let mut message = self.core.sender.message(self.out, "", client, kind);
+        let mut message = self.core.writer.message(self.out, "", client, kind);
         let digits = msg_id.strip_prefix('-').unwrap_or(msg_id);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            message.sender.draft.disposition = Disposition::Refuse(Misuse::NoRequest);
+            message.writer.draft.disposition = Disposition::Refuse(Misuse::NoRequest);
         }
         message.in_reply_to = msg_id;
         message
@@ -305,9 +305,9 @@ impl<'a, H> Context<'a, H> {
     /// To send it is an error of code 1 if there is no such node.
     pub fn message<'m>(&'m mut self, peer: &str, kind: &str) -> Message<'m> {
         let is_known = self.core.peer(peer).is_some();
-        let message = self.core.sender.message(self.out, "", peer, kind);
+        let message = self.core.writer.message(self.out, "", peer, kind);
         if !is_known {
-            message.sender.draft.disposition = Disposition::Refuse(Misuse::NoSuchReceiver);
+            message.writer.draft.disposition = Disposition::Refuse(Misuse::NoSuchReceiver);
         }
         message
     }
@@ -352,12 +352,12 @@ impl<'a, H> Context<'a, H> {
 
     /// The newest messages, at most `count` of them, the oldest first: see [`Config::trace_size`].
     pub fn trace(&self, count: usize) -> Vec<Entry> {
-        self.core.sender.trace.newest(count)
+        self.core.writer.trace.newest(count)
     }
 
     /// How many requests were answered since `init`, this moment's included, and how long that took.
     pub fn summary(&mut self) -> Summary {
-        let (now, metrics) = (self.core.read_clock(), &mut self.core.sender.metrics);
+        let (now, metrics) = (self.core.read_clock(), &mut self.core.writer.metrics);
         metrics.handle_written(now);
         metrics.summary(now)
     }
@@ -399,7 +399,7 @@ impl<'a, H> Context<'a, H> {
 #[derive(Debug)]
 #[must_use = "a message does not leave before `send`"]
 pub struct Message<'m> {
-    sender: &'m mut Sender,
+    writer: &'m mut MessageWriter,
     out: &'m mut OutBuffer,
     /// Empty in what is no answer, or one that was put off.
     in_reply_to: &'m str,
@@ -407,7 +407,7 @@ pub struct Message<'m> {
     request: Option<&'m Request<'m>>,
 }
 
-/// What else there is to know of the message that is being written. It stays with the sender, because a [`Message`] is
+/// What else there is to know of the message that is being written. It stays with the writer, because a [`Message`] is
 /// moved by each of its methods.
 #[derive(Debug)]
 struct Draft {
@@ -421,7 +421,7 @@ impl Draft {
 
     /// Whether it has anything that outlives the message.
     #[inline(always)]
-    const fn is_special(&self) -> bool {
+    const fn has_side_state(&self) -> bool {
         self.deferred.is_some()
     }
 }
@@ -465,20 +465,20 @@ impl From<Misuse> for RpcError {
 impl<'m> Message<'m> {
     /// The message that was just started.
     #[inline(always)]
-    fn new(sender: &'m mut Sender, out: &'m mut OutBuffer, disposition: Disposition) -> Self {
-        if sender.draft.is_special() {
+    fn new(writer: &'m mut MessageWriter, out: &'m mut OutBuffer, disposition: Disposition) -> Self {
+        if writer.draft.has_side_state() {
             // The last message was neither sent nor dropped.
-            sender.draft = Draft::NONE;
+            writer.draft = Draft::NONE;
         }
-        sender.draft.disposition = disposition;
-        Self { sender, out, in_reply_to: "", request: None }
+        writer.draft.disposition = disposition;
+        Self { writer, out, in_reply_to: "", request: None }
     }
 
     /// Lets `write` append to the body.
     #[inline(always)]
     pub(super) fn fields(self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
         if let Err(why) = write(self.out.line()) {
-            self.sender.draft.disposition = Disposition::Refuse(Misuse::BadField(why));
+            self.writer.draft.disposition = Disposition::Refuse(Misuse::BadField(why));
         }
         self
     }
@@ -490,7 +490,7 @@ impl<'m> Message<'m> {
         self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<std::ops::Range<usize>, RpcError>,
     ) -> Result<(), RpcError> {
-        if let Disposition::Discard | Disposition::Refuse(_) = self.sender.draft.disposition {
+        if let Disposition::Discard | Disposition::Refuse(_) = self.writer.draft.disposition {
             return self.send();
         }
         let line = self.out.line();
@@ -498,8 +498,8 @@ impl<'m> Message<'m> {
         let kind = write(line)?;
         // Most types are written as they are.
         match line[kind.start + 1..kind.end - 1].utf8_chunks().next().map(|text| text.valid()) {
-            Some(kind) if !kind.contains('\\') => self.sender.trace.name_sketch(kind),
-            _ => self.sender.trace.name_sketch(&type_name(&line[kind])),
+            Some(kind) if !kind.contains('\\') => self.writer.trace.name_sketch(kind),
+            _ => self.writer.trace.name_sketch(&type_name(&line[kind])),
         }
         self.send()
     }
@@ -512,44 +512,44 @@ impl<'m> Message<'m> {
     /// Code 13 for what no handler should try: a second answer to the same request, or a field that
     /// is not its to write. Code 1 for a message to somebody who does not exist. Nothing is sent then.
     pub fn send(self) -> Result<(), RpcError> {
-        let draft = &self.sender.draft;
+        let draft = &self.writer.draft;
         if let (Disposition::Send, Some(request), false) =
-            (draft.disposition, self.request, draft.is_special())
+            (draft.disposition, self.request, draft.has_side_state())
         {
             request.answered.set(Answered::Now);
-            self.sender.metrics.answered(request.kind());
-            self.sender.end_reply(self.out, self.in_reply_to.as_bytes());
+            self.writer.metrics.answered(request.kind());
+            self.writer.end_reply(self.out, self.in_reply_to.as_bytes());
             return Ok(());
         }
-        self.send_specially()
+        self.send_slow()
     }
 
     /// Sends what is not the first and only answer to a request, at once.
     #[inline(never)]
-    fn send_specially(self) -> Result<(), RpcError> {
-        let Draft { disposition, .. } = self.sender.draft;
+    fn send_slow(self) -> Result<(), RpcError> {
+        let Draft { disposition, .. } = self.writer.draft;
         match disposition {
             Disposition::Refuse(misuse) => return Err(misuse.into()),
             Disposition::Discard => return Ok(()),
             Disposition::Send | Disposition::TooLate => {}
         }
-        let address = self.sender.draft.deferred.take().and_then(|mut deferred| deferred.address.take());
+        let address = self.writer.draft.deferred.take().and_then(|mut deferred| deferred.address.take());
         let in_reply_to = answered_id(self.in_reply_to, address.as_ref());
         if matches!(disposition, Disposition::TooLate) {
-            self.sender.withhold(self.out, in_reply_to);
+            self.writer.withhold(self.out, in_reply_to);
             return Ok(());
         }
         if let Some(&ReturnAddress { kind, arrived, .. }) = address.as_ref() {
-            self.sender.metrics.answered_late(kind, arrived);
+            self.writer.metrics.answered_late(kind, arrived);
         }
         if let Some(request) = self.request {
             request.answered.set(Answered::Now);
-            self.sender.metrics.answered(request.kind());
+            self.writer.metrics.answered(request.kind());
         }
         if in_reply_to.is_empty() {
-            self.sender.end_message(self.out);
+            self.writer.end_message(self.out);
         } else {
-            self.sender.end_reply(self.out, in_reply_to);
+            self.writer.end_reply(self.out, in_reply_to);
         }
         Ok(())
     }
@@ -559,8 +559,8 @@ impl Drop for Message<'_> {
     /// What was to be answered and is not, was given up.
     #[inline(always)]
     fn drop(&mut self) {
-        if self.sender.draft.is_special() {
-            self.sender.draft = Draft::NONE;
+        if self.writer.draft.has_side_state() {
+            self.writer.draft = Draft::NONE;
         }
     }
 }
@@ -623,7 +623,7 @@ pub(super) struct Core<H> {
     pub(super) now: Instant,
     pub(super) rng: Rng,
     pub(super) cluster: Option<Cluster>,
-    pub(super) sender: Sender,
+    pub(super) writer: MessageWriter,
     /// What was persisted and is not durable yet, and what was said that depends on it.
     pub(super) log: TurnLog,
     /// What messages pass on their way in and out. The core only keeps it, for handlers to find.
@@ -670,7 +670,7 @@ impl<H> Core<H> {
             now: Instant::START,
             rng: Rng::with_seed(config.seed),
             cluster: None,
-            sender: Sender::new(&config),
+            writer: MessageWriter::new(&config),
             log: TurnLog::default(),
             boundary: Boundary::new(config.chaos.clone(), config.dedup),
             arrived: None,
@@ -693,8 +693,8 @@ impl<H> Core<H> {
     #[inline]
     pub(super) fn start_turn(&mut self, now: Instant) {
         self.now = now;
-        self.sender.now = now;
-        self.sender.metrics.start_turn(self.arrived.unwrap_or(now));
+        self.writer.now = now;
+        self.writer.metrics.start_turn(self.arrived.unwrap_or(now));
     }
 
     pub(super) fn read_clock(&self) -> Instant {
@@ -707,7 +707,7 @@ impl<H> Core<H> {
             let seed = self.rng.u64(..) ^ u64::from(byte);
             self.rng.seed(seed);
         }
-        self.sender.identify(&cluster.id);
+        self.writer.identify(&cluster.id);
         self.boundary.chaos.identify(&cluster.id);
         let nodes = cluster.nodes.iter().map(String::as_str);
         for name in nodes.chain(SERVICES).chain([&*cluster.id]) {
@@ -752,8 +752,8 @@ impl<H> Core<H> {
     }
 
     pub(super) fn send_error(&mut self, origin: &Origin<'_>, error: &RpcError, out: &mut OutBuffer) {
-        self.sender.counters.errors += 1;
-        let mut message = self.sender.message(out, origin.dest, origin.src, ERROR);
+        self.writer.counters.errors += 1;
+        let mut message = self.writer.message(out, origin.dest, origin.src, ERROR);
         message.in_reply_to = origin.msg_id.as_str();
         message.send_error(error);
     }
@@ -761,21 +761,21 @@ impl<H> Core<H> {
     fn answer<'m>(&'m mut self, out: &'m mut OutBuffer, deferred: Deferred, kind: &str) -> Message<'m> {
         let Some(address) = &deferred.address else {
             out.start_line();
-            return Message::new(&mut self.sender, out, Disposition::Discard);
+            return Message::new(&mut self.writer, out, Disposition::Discard);
         };
         let is_late = address.until < self.now;
-        let message = self.sender.message(out, "", address.dest(), kind);
+        let message = self.writer.message(out, "", address.dest(), kind);
         if is_late {
-            message.sender.draft.disposition = Disposition::TooLate;
+            message.writer.draft.disposition = Disposition::TooLate;
         }
-        message.sender.draft.deferred = Some(deferred);
+        message.writer.draft.deferred = Some(deferred);
         message
     }
 
     pub(super) fn answer_error(&mut self, out: &mut OutBuffer, deferred: Deferred, error: &RpcError) {
         if let Some(address) = &deferred.address {
             // One that comes too late is dropped, and counted as that.
-            self.sender.counters.errors += u64::from(address.until >= self.now);
+            self.writer.counters.errors += u64::from(address.until >= self.now);
             self.answer(out, deferred, ERROR).send_error(error);
         }
     }
@@ -791,34 +791,34 @@ impl Message<'_> {
 
 /// Writes the beginnings and the ends of messages, numbers them, and notes what happens to them.
 #[derive(Debug)]
-pub(super) struct Sender {
+pub(super) struct MessageWriter {
     pub(super) now: Instant,
     pub(super) counters: Counters,
     pub(super) trace: Trace,
     pub(super) metrics: Metrics,
-    heads: Heads,
+    headers: HeaderCache,
     numbering: Numbering,
     draft: Draft,
 }
 
 /// The beginnings of messages.
 #[derive(Debug)]
-struct Heads {
+struct HeaderCache {
     /// `{"src":"n1","dest":`, how every message of this node begins. Empty before `init`.
     src: Vec<u8>,
     /// Some that were written lately, each in the place that its receiver and its type make out.
-    latest: Box<[Head; HEADS]>,
+    latest: Box<[Header; HEADERS_KEPT]>,
 }
 
 /// So many beginnings of messages are kept.
-const HEADS: usize = 64;
+const HEADERS_KEPT: usize = 64;
 
 /// Those with longer names are not.
-const HEAD_NAMES_MAX: usize = 256;
+const HEADER_NAMES_MAX: usize = 256;
 
 /// The beginning of a message: all but the fields and the numbers.
 #[derive(Debug, Default)]
-struct Head {
+struct Header {
     dest: Label,
     kind: Label,
     /// The text, and after a short one something to fill two times [`HALF`].
@@ -831,14 +831,14 @@ struct Head {
 /// A beginning that is not longer than two of these is copied as if it were as long, which takes less than a call.
 const HALF: usize = 32;
 
-impl Heads {
+impl HeaderCache {
     /// Starts a message of this type to `dest`; where the members of its body begin.
     #[inline(always)]
     fn start(&mut self, trace: &mut Trace, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
         match self.find(dest, kind) {
-            Some(head) => {
-                trace.sketch(&head.dest, &head.kind);
-                head.begin(out.start_line())
+            Some(header) => {
+                trace.sketch(&header.dest, &header.kind);
+                header.begin(out.start_line())
             }
             None => self.start_long(trace, out, dest, kind),
         }
@@ -847,7 +847,7 @@ impl Heads {
     #[cold]
     fn start_long(&self, trace: &mut Trace, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
         trace.sketch(&Label::new(dest), &Label::new(kind));
-        write_head(out.start_line(), &self.src, dest, kind)
+        write_header(out.start_line(), &self.src, dest, kind)
     }
 
     /// Starts a message all members of whose body are still to be written, its type too.
@@ -865,26 +865,26 @@ impl Heads {
 
     /// The beginning of a message of this type to `dest`; `None` if it is too long to be kept.
     #[inline(always)]
-    fn find(&mut self, dest: &str, kind: &str) -> Option<&Head> {
-        if dest.len() + kind.len() > HEAD_NAMES_MAX {
+    fn find(&mut self, dest: &str, kind: &str) -> Option<&Header> {
+        if dest.len() + kind.len() > HEADER_NAMES_MAX {
             return None;
         }
         let place = dest.bytes().next_back().unwrap_or(0) ^ kind.bytes().next().unwrap_or(0).rotate_left(3);
-        let head = &mut self.latest[usize::from(place) % HEADS];
-        if head.length == 0 || !head.dest.is(dest) || !head.kind.is(kind) {
-            head.become_another(&self.src, dest, kind);
+        let header = &mut self.latest[usize::from(place) % HEADERS_KEPT];
+        if header.length == 0 || !header.dest.is(dest) || !header.kind.is(kind) {
+            header.replace(&self.src, dest, kind);
         }
-        Some(head)
+        Some(header)
     }
 }
 
-impl Head {
+impl Header {
     #[inline(never)]
-    fn become_another(&mut self, src: &[u8], dest: &str, kind: &str) {
+    fn replace(&mut self, src: &[u8], dest: &str, kind: &str) {
         self.dest.set(dest);
         self.kind.set(kind);
         self.text.clear();
-        self.members = write_head(&mut self.text, src, dest, kind);
+        self.members = write_header(&mut self.text, src, dest, kind);
         self.length = self.text.len();
         self.text.resize(self.length.max(2 * HALF), 0);
     }
@@ -952,14 +952,17 @@ impl Numbering {
     }
 }
 
-impl Sender {
+impl MessageWriter {
     fn new(config: &Config) -> Self {
         Self {
             now: Instant::START,
             counters: Counters::default(),
             trace: Trace::new(config.trace_size),
             metrics: Metrics::new(),
-            heads: Heads { src: Vec::new(), latest: Box::new(std::array::from_fn(|_| Head::default())) },
+            headers: HeaderCache {
+                src: Vec::new(),
+                latest: Box::new(std::array::from_fn(|_| Header::default())),
+            },
             numbering: Numbering::new(),
             draft: Draft::NONE,
         }
@@ -967,7 +970,7 @@ impl Sender {
 
     fn identify(&mut self, id: &str) {
         self.trace.identify(id);
-        write_src(&mut self.heads.src, id);
+        write_src(&mut self.headers.src, id);
         // What was refused before counts for nothing: `init_ok` has the number 0.
         self.numbering = Numbering::new();
     }
@@ -977,7 +980,7 @@ impl Sender {
         self.numbering.next
     }
 
-    /// Starts a message. Before `init` its sender is `nameless_src`.
+    /// Starts a message. Before `init` its writer is `nameless_src`.
     #[inline(never)]
     fn message<'m>(
         &'m mut self,
@@ -986,7 +989,7 @@ impl Sender {
         dest: &str,
         kind: &str,
     ) -> Message<'m> {
-        if self.heads.src.is_empty() {
+        if self.headers.src.is_empty() {
             self.start_nameless(out, nameless_src, dest, kind);
         } else {
             self.start(out, dest, kind);
@@ -999,13 +1002,13 @@ impl Sender {
         let mut beginning = Vec::new();
         write_src(&mut beginning, src);
         self.trace.sketch_nameless(src, &Label::new(dest), &Label::new(kind));
-        write_head(out.start_line(), &beginning, dest, kind)
+        write_header(out.start_line(), &beginning, dest, kind)
     }
 
     /// Starts a message of this type to `dest`; where the members of its body begin.
     #[inline(always)]
     pub(super) fn start(&mut self, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
-        self.heads.start(&mut self.trace, out, dest, kind)
+        self.headers.start(&mut self.trace, out, dest, kind)
     }
 
     /// Starts a message of this type to `dest`, all members of whose body are still to be written, its type too.
@@ -1015,7 +1018,7 @@ impl Sender {
         dest: &str,
         kind: &str,
     ) -> &'o mut Vec<u8> {
-        self.heads.start_bare(&mut self.trace, out, dest, kind)
+        self.headers.start_bare(&mut self.trace, out, dest, kind)
     }
 
     /// Notes a message that came.
@@ -1084,7 +1087,7 @@ fn write_in_reply_to(line: &mut Vec<u8>, in_reply_to: &[u8]) {
 }
 
 /// Writes the beginning of a message, up to the fields of its handler; where the members of its body begin.
-fn write_head(line: &mut Vec<u8>, src: &[u8], dest: &str, kind: &str) -> usize {
+fn write_header(line: &mut Vec<u8>, src: &[u8], dest: &str, kind: &str) -> usize {
     line.extend_from_slice(src);
     dest.write_json(line);
     line.extend_from_slice(b",\"body\":{");

@@ -88,7 +88,7 @@ impl<H: Handler> Node<H> {
     /// [`Instant::START`] in microseconds. Without one, time stands still during a turn.
     pub fn set_clock(&mut self, start_unix_us: u64, read: impl Fn() -> Instant + 'static) {
         self.core.clock = Some(Clock(Box::new(read)));
-        self.core.sender.trace.set_start(start_unix_us);
+        self.core.writer.trace.set_start(start_unix_us);
     }
 
     /// Handles the whole lines of a buffer at the time `now`, as long as the output is below its mark; whether those were
@@ -207,7 +207,7 @@ impl<H: Handler> Node<H> {
 
     /// Says that all that the node said is written, now. It is what service times end with.
     pub fn handle_written(&mut self, now: Instant) {
-        self.core.sender.metrics.handle_written(now);
+        self.core.writer.metrics.handle_written(now);
     }
 
     /// Lets go of what [`chaos`](crate::boundary::chaos) holds back, early: it is the end.
@@ -232,7 +232,7 @@ impl<H: Handler> Node<H> {
 
     /// What was counted so far.
     pub const fn counters(&self) -> &Counters {
-        &self.core.sender.counters
+        &self.core.writer.counters
     }
 
     /// What was counted and measured so far, as one JSON object: see [`telemetry::metrics`](crate::telemetry::metrics).
@@ -240,20 +240,20 @@ impl<H: Handler> Node<H> {
         let core = &self.core;
         let id = core.cluster.as_ref().map_or("", Cluster::id);
         let peers = core.peers.iter().map(|peer| &*peer.name);
-        core.sender.metrics.report(id, now, &core.sender.counters, peers)
+        core.writer.metrics.report(id, now, &core.writer.counters, peers)
     }
 
     /// Lets every message from now on become a line of JSON, to be taken with [`take_trace`](Self::take_trace).
     pub fn start_trace(&mut self) {
-        self.core.sender.trace.start_lines();
+        self.core.writer.trace.start_lines();
     }
 
     /// If there is a trace, lets somebody take its lines, who is told the node's id, if it has one, and says how many
     /// lines were lost: see [`telemetry::trace`](crate::telemetry::trace).
     pub fn take_trace(&mut self, take: impl FnOnce(&mut Vec<u8>, Option<&str>) -> u64) {
-        let Core { sender, cluster, .. } = &mut self.core;
-        if let Some(lines) = sender.trace.lines_mut() {
-            sender.counters.trace_dropped += take(lines, cluster.as_ref().map(Cluster::id));
+        let Core { writer, cluster, .. } = &mut self.core;
+        if let Some(lines) = writer.trace.lines_mut() {
+            writer.counters.trace_dropped += take(lines, cluster.as_ref().map(Cluster::id));
         }
     }
 
@@ -276,7 +276,7 @@ impl<H: Handler> Node<H> {
 /// Handles a line, whatever it is.
 #[inline(always)]
 fn handle_read<H: Handler>(core: &mut Core<H>, handler: &mut H, line: Read<'_>, out: &mut OutBuffer) {
-    core.sender.counters.lines += 1;
+    core.writer.counters.lines += 1;
     match line {
         Read::Message(envelope) => handle_envelope(core, handler, envelope, out),
         Read::NotMessage(unchecked, error) => {
@@ -289,16 +289,16 @@ fn handle_read<H: Handler>(core: &mut Core<H>, handler: &mut H, line: Read<'_>, 
 
 #[cold]
 fn not_json<H>(core: &mut Core<H>, error: &SyntaxError) {
-    core.sender.counters.not_json += 1;
-    warn!("line {}: not JSON: {error}", core.sender.counters.lines);
+    core.writer.counters.not_json += 1;
+    warn!("line {}: not JSON: {error}", core.writer.counters.lines);
 }
 
 #[cold]
 fn too_long<H>(core: &mut Core<H>, length: u64) {
-    core.sender.counters.too_long += 1;
+    core.writer.counters.too_long += 1;
     warn!(
         "line {}: {length} bytes are more than a line may have, or than there is memory for: skipped",
-        core.sender.counters.lines
+        core.writer.counters.lines
     );
 }
 
@@ -333,13 +333,13 @@ fn through_boundary<H, T>(
         return act(core, out);
     }
     let start = out.end();
-    core.sender.trace.watch_sent();
+    core.writer.trace.watch_sent();
     let outcome = act(core, out);
-    let sent = core.sender.trace.take_sent();
+    let sent = core.writer.trace.take_sent();
     core.boundary.pass(core.now, sent, are_replies, start, out);
     let ChaosStats { dropped, duplicated, .. } = core.boundary.chaos.stats();
-    core.sender.counters.chaos_dropped = dropped;
-    core.sender.counters.chaos_duplicated = duplicated;
+    core.writer.counters.chaos_dropped = dropped;
+    core.writer.counters.chaos_duplicated = duplicated;
     outcome
 }
 
@@ -358,14 +358,14 @@ fn handle_if_admitted<H: Handler>(
     match core.boundary.admit(core.now, envelope) {
         Admission::Handle => return !handle_message(core, handler, envelope, out),
         Admission::Drop => {
-            core.sender.note_received(envelope, true);
-            core.sender.counters.duplicates_dropped += 1;
+            core.writer.note_received(envelope, true);
+            core.writer.counters.duplicates_dropped += 1;
         }
         Admission::Reply(reply) => {
-            core.sender.note_received(envelope, true);
-            core.sender.counters.duplicates_answered += 1;
-            core.sender.send_again(out, &envelope.src, &reply.kind, &reply.line);
-            core.sender.metrics.answered(&envelope.body.kind);
+            core.writer.note_received(envelope, true);
+            core.writer.counters.duplicates_answered += 1;
+            core.writer.send_again(out, &envelope.src, &reply.kind, &reply.line);
+            core.writer.metrics.answered(&envelope.body.kind);
         }
     }
     false
@@ -379,11 +379,11 @@ fn handle_message<H: Handler>(
     out: &mut OutBuffer,
 ) -> bool {
     let is_ours = core.cluster.as_ref().is_some_and(|cluster| cluster.is_for_us(&envelope.dest));
-    core.sender.note_received(envelope, is_ours);
+    core.writer.note_received(envelope, is_ours);
     let is_put_off = match &core.cluster {
         Some(cluster) if !is_ours => {
-            core.sender.counters.misaddressed += 1;
-            let (line, dest, id) = (core.sender.counters.lines, excerpt(&envelope.dest), cluster.id());
+            core.writer.counters.misaddressed += 1;
+            let (line, dest, id) = (core.writer.counters.lines, excerpt(&envelope.dest), cluster.id());
             warn!("line {line}: dest is {dest:?}, this node is {id:?}: not handled");
             false
         }
@@ -400,7 +400,7 @@ fn dispatch<H: Handler>(
     envelope: &Envelope<'_>,
     out: &mut OutBuffer,
 ) -> bool {
-    let line = core.sender.counters.lines;
+    let line = core.writer.counters.lines;
     if let Some(id) = envelope.body.in_reply_to {
         if let Some((completion, outcome)) = core.handle_reply(id.as_u64(), envelope) {
             let body = &envelope.body;
@@ -434,9 +434,9 @@ fn dispatch<H: Handler>(
         },
         Some(origin) => {
             if error.code == ErrorCode::NOT_SUPPORTED {
-                core.sender.metrics.answered_unknown();
+                core.writer.metrics.answered_unknown();
             } else {
-                core.sender.metrics.answered(request.kind());
+                core.writer.metrics.answered(request.kind());
             }
             core.send_error(&origin, &error, out);
         }
@@ -456,7 +456,7 @@ fn guard<H, T>(
     act: impl FnOnce(&mut Context<'_, H>) -> T,
 ) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(|| act(&mut Context::new(core, out)))).map_err(|panic| {
-        core.sender.counters.panics += 1;
+        core.writer.counters.panics += 1;
         panic_text(&*panic)
     })
 }
@@ -481,7 +481,7 @@ fn settle_tasks<H: Handler>(core: &mut Core<H>, handler: &mut H, out: &mut OutBu
         }
         while let Some(end) = core.tasks.poll() {
             match end {
-                Err(_) => core.sender.counters.panics += 1,
+                Err(_) => core.writer.counters.panics += 1,
                 Ok((Some(deferred), Ok(answer))) => Context::new(core, out).end_task(deferred, &answer),
                 Ok((Some(deferred), Err(error))) => Context::new(core, out).answer_error(deferred, &error),
                 Ok((None, Ok(_))) => {}
@@ -513,7 +513,7 @@ fn handle_init<H: Handler>(
     cx.reply(request, "init_ok").send()?;
     if is_new {
         let now = cx.now();
-        cx.core.sender.metrics.restart(now);
+        cx.core.writer.metrics.restart(now);
         handler.on_init(cx);
     }
     Ok(())
@@ -526,8 +526,8 @@ fn refuse<H>(
     error: &SchemaError,
     out: &mut OutBuffer,
 ) {
-    core.sender.counters.malformed += 1;
-    warn!("line {}: not a message: {error}", core.sender.counters.lines);
+    core.writer.counters.malformed += 1;
+    warn!("line {}: not a message: {error}", core.writer.counters.lines);
     let dest = unchecked.dest();
     let may_answer = match (&core.cluster, &dest) {
         _ if unchecked.claims_to_be_a_reply() => false,

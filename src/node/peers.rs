@@ -107,8 +107,8 @@ impl<H> Broadcast<'_, H> {
         let peers = core.cluster.as_ref().expect("handlers run after init").peer_names();
         let kind = type_name(&members[kind]);
         for peer in &*peers {
-            core.sender.start_bare(out, peer, &kind).extend_from_slice(&members);
-            core.sender.end_message(out);
+            core.writer.start_bare(out, peer, &kind).extend_from_slice(&members);
+            core.writer.end_message(out);
         }
         core.give_buffer(members);
         Ok(())
