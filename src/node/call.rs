@@ -161,7 +161,7 @@ impl<'m, H> Call<'m, H> {
             Ok(kind) => {
                 let kind = super::fields::type_name(&line[kind]);
                 self.kind = SmallVec::from_slice(kind.as_bytes());
-                self.core.writer.trace.name_sketch(&kind);
+                self.core.writer.trace.set_staged_type(&kind);
             }
             Err(error) => self.peer = Err(error),
         }
@@ -268,7 +268,7 @@ impl<H> Context<'_, H> {
         call.out.line().truncate(call.body);
         let kind = write_forwarded(body, call.out.line())?;
         call.kind = SmallVec::from_slice(kind.as_bytes());
-        call.core.writer.trace.name_sketch(&kind);
+        call.core.writer.trace.set_staged_type(&kind);
         Ok(call)
     }
 }

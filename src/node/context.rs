@@ -498,8 +498,8 @@ impl<'m> Message<'m> {
         let kind = write(line)?;
         // Most types are written as they are.
         match line[kind.start + 1..kind.end - 1].utf8_chunks().next().map(|text| text.valid()) {
-            Some(kind) if !kind.contains('\\') => self.writer.trace.name_sketch(kind),
-            _ => self.writer.trace.name_sketch(&type_name(&line[kind])),
+            Some(kind) if !kind.contains('\\') => self.writer.trace.set_staged_type(kind),
+            _ => self.writer.trace.set_staged_type(&type_name(&line[kind])),
         }
         self.send()
     }
@@ -837,7 +837,7 @@ impl HeaderCache {
     fn start(&mut self, trace: &mut Trace, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
         match self.find(dest, kind) {
             Some(header) => {
-                trace.sketch(&header.dest, &header.kind);
+                trace.stage_sent(&header.dest, &header.kind);
                 header.begin(out.start_line())
             }
             None => self.start_long(trace, out, dest, kind),
@@ -846,7 +846,7 @@ impl HeaderCache {
 
     #[cold]
     fn start_long(&self, trace: &mut Trace, out: &mut OutBuffer, dest: &str, kind: &str) -> usize {
-        trace.sketch(&Label::new(dest), &Label::new(kind));
+        trace.stage_sent(&Label::new(dest), &Label::new(kind));
         write_header(out.start_line(), &self.src, dest, kind)
     }
 
@@ -980,7 +980,7 @@ impl MessageWriter {
         self.numbering.next
     }
 
-    /// Starts a message. Before `init` its writer is `nameless_src`.
+    /// Starts a message. Before `init` its sender is `nameless_src`.
     #[inline(never)]
     fn message<'m>(
         &'m mut self,
@@ -1001,7 +1001,7 @@ impl MessageWriter {
     fn start_nameless(&mut self, out: &mut OutBuffer, src: &str, dest: &str, kind: &str) -> usize {
         let mut beginning = Vec::new();
         write_src(&mut beginning, src);
-        self.trace.sketch_nameless(src, &Label::new(dest), &Label::new(kind));
+        self.trace.stage_sent_before_init(src, &Label::new(dest), &Label::new(kind));
         write_header(out.start_line(), &beginning, dest, kind)
     }
 
@@ -1033,7 +1033,7 @@ impl MessageWriter {
 
     /// Sends a line again that was sent before.
     pub(super) fn send_again(&mut self, out: &mut OutBuffer, dest: &str, kind: &str, line: &[u8]) {
-        self.trace.sketch(&Label::new(dest), &Label::new(kind));
+        self.trace.stage_sent(&Label::new(dest), &Label::new(kind));
         out.start_line().extend_from_slice(line);
         self.note_sent(out, b"");
     }

@@ -166,7 +166,7 @@ pub(super) fn refused(error: &Unwritable) -> RpcError {
     RpcError::new(ErrorCode::CRASH, format!("this body cannot be sent: {error}"))
 }
 
-/// Notes why fields cannot be sent; what the writer's error says.
+/// Notes why fields cannot be sent; what the sender's error says.
 #[cold]
 pub(super) fn logged(error: &Unwritable) -> &'static str {
     log::error!("a body or its fields cannot be sent: {error}");

@@ -79,7 +79,7 @@ impl serde::Serialize for Entry {
 
 /// What a node remembers of the messages that came and went.
 ///
-/// A message to be sent is sketched first and counts once it is sent, like the line that it is written in.
+/// A message to be sent is staged first and counts once it is sent, like the line that it is written in.
 pub struct Trace {
     ring: Box<[Slot]>,
     /// The place of the next message, after that of the newest.
@@ -150,7 +150,7 @@ impl fmt::Debug for Trace {
 impl Trace {
     /// Remembers so many messages, and at least one.
     pub fn new(capacity: usize) -> Self {
-        // One more is for what is only sketched.
+        // One more is for what is only staged.
         let ring = vec![Slot::default(); capacity.max(1) + 1].into();
         Self {
             ring,
@@ -216,7 +216,7 @@ impl Trace {
         self.sent.is_some()
     }
 
-    /// Notes that the message that was sketched last was held back, and what it would have said.
+    /// Notes that the message that was staged last was held back, and what it would have said.
     pub(crate) fn withheld(&mut self, line: &[u8], in_reply_to: &[u8]) {
         let Slot { other, kind, .. } = &self.ring[self.next];
         if let Some(sent) = &mut self.sent {
@@ -260,7 +260,7 @@ impl Trace {
 
     /// Notes a message that may be sent. One that is not gives way to the next.
     #[inline(always)]
-    pub(crate) fn sketch(&mut self, dest: &Label, kind: &Label) {
+    pub(crate) fn stage_sent(&mut self, dest: &Label, kind: &Label) {
         if ON {
             let slot = &mut self.ring[self.next];
             slot.is_own = true;
@@ -271,15 +271,15 @@ impl Trace {
 
     /// Gives another type to the message that may be sent.
     #[inline]
-    pub(crate) fn name_sketch(&mut self, kind: &str) {
+    pub(crate) fn set_staged_type(&mut self, kind: &str) {
         if ON {
             self.ring[self.next].kind.set(kind);
         }
     }
 
     /// Notes a message that may be sent before the node has a name.
-    pub(crate) fn sketch_nameless(&mut self, src: &str, dest: &Label, kind: &Label) {
-        self.sketch(dest, kind);
+    pub(crate) fn stage_sent_before_init(&mut self, src: &str, dest: &Label, kind: &Label) {
+        self.stage_sent(dest, kind);
         if ON {
             let slot = &mut self.ring[self.next];
             slot.is_own = false;
@@ -287,7 +287,7 @@ impl Trace {
         }
     }
 
-    /// Notes that the message that was sketched last was sent, as this line, and what it answers, if anything. `false`
+    /// Notes that the message that was staged last was sent, as this line, and what it answers, if anything. `false`
     /// if there was no room for the line in the file's buffer.
     #[inline(always)]
     pub(crate) fn sent(&mut self, now: Instant, line: &[u8], in_reply_to: &[u8]) -> bool {
@@ -368,11 +368,12 @@ mod tests {
     #[test]
     fn what_is_not_sent_is_not_noted() {
         let mut trace = Trace::new(3);
-        let sketch = |trace: &mut Trace, dest, kind| trace.sketch(&Label::new(dest), &Label::new(kind));
-        sketch(&mut trace, "c1", "a");
-        sketch(&mut trace, "c2", "b");
+        let stage_sent =
+            |trace: &mut Trace, dest, kind| trace.stage_sent(&Label::new(dest), &Label::new(kind));
+        stage_sent(&mut trace, "c1", "a");
+        stage_sent(&mut trace, "c2", "b");
         trace.sent(Instant::START, b"{}", b"");
-        sketch(&mut trace, "c3", "c");
+        stage_sent(&mut trace, "c3", "c");
         let [entry] = &trace.newest(9)[..] else { panic!("{trace:?}") };
         assert_eq!((&*entry.dest, &*entry.kind, entry.direction), ("c2", "b", Direction::Sent));
     }
