@@ -7,7 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::context::{Context, Core, Peer};
-use super::timers::{Alarm, soon};
+use super::timers::{TimerEvent, no_earlier_than_next_tick};
 use crate::json::value::Value;
 use crate::json::write::{WriteJson as _, write_in_one_line};
 use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
@@ -212,7 +212,7 @@ impl<'m, H> Call<'m, H> {
 
         let deadline = core.now + policy.deadline;
         let wait = policy.wait.wait(0, &mut core.rng).min(policy.deadline);
-        let end = soon(core.now, wait);
+        let end = no_earlier_than_next_tick(core.now, wait);
         let key = core.pending.next_key(msg_id);
         core.pending.insert(pending::Call {
             peer,
@@ -220,7 +220,7 @@ impl<'m, H> Call<'m, H> {
             deadline,
             attempts: smallvec![Attempt { msg_id, sent: core.now }],
             waits: wait,
-            timer: core.wheel.insert(end, Alarm::Attempt(key)),
+            timer: core.wheel.insert(end, TimerEvent::Attempt(key)),
             body: kept,
             kind_len: kind.len(),
             refusal: None,
@@ -369,7 +369,7 @@ impl<H> Core<H> {
         let wait = call.policy.wait.wait(call.attempts(), &mut self.rng);
         let wait = wait.min(call.deadline - now);
         call.waits = call.waits + wait;
-        call.timer = self.wheel.insert(soon(now, wait), Alarm::Attempt(key));
+        call.timer = self.wheel.insert(no_earlier_than_next_tick(now, wait), TimerEvent::Attempt(key));
         let (kind, members) = call.body.split_at(call.kind_len);
         let kind = std::str::from_utf8(kind).unwrap_or_default();
         let line = self.writer.start_bare(out, &self.peers[peer.0].name, kind);

@@ -16,7 +16,7 @@ use super::durability::TurnLog;
 use super::fields::{NO_TYPE, type_name};
 use super::remote::Inbox;
 use super::sequential::{Answer, Tasks};
-use super::timers::{Alarm, HandlerTimer};
+use super::timers::{HandlerTimer, TimerEvent};
 use crate::boundary::Boundary;
 use crate::boundary::chaos::{Chaos, ChaosConfig};
 use crate::boundary::dedup::DedupConfig;
@@ -637,7 +637,7 @@ pub(super) struct Core<H> {
     /// The names come with `init`, so nobody can choose them to collide later.
     peer_ids: HashMap<Box<str>, PeerId, FixedState>,
     pub(super) pending: Pending<Completion<H>>,
-    pub(super) wheel: Wheel<Alarm>,
+    pub(super) wheel: Wheel<TimerEvent>,
     pub(super) timers: Slab<HandlerTimer<H>>,
     pub(super) timers_started: u64,
     pub(super) tasks: Tasks<H>,

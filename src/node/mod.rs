@@ -29,7 +29,7 @@ pub use self::handler_fn::{HandlerFn, handler_fn};
 pub use self::peers::{Broadcast, Peers};
 pub use self::remote::{Remote, RemoteError};
 pub use self::sequential::{Answer, Handle, OwnedReply, WaitingCall};
-use self::timers::Alarm;
+use self::timers::TimerEvent;
 pub use self::timers::TimerId;
 use crate::boundary::Admission;
 use crate::boundary::chaos::ChaosStats;
@@ -166,15 +166,15 @@ impl<H: Handler> Node<H> {
         through_boundary(core, true, out, |core, out| {
             settle(core, handler, out);
             while out.len() < HIGH_WATER
-                && let Some((due, alarm)) = core.wheel.pop_expired(now)
+                && let Some((due, event)) = core.wheel.pop_expired(now)
             {
-                match alarm {
-                    Alarm::Attempt(key) => {
+                match event {
+                    TimerEvent::Attempt(key) => {
                         if let Some((completion, error)) = core.handle_attempt_over(key, out) {
                             let _ = guard(core, out, |cx| completion.complete(handler, Err(error), cx));
                         }
                     }
-                    Alarm::Handler(id) => {
+                    TimerEvent::Handler(id) => {
                         if let Some(mut callback) = core.handle_timer_due(id, due) {
                             let _ = guard(core, out, |cx| callback(handler, cx));
                             core.keep_callback(id, callback);

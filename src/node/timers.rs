@@ -9,13 +9,13 @@ use crate::timer::TimerKey;
 
 /// When this much time has passed since `now`, and not in the same turn: or a handler that starts itself again and
 /// again would never let the node read.
-pub(super) fn soon(now: Instant, delay: Duration) -> Instant {
+pub(super) fn no_earlier_than_next_tick(now: Instant, delay: Duration) -> Instant {
     now + delay.max(Duration::from_micros(1))
 }
 
 /// What the wheel wakes up for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Alarm {
+pub(super) enum TimerEvent {
     /// The wait of a call's attempt is over.
     Attempt(CallKey),
     /// A handler's timer is due.
@@ -33,7 +33,7 @@ pub struct TimerId {
 /// A timer that a handler started.
 pub(super) struct HandlerTimer<H> {
     id: TimerId,
-    alarm: TimerKey,
+    key: TimerKey,
     /// The time between two firings; `None` for a timer that fires once.
     period: Option<Duration>,
     callback: Option<TimerCallback<H>>,
@@ -82,7 +82,7 @@ impl<H> Context<'_, H> {
         let is_running = self.core.timers.get(id.index).is_some_and(|timer| timer.id == id);
         if is_running {
             let timer = self.core.timers.remove(id.index);
-            self.core.wheel.cancel(timer.alarm);
+            self.core.wheel.cancel(timer.key);
         }
         is_running
     }
@@ -97,8 +97,8 @@ impl<H> Core<H> {
     ) -> TimerId {
         let id = TimerId { index: self.timers.vacant_key(), started: self.timers_started };
         self.timers_started += 1;
-        let alarm = self.wheel.insert(soon(self.now, delay), Alarm::Handler(id));
-        self.timers.insert(HandlerTimer { id, alarm, period, callback: Some(callback) });
+        let key = self.wheel.insert(no_earlier_than_next_tick(self.now, delay), TimerEvent::Handler(id));
+        self.timers.insert(HandlerTimer { id, key, period, callback: Some(callback) });
         id
     }
 
@@ -110,7 +110,7 @@ impl<H> Core<H> {
         };
         // From the last deadline, lest the period drifts; or from now, where several have passed.
         let next = if due + period > self.now { due + period } else { self.now + period };
-        timer.alarm = self.wheel.insert(next, Alarm::Handler(id));
+        timer.key = self.wheel.insert(next, TimerEvent::Handler(id));
         timer.callback.take()
     }
 
