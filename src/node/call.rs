@@ -274,7 +274,7 @@ impl<H> Context<'_, H> {
 }
 
 /// A call that has ended by a reply: how many attempts it took and what they waited, or the error.
-type Answered = Result<(u32, Duration), CallError>;
+type CallOutcome = Result<(u32, Duration), CallError>;
 
 impl<H> Core<H> {
     /// Whether a call to this peer may be made now.
@@ -297,7 +297,7 @@ impl<H> Core<H> {
         &mut self,
         msg_id: Option<u64>,
         envelope: &Envelope<'_>,
-    ) -> Option<(Completion<H>, Answered)> {
+    ) -> Option<(Completion<H>, CallOutcome)> {
         let found = msg_id.and_then(|msg_id| {
             let (key, call) = self.pending.find(msg_id)?;
             let is_the_peer = *self.peers[call.peer.0].name == *envelope.src;
@@ -321,7 +321,7 @@ impl<H> Core<H> {
         let (peer, was_refused) = (call.peer, call.refusal.is_some());
         self.writer.metrics.round_trip(peer.0, self.now - sent);
         if !(is_refusal && was_refused) {
-            self.judge(peer, !is_refusal);
+            self.record_outcome(peer, !is_refusal);
         }
         if tries_again {
             // The next attempt comes when the wait of this one is over.
@@ -350,7 +350,7 @@ impl<H> Core<H> {
         let tries_again = (call.policy.may_retry_silence() || was_refused) && call.may_try_again(now);
         // Whoever was asked to forget it may do so without an answer.
         if !was_refused && !is_forgotten {
-            self.judge(peer, false);
+            self.record_outcome(peer, false);
         }
         if !tries_again || !self.breaker_allows(peer) {
             let mut call = self.end_call(key);
@@ -393,7 +393,7 @@ impl<H> Core<H> {
     }
 
     /// Tells the peer's breaker how a call went.
-    fn judge(&mut self, peer: PeerId, is_well: bool) {
+    fn record_outcome(&mut self, peer: PeerId, is_well: bool) {
         let (now, rng) = (self.now, &mut self.rng);
         match &mut self.peers[peer.0].breaker {
             Some(breaker) if is_well => breaker.succeeded(),

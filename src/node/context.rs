@@ -89,12 +89,12 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Request<'a> {
     envelope: &'a Envelope<'a>,
-    answered: Cell<Answered>,
+    reply_state: Cell<ReplyState>,
 }
 
 /// Whether a request has its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
+pub(super) enum ReplyState {
     No,
     Now,
     /// It was put off.
@@ -103,7 +103,7 @@ pub(super) enum Answered {
 
 impl<'a> Request<'a> {
     pub(super) const fn new(envelope: &'a Envelope<'a>) -> Self {
-        Self { envelope, answered: Cell::new(Answered::No) }
+        Self { envelope, reply_state: Cell::new(ReplyState::No) }
     }
 
     /// Who sent it.
@@ -118,12 +118,12 @@ impl<'a> Request<'a> {
 
     /// Whether it was answered, or is to be answered later.
     pub const fn is_answered(&self) -> bool {
-        !matches!(self.answered.get(), Answered::No)
+        !matches!(self.reply_state.get(), ReplyState::No)
     }
 
     /// Whether it is to be answered later.
     pub(super) const fn is_put_off(&self) -> bool {
-        matches!(self.answered.get(), Answered::Later)
+        matches!(self.reply_state.get(), ReplyState::Later)
     }
 
     /// Whom to answer; `None` if the request has no `msg_id` and wants no answer.
@@ -228,7 +228,7 @@ impl<'a, H> Context<'a, H> {
     pub fn defer(&mut self, request: &Request<'_>) -> Deferred {
         let abandoned = Rc::clone(&self.core.abandoned);
         let origin = if request.is_answered() { None } else { request.origin() };
-        request.answered.set(Answered::Later);
+        request.reply_state.set(ReplyState::Later);
         let address = origin.map(|Origin { src, msg_id, .. }| {
             let is_patient = self.core.peer(src).is_some();
             let now = self.core.now;
@@ -516,7 +516,7 @@ impl<'m> Message<'m> {
         if let (Disposition::Send, Some(request), false) =
             (draft.disposition, self.request, draft.has_side_state())
         {
-            request.answered.set(Answered::Now);
+            request.reply_state.set(ReplyState::Now);
             self.writer.metrics.answered(request.kind());
             self.writer.end_reply(self.out, self.in_reply_to.as_bytes());
             return Ok(());
@@ -543,7 +543,7 @@ impl<'m> Message<'m> {
             self.writer.metrics.answered_late(kind, arrived);
         }
         if let Some(request) = self.request {
-            request.answered.set(Answered::Now);
+            request.reply_state.set(ReplyState::Now);
             self.writer.metrics.answered(request.kind());
         }
         if in_reply_to.is_empty() {
