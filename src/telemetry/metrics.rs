@@ -5,7 +5,7 @@ use std::mem;
 
 use hdrhistogram::Histogram;
 
-use super::ON;
+use super::ENABLED;
 use super::label::Label;
 use crate::json::text::excerpt;
 use crate::json::write::WriteJson;
@@ -107,7 +107,7 @@ pub struct Metrics {
     turn: Instant,
     /// When the measuring began.
     since: Instant,
-    all: Times,
+    all: LatencyHistogram,
     /// The types of requests. The first of them stands for those that have no place of their own.
     kinds: Vec<Kind>,
     /// The kind of the last request. The next one is often the same.
@@ -118,9 +118,9 @@ pub struct Metrics {
     /// and how many.
     unwritten: Vec<(KindId, Instant, u64)>,
     /// The times of calls by peer, which is named by its place among the node's peers.
-    round_trips: Vec<(usize, Times)>,
+    round_trips: Vec<(usize, LatencyHistogram)>,
     /// Those of the peers for which there was no room.
-    other_round_trips: Times,
+    other_round_trips: LatencyHistogram,
 }
 
 /// So many groups of answers wait for their write. If there are more, their time ends then.
@@ -132,7 +132,7 @@ struct Kind {
     name: Label,
     /// How many were answered in this turn.
     in_turn: u64,
-    times: Times,
+    times: LatencyHistogram,
 }
 
 /// A type of requests, by its place in the list.
@@ -154,7 +154,7 @@ pub struct Summary {
 
 /// A histogram with fixed bounds: two digits, 1 µs to a minute.
 #[derive(Debug)]
-struct Times {
+struct LatencyHistogram {
     histogram: Histogram<u64>,
     /// How many took longer than a minute.
     beyond: u64,
@@ -166,13 +166,13 @@ impl Metrics {
         Self {
             turn: Instant::START,
             since: Instant::START,
-            all: Times::new(),
-            kinds: vec![Kind { name: Label::default(), in_turn: 0, times: Times::new() }],
+            all: LatencyHistogram::new(),
+            kinds: vec![Kind { name: Label::default(), in_turn: 0, times: LatencyHistogram::new() }],
             latest: 0,
             answered: Vec::new(),
             unwritten: Vec::new(),
             round_trips: Vec::new(),
-            other_round_trips: Times::new(),
+            other_round_trips: LatencyHistogram::new(),
         }
     }
 
@@ -215,7 +215,7 @@ impl Metrics {
     /// A request of this turn was answered.
     #[inline(always)]
     pub(crate) fn answered(&mut self, kind: &str) {
-        if ON {
+        if ENABLED {
             let kind = self.kind(kind);
             self.count(kind);
         }
@@ -223,7 +223,7 @@ impl Metrics {
 
     /// A request of this turn was answered that nobody knows: its type is no type.
     pub(crate) fn answered_unknown(&mut self) {
-        if ON {
+        if ENABLED {
             self.count(KindId(0));
         }
     }
@@ -240,7 +240,7 @@ impl Metrics {
 
     /// A request of another turn was answered, which arrived then.
     pub(crate) fn answered_late(&mut self, kind: KindId, arrived: Instant) {
-        if !ON {
+        if !ENABLED {
             return;
         }
         match self.unwritten.last_mut() {
@@ -268,7 +268,7 @@ impl Metrics {
             Some(place) => place + 1,
             None if self.kinds.len() > TYPES_MAX => 0,
             None => {
-                self.kinds.push(Kind { name: Label::new(name), in_turn: 0, times: Times::new() });
+                self.kinds.push(Kind { name: Label::new(name), in_turn: 0, times: LatencyHistogram::new() });
                 self.kinds.len() - 1
             }
         }
@@ -277,14 +277,14 @@ impl Metrics {
     /// A call to this peer was answered after that time.
     #[inline]
     pub(crate) fn round_trip(&mut self, peer: usize, took: Duration) {
-        if !ON {
+        if !ENABLED {
             return;
         }
         let times = match self.round_trips.iter().position(|&(known, _)| known == peer) {
             Some(place) => &mut self.round_trips[place].1,
             None if self.round_trips.len() == PEERS_MAX => &mut self.other_round_trips,
             None => {
-                self.round_trips.push((peer, Times::new()));
+                self.round_trips.push((peer, LatencyHistogram::new()));
                 let (_, times) = self.round_trips.last_mut().expect("it was just put there");
                 times
             }
@@ -333,7 +333,7 @@ impl Metrics {
         let mut omitted = write_times(&mut out, REPORT_MAX / 2, kinds);
         let peers: Vec<&str> = peers.collect();
         let calls: Vec<_> = self.round_trips.iter().map(|(peer, times)| (peers[*peer], times)).collect();
-        let mut all = Times::new();
+        let mut all = LatencyHistogram::new();
         for times in calls.iter().map(|(_, times)| *times).chain([&self.other_round_trips]) {
             all.histogram.add(&times.histogram).expect("they have the same bounds");
             all.beyond += times.beyond;
@@ -353,7 +353,7 @@ impl Metrics {
     }
 }
 
-impl Times {
+impl LatencyHistogram {
     fn new() -> Self {
         let histogram =
             Histogram::new_with_bounds(1, LONGEST_US, 2).expect("these are bounds for a histogram");
@@ -370,7 +370,7 @@ impl Times {
 }
 
 /// `{"count":2,"mean":1.5,"p50":1,"p90":2,"p99":2,"p999":2,"max":2}`
-impl WriteJson for Times {
+impl WriteJson for LatencyHistogram {
     fn write_json(&self, out: &mut Vec<u8>) {
         let times = &self.histogram;
         out.extend_from_slice(b"{\"count\":");
@@ -392,7 +392,7 @@ impl WriteJson for Times {
 fn write_times<'a>(
     out: &mut Vec<u8>,
     limit: usize,
-    times: impl IntoIterator<Item = (&'a str, &'a Times)>,
+    times: impl IntoIterator<Item = (&'a str, &'a LatencyHistogram)>,
 ) -> u64 {
     let mut times: Vec<_> = times.into_iter().filter(|(_, times)| !times.histogram.is_empty()).collect();
     times.sort_by_key(|(_, times)| std::cmp::Reverse(times.histogram.len()));

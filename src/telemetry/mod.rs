@@ -9,4 +9,4 @@ pub mod sequence;
 pub mod trace;
 
 /// Whether this build observes at all. It always does, but for the build that `perf/observing` compares with.
-const ON: bool = !cfg!(messenger_unobserved);
+const ENABLED: bool = !cfg!(messenger_unobserved);

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 
-use super::ON;
+use super::ENABLED;
 use super::label::Label;
 use crate::json::write::WriteJson;
 use crate::time::Instant;
@@ -246,7 +246,7 @@ impl Trace {
         kind: &str,
         line: &str,
     ) -> bool {
-        if ON {
+        if ENABLED {
             let slot = &mut self.ring[self.next];
             slot.is_own = stranger.is_none();
             if let Some(dest) = stranger {
@@ -261,7 +261,7 @@ impl Trace {
     /// Notes a message that may be sent. One that is not gives way to the next.
     #[inline(always)]
     pub(crate) fn stage_sent(&mut self, dest: &Label, kind: &Label) {
-        if ON {
+        if ENABLED {
             let slot = &mut self.ring[self.next];
             slot.is_own = true;
             slot.other.clone_from(dest);
@@ -272,7 +272,7 @@ impl Trace {
     /// Gives another type to the message that may be sent.
     #[inline]
     pub(crate) fn set_staged_type(&mut self, kind: &str) {
-        if ON {
+        if ENABLED {
             self.ring[self.next].kind.set(kind);
         }
     }
@@ -280,7 +280,7 @@ impl Trace {
     /// Notes a message that may be sent before the node has a name.
     pub(crate) fn stage_sent_before_init(&mut self, src: &str, dest: &Label, kind: &Label) {
         self.stage_sent(dest, kind);
-        if ON {
+        if ENABLED {
             let slot = &mut self.ring[self.next];
             slot.is_own = false;
             slot.own.set(src);
@@ -296,7 +296,7 @@ impl Trace {
 
     #[inline(always)]
     fn note(&mut self, now: Instant, direction: Direction, line: &[u8], in_reply_to: &[u8]) -> bool {
-        if !ON {
+        if !ENABLED {
             return true;
         }
         let slot = &mut self.ring[self.next];
