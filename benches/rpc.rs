@@ -105,7 +105,7 @@ impl Deadlines for (BTreeMap<(Instant, u64), CallKey>, u64) {
     }
 }
 
-fn new_call(msg_id: u64, now: Instant, timer: TimerKey) -> Call<u64> {
+fn new_call(msg_id: u64, now: Instant, timer: TimerKey) -> Call {
     Call {
         peer: PeerId::default(),
         policy: Policy::once(TIMEOUT),
@@ -116,13 +116,13 @@ fn new_call(msg_id: u64, now: Instant, timer: TimerKey) -> Call<u64> {
         body: Vec::new(),
         kind_len: 0,
         refusal: None,
-        completion: msg_id,
+        is_awaited: true,
     }
 }
 
 /// A node's calls, as many of which wait as it was made for.
 struct Calls<D: Deadlines> {
-    pending: Pending<u64>,
+    pending: Pending,
     deadlines: D,
     keys: VecDeque<(u64, D::Key)>,
     now: Instant,
@@ -225,7 +225,7 @@ fn tables(criterion: &mut Criterion) {
             });
         });
 
-        let mut calls: HashMap<u64, Call<u64>> =
+        let mut calls: HashMap<u64, Call> =
             (0..waiting).map(|msg_id| (msg_id, new_call(msg_id, Instant::START, timer))).collect();
         let mut oldest = 0;
         group.bench_function(BenchmarkId::new("HashMap", waiting), |bencher| {

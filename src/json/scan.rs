@@ -72,15 +72,24 @@ fn find_special_far(text: &[u8]) -> Option<usize> {
     for block in rest.chunks(BLOCK) {
         let found = memchr2(b'"', b'\\', block);
         let before = &block[..found.unwrap_or(block.len())];
-        // The compiler uses SIMD instructions for this.
-        let lowest = before.iter().fold(u8::MAX, |lowest, byte| lowest.min(*byte));
-        let found = if lowest < b' ' { before.iter().position(|byte| *byte < b' ') } else { found };
+        let found = if lowest(before) < b' ' { before.iter().position(|byte| *byte < b' ') } else { found };
         if let Some(found) = found {
             return Some(text.len() - rest.len() + found);
         }
         rest = &rest[block.len()..];
     }
     None
+}
+
+/// The lowest byte of a text.
+fn lowest(text: &[u8]) -> u8 {
+    let (blocks, rest) = text.as_chunks::<{ 4 * WIDTH }>();
+    let mut lowest = u8x16::splat(u8::MAX);
+    for block in blocks {
+        let (parts, _) = block.as_chunks();
+        lowest = parts.iter().fold(lowest, |lowest, part| lowest.min(u8x16::new(*part)));
+    }
+    lowest.to_array().iter().chain(rest).fold(u8::MAX, |lowest, byte| lowest.min(*byte))
 }
 
 /// Less than sixteen bytes are left.

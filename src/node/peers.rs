@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::context::{Context, Core};
+use super::context::Context;
+use super::core::Core;
+#[cfg(feature = "serde")]
+use super::fields::refused;
 use super::fields::type_name;
 use crate::json::write::WriteJson as _;
 use crate::wire::error::{ErrorCode, RpcError};
@@ -52,7 +55,7 @@ impl<H> Context<'_, H> {
 
     /// Starts a message to every node but this one, which waits for no answer: add its fields, then send it. See
     /// [`message`](Self::message).
-    pub fn broadcast(&mut self, kind: &str) -> Broadcast<'_, H> {
+    pub fn broadcast(&mut self, kind: &str) -> Broadcast<'_> {
         let mut members = self.core.take_buffer();
         members.extend_from_slice(b"\"type\":");
         let start = members.len();
@@ -68,8 +71,7 @@ impl<H> Context<'_, H> {
     #[cfg(feature = "serde")]
     pub fn broadcast_with(&mut self, body: &(impl serde::Serialize + ?Sized)) -> Result<(), RpcError> {
         let mut members = self.core.take_buffer();
-        let kind = crate::json::typed::write_body(body, &mut members)
-            .map_err(|error| super::typed::refused(&error))?;
+        let kind = crate::json::typed::write_body(body, &mut members).map_err(|error| refused(&error))?;
         Broadcast { core: self.core, out: self.out, kind, members, fault: None }.send()
     }
 }
@@ -77,8 +79,8 @@ impl<H> Context<'_, H> {
 /// A message to all other nodes that is being put together.
 #[derive(Debug)]
 #[must_use = "a message does not leave before `send`"]
-pub struct Broadcast<'m, H> {
-    core: &'m mut Core<H>,
+pub struct Broadcast<'m> {
+    core: &'m mut Core,
     out: &'m mut OutBuffer,
     /// Where the type is among the members.
     kind: Range<usize>,
@@ -86,13 +88,15 @@ pub struct Broadcast<'m, H> {
     fault: Option<&'static str>,
 }
 
-impl<H> Broadcast<'_, H> {
-    /// Lets `write` append to the body.
-    pub(super) fn fields(mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) -> Self {
-        if let Err(why) = write(&mut self.members) {
-            self.fault.get_or_insert(why);
-        }
-        self
+impl Broadcast<'_> {
+    /// Where its fields are written.
+    pub(super) const fn body_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.members
+    }
+
+    /// Notes that a field cannot be sent.
+    pub(super) fn refuse_field(&mut self, why: &'static str) {
+        self.fault.get_or_insert(why);
     }
 
     /// Sends it to each of them.

@@ -6,12 +6,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::{Call, CallError, Reply};
-use super::context::{Context, Deferred, Message, Request};
-use super::fields::type_name;
-use super::sequential::{Answer, Handle, OwnedReply, WaitingCall};
-use crate::json::typed::{Unwritable, write_body};
-use crate::wire::error::{ErrorCode, RpcError};
+use super::answer::Answer;
+use super::call::Call;
+use super::context::Context;
+use super::deferred::Deferred;
+use super::fields::{logged, refused, type_name};
+use super::message::Message;
+use super::outcome::{CallError, Reply};
+use super::request::Request;
+use super::sequential::{Handle, OwnedReply, WaitingCall};
+use crate::json::typed::write_body;
+use crate::wire::error::RpcError;
 
 impl Request<'_> {
     /// The request as a type of its own, which may borrow from its line: see [`Body::parse`].
@@ -159,16 +164,4 @@ impl Answer {
             Err(error) => Self::faulty(logged(&error)),
         }
     }
-}
-
-#[cold]
-pub(super) fn refused(error: &Unwritable) -> RpcError {
-    RpcError::new(ErrorCode::CRASH, format!("this body cannot be sent: {error}"))
-}
-
-/// Notes why fields cannot be sent; what the sender's error says.
-#[cold]
-pub(super) fn logged(error: &Unwritable) -> &'static str {
-    log::error!("a body or its fields cannot be sent: {error}");
-    super::fields::NOT_JSON
 }

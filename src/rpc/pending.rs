@@ -23,9 +23,16 @@ pub struct CallKey {
     first_msg_id: u64,
 }
 
-/// A call that waits. `C` is what becomes of its outcome.
+impl CallKey {
+    /// Its place among the calls that wait, which it has to itself.
+    pub(crate) const fn place(self) -> usize {
+        self.index
+    }
+}
+
+/// A call that waits.
 #[derive(Debug)]
-pub struct Call<C> {
+pub struct Call {
     /// Who was asked. Nobody else can answer.
     pub peer: PeerId,
     /// What it may do.
@@ -44,8 +51,8 @@ pub struct Call<C> {
     pub kind_len: usize,
     /// What the peer said last, if that was worth another attempt.
     pub refusal: Option<RpcError>,
-    /// What becomes of the outcome.
-    pub completion: C,
+    /// Whether somebody is to be told what came of it.
+    pub is_awaited: bool,
 }
 
 /// One attempt of a call.
@@ -57,7 +64,7 @@ pub struct Attempt {
     pub sent: Instant,
 }
 
-impl<C> Call<C> {
+impl Call {
     /// How many attempts were made.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
@@ -79,8 +86,8 @@ impl<C> Call<C> {
 /// It takes no more than its limit; what does not fit is for the caller to bear. Nothing here scans: the wheel
 /// names each call whose time is up.
 #[derive(Debug)]
-pub struct Pending<C> {
-    calls: Slab<Call<C>>,
+pub struct Pending {
+    calls: Slab<Call>,
     by_msg_id: HashMap<u64, usize, BuildHasherDefault<InOrder>>,
     limit: usize,
 }
@@ -88,7 +95,7 @@ pub struct Pending<C> {
 /// A table with room for more than this gives memory back once it is empty.
 const ROOM_KEPT: usize = 4096;
 
-impl<C> Pending<C> {
+impl Pending {
     /// An empty table for up to `limit` calls.
     pub fn new(limit: usize) -> Self {
         Self { calls: Slab::new(), by_msg_id: HashMap::default(), limit }
@@ -115,7 +122,7 @@ impl<C> Pending<C> {
     }
 
     /// Adds a call with one attempt. There has to be [`room`](Self::room).
-    pub fn insert(&mut self, call: Call<C>) {
+    pub fn insert(&mut self, call: Call) {
         debug_assert!(self.room() > 0 && call.attempts.len() == 1);
         let msg_id = call.attempts[0].msg_id;
         self.by_msg_id.insert(msg_id, self.calls.insert(call));
@@ -128,19 +135,19 @@ impl<C> Pending<C> {
     }
 
     /// The call, if it still waits.
-    pub fn get_mut(&mut self, key: CallKey) -> Option<&mut Call<C>> {
+    pub fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
         self.calls.get_mut(key.index).filter(|call| call.attempts[0].msg_id == key.first_msg_id)
     }
 
     /// The call one of whose attempts had this `msg_id`, if it still waits.
-    pub fn find(&self, msg_id: u64) -> Option<(CallKey, &Call<C>)> {
+    pub fn find(&self, msg_id: u64) -> Option<(CallKey, &Call)> {
         let index = *self.by_msg_id.get(&msg_id)?;
         let call = &self.calls[index];
         Some((CallKey { index, first_msg_id: call.attempts[0].msg_id }, call))
     }
 
     /// Takes a call out that still waits. Later answers to it find nothing.
-    pub fn remove(&mut self, key: CallKey) -> Call<C> {
+    pub fn remove(&mut self, key: CallKey) -> Call {
         let call = self.calls.remove(key.index);
         for attempt in &call.attempts {
             self.by_msg_id.remove(&attempt.msg_id);

@@ -222,23 +222,22 @@ impl Templates {
             let first = usize::from(first);
             boundaries[first % BOUNDARIES] as usize..boundaries[(first + 1) % BOUNDARIES] as usize
         };
-        let integer = |id: NonZeroU8| text.line.get(slot(id.get())).map(Integer::new);
         let msg_id = match template.msg_id {
-            Some(id) => Some(integer(id)?),
+            Some(id) => Some(Integer::new(part(text.line, slot(id.get()))?)),
             None => None,
         };
         let in_reply_to = match template.in_reply_to {
-            Some(id) => Some(integer(id)?),
+            Some(id) => Some(Integer::new(part(text.line, slot(id.get()))?)),
             None => None,
         };
         let src = slot(template.src);
         let src = if escapes {
             string_at(text, Span::new(src.start - 1, src.end + 1))?
         } else {
-            Cow::Borrowed(text.line.get(src)?)
+            Cow::Borrowed(part(text.line, src)?)
         };
-        let dest = Cow::Borrowed(text.line.get(template.dest.range(boundaries))?);
-        let kind = Cow::Borrowed(text.line.get(template.kind.range(boundaries))?);
+        let dest = Cow::Borrowed(part(text.line, template.dest.range(boundaries))?);
+        let kind = Cow::Borrowed(part(text.line, template.kind.range(boundaries))?);
         *hits = hits.wrapping_add(1);
         Some(Envelope {
             src,
@@ -494,6 +493,12 @@ impl TemplateDraft<'_> {
         let bytes = u8::try_from(at - self.boundaries[boundary]).ok()?;
         Some(Offset { boundary: u8::try_from(boundary).ok()?, bytes })
     }
+}
+
+/// A part of a text, as [`str::get`] has it, which is a call.
+#[inline(always)]
+fn part(text: &str, range: Range<usize>) -> Option<&str> {
+    text.split_at_checked(range.end)?.0.split_at_checked(range.start).map(|(_, part)| part)
 }
 
 /// The end of the inside of a string.

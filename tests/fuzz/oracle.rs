@@ -133,11 +133,11 @@ impl LinePath {
     }
 }
 
-/// A line that is read by a shape is the message that it is.
+/// A line that is read by a template is the message that it is.
 fn check_envelope(templates: &mut Templates, line: Line<'_>, reference: &Reference<'_>) {
     let Some(Envelope { src, dest, body }) = templates.read(line) else { return };
     let shown = String::from_utf8_lossy(line.bytes());
-    let Reference::Parts(Some(parts)) = reference else { panic!("{shown}: read by a shape") };
+    let Reference::Parts(Some(parts)) = reference else { panic!("{shown}: read by a template") };
     assert_eq!(Some(src), string(parts.top("src")), "{shown}");
     assert_eq!(Some(dest), string(parts.top("dest")), "{shown}");
     assert_eq!(Some(&body.kind), string(parts.in_body("type")).as_ref(), "{shown}");

@@ -231,7 +231,7 @@ fn every_byte_at_every_place() {
     }
 }
 
-/// The nesting that is allowed, and one level more, after a line of the same shape.
+/// The nesting that is allowed, and one level more, after a line of the same template.
 #[test]
 fn nesting_to_the_limit() {
     for depth in [1, MAX_DEPTH - 2, MAX_DEPTH - 1] {
