@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 
-use super::{Records, Store, StoreError, TakeRecord};
+use super::backend::{Store, StoreError, TakeRecord};
+use super::record::Records;
 
 /// The log's file in the folder.
 const FILE: &str = "log.redb";

@@ -1,6 +1,7 @@
 //! A log that lasts as long as the process: for tests, and for shells without a disk.
 
-use super::{Records, Store, StoreError, TakeRecord};
+use super::backend::{Store, StoreError, TakeRecord};
+use super::record::Records;
 
 /// Records in memory.
 #[derive(Clone, Debug, Default)]
