@@ -93,6 +93,52 @@ struct Body<'a> {
     echo: &'a RawValue,
 }
 
+/// So many echo requests of about `size` bytes, one a line: all alike, or mixed as `perf/flood mixed` has them, with ten
+/// clients, a quarter with their keys in any order, and one in eight with an escape.
+fn echoes(size: usize, count: usize, is_mixed: bool) -> String {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut object = |mut members: Vec<String>| {
+        if is_mixed && rng.u8(..4) == 0 {
+            rng.shuffle(&mut members);
+        }
+        format!("{{{}}}", members.join(","))
+    };
+    let lines = (0..count).map(|n| {
+        let (client, escape) =
+            if is_mixed { (n * 7 % 10, if n % 8 == 0 { "\\n" } else { "" }) } else { (4, "") };
+        let echo = format!("\"echo\":\"{escape}{}\"", "x".repeat(size - 76 - escape.len()));
+        let body = object(vec![echo, "\"type\":\"echo\"".into(), format!("\"msg_id\":{n}")]);
+        let (src, body) = (format!("\"src\":\"c{client}\""), format!("\"body\":{body}"));
+        object(vec![format!("\"id\":{n}"), src, "\"dest\":\"n0\"".into(), body]) + "\n"
+    });
+    lines.collect()
+}
+
+fn answer_a_read(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("answer a read of echoes");
+    for size in [100, 256, 4096] {
+        let count = 48 * 1024 / size;
+        group.throughput(Throughput::Elements(count as u64));
+        for (name, is_mixed) in [("alike", false), ("mixed", true)] {
+            let text = echoes(size, count, is_mixed);
+            let (mut node, mut out) = initialized(Messenger::default());
+            let mut lines = LineBuffer::new(1 << 20);
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                bencher.iter(|| {
+                    lines.space()[..text.len()].copy_from_slice(black_box(text.as_bytes()));
+                    lines.filled(text.len());
+                    while !node.handle_lines(Instant::START, &mut lines, &mut out) {
+                        out.consume(out.len());
+                    }
+                    black_box(out.waiting());
+                    out.consume(out.len());
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 fn answer_an_echo(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer an echo");
     for size in [100, 256, 4096, 65536] {
@@ -237,5 +283,5 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, cut_lines, answer_an_echo, proxy, encode);
+criterion_group!(benches, answer_a_read, cut_lines, answer_an_echo, proxy, encode);
 criterion_main!(benches);
