@@ -6,6 +6,7 @@
 
 pub mod envelope;
 pub mod error;
+mod learn;
 pub mod lines;
 mod members;
 pub mod out;

@@ -8,18 +8,15 @@
 //! it was, but for the lengths of the values. Any other line is left to the grammar.
 
 use std::borrow::Cow;
-use std::mem;
 use std::num::NonZeroU8;
 use std::ops::Range;
 
 use simdutf8::basic::from_utf8;
-use smallvec::SmallVec;
 
-use super::envelope::{Body, Envelope, Name};
+use super::envelope::{Body, Envelope};
 use super::lines::{Line, Lines, MARGIN};
-use super::members::{BOUNDARIES, Boundaries, Field, Layout, Literal, Members, Offset, SLOTS_MAX, ValueSpan};
-use crate::json::cursor::{Cursor, escape_len, is_scalar};
-use crate::json::parser::{Parser, cursor_of};
+use super::members::{BOUNDARIES, Boundaries, Layout, Literal, Members};
+use crate::json::cursor::{escape_len, is_scalar};
 use crate::json::scan::{self, Digits, WIDTH, find_special};
 use crate::json::text::{Span, Text, has_spans};
 use crate::json::unescape::string_at;
@@ -31,29 +28,29 @@ pub const SEGMENT_MAX: usize = 2 * WIDTH;
 const _: () = assert!(SEGMENT_MAX <= MARGIN, "a line buffer lets a template look so far ahead");
 
 /// So many segments are known at most. If there are more, all are forgotten.
-const SEGMENTS_MAX: usize = 256;
+pub(super) const SEGMENTS_MAX: usize = 256;
 
 /// So many templates are known at most. If there are more, all are forgotten.
-const TEMPLATES_MAX: usize = 64;
+pub(super) const TEMPLATES_MAX: usize = 64;
 
 /// One template is learned in so many lines, on average.
-const COST: u32 = 128;
+pub(super) const COST: u32 = 128;
 
 /// Credit for as many templates as may be learned in a row.
-const CREDIT_MAX: u32 = 32 * COST;
+pub(super) const CREDIT_MAX: u32 = 32 * COST;
 
 /// The templates that are known.
 #[derive(Debug)]
 pub struct Templates {
     /// The tree. The first of them is no segment, but the place before all first ones; and, since it is like anything, the
     /// one where every search ends that finds no other.
-    segments: Box<[Segment; SEGMENTS_MAX]>,
-    segments_known: usize,
-    known: Vec<Template>,
+    pub(super) segments: Box<[Segment; SEGMENTS_MAX]>,
+    pub(super) segments_known: usize,
+    pub(super) known: Vec<Template>,
     /// Lines that were of a known template, since somebody asked.
     hits: u32,
     /// Grows with every line and pays for the templates that are learned: where no line is like another, little is lost.
-    credit: u32,
+    pub(super) credit: u32,
     /// Of the line that was read last.
     boundaries: Boundaries,
 }
@@ -61,21 +58,21 @@ pub struct Templates {
 /// A segment of text, and what comes after it.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Segment {
-    text: [u8; SEGMENT_MAX],
+pub(super) struct Segment {
+    pub(super) text: [u8; SEGMENT_MAX],
     /// Which bytes of that are meant.
-    mask: u32,
-    length: u8,
-    expect: Expect,
+    pub(super) mask: u32,
+    pub(super) length: u8,
+    pub(super) expect: Expect,
     /// What may follow; 0 if nothing is known.
-    next: u8,
+    pub(super) next: u8,
     /// What may stand in its place; 0 if nothing else is known.
-    alternative: u8,
+    pub(super) alternative: u8,
 }
 
 /// What comes after a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expect {
+pub(super) enum Expect {
     /// Another segment.
     More,
     /// The inside of a string, up to its closing quote.
@@ -94,18 +91,18 @@ enum Expect {
 #[derive(Debug)]
 pub(super) struct Template {
     /// The slots of these, by their first boundaries.
-    src: u8,
-    msg_id: Option<NonZeroU8>,
-    in_reply_to: Option<NonZeroU8>,
-    dest: Literal,
-    kind: Literal,
-    layout: Layout,
+    pub(super) src: u8,
+    pub(super) msg_id: Option<NonZeroU8>,
+    pub(super) in_reply_to: Option<NonZeroU8>,
+    pub(super) dest: Literal,
+    pub(super) kind: Literal,
+    pub(super) layout: Layout,
 }
 
 impl Expect {
     /// In which order to try what comes after the same text: whoever fits one kind of value alone, then whoever fits any,
     /// then more text, from which there is no way back.
-    const fn rank(self) -> u8 {
+    pub(super) const fn rank(self) -> u8 {
         match self {
             Self::String | Self::Digits | Self::End(_) | Self::Stop => 0,
             Self::Scalar => 1,
@@ -114,17 +111,17 @@ impl Expect {
     }
 
     /// Whether it is the same, whatever the template that ends here.
-    fn is_like(self, other: Self) -> bool {
+    pub(super) fn is_like(self, other: Self) -> bool {
         self == other || matches!((self, other), (Self::End(_), Self::End(_)))
     }
 }
 
 impl Segment {
     /// Like anything, with nothing after it.
-    const NONE: Self =
+    pub(super) const NONE: Self =
         Self { text: [0; SEGMENT_MAX], mask: 0, length: 0, expect: Expect::Stop, next: 0, alternative: 0 };
 
-    fn text(&self) -> &[u8] {
+    pub(super) fn text(&self) -> &[u8] {
         &self.text[..usize::from(self.length)]
     }
 }
@@ -254,244 +251,15 @@ impl Templates {
 
     /// Takes note of a line that is of no template; how many before it were.
     pub(super) fn note_miss(&mut self) -> u32 {
-        let hits = mem::take(&mut self.hits);
+        let hits = std::mem::take(&mut self.hits);
         self.credit = CREDIT_MAX.min(self.credit.saturating_add(hits).saturating_add(1));
         hits
-    }
-
-    /// Learns the template of a line, if that is a message and there are [`SEGMENT_MAX`] bytes or more behind it.
-    pub fn learn(&mut self, parser: &mut Parser, line: Line<'_>) {
-        let Parser { index, copy, .. } = parser;
-        if let Ok(cursor) = cursor_of(index, copy, line.bytes(), None) {
-            self.learn_walked(line, cursor);
-        }
-    }
-
-    /// Learns the template of a line that is a message; `cursor` is at its beginning.
-    #[inline(never)]
-    pub(super) fn learn_walked(&mut self, line: Line<'_>, cursor: Cursor<'_, '_>) {
-        let bytes = line.bytes_and_more();
-        if let Some(credit) = self.credit.checked_sub(COST)
-            && bytes.len() - cursor.text().line.len() >= SEGMENT_MAX
-        {
-            self.credit = credit;
-            self.learn_text(bytes, cursor);
-        }
-    }
-
-    /// `None` if it is too unusual: what it comes to, the grammar alone knows.
-    fn learn_text(&mut self, bytes: &[u8], mut cursor: Cursor<'_, '_>) -> Option<()> {
-        let text = cursor.text();
-        let mut draft = TemplateDraft {
-            templates: self,
-            bytes,
-            length: text.line.len(),
-            boundaries: SmallVec::from_slice(&[0]),
-            slots: SmallVec::new(),
-            src: None,
-            msg_id: None,
-            in_reply_to: None,
-            dest: None,
-            kind: None,
-        };
-        // A name of the schema that comes twice is too unusual, and so is one that it does not know.
-        let mut seen = [false; Name::COUNT];
-        let mut is_first_of = |name: Name| !mem::replace(&mut seen[name as usize], true);
-        let (mut body, mut members) = (None, SmallVec::new());
-        cursor.open_object().ok()?;
-        let mut is_first = true;
-        while let Some(key) = cursor.member(is_first).ok()? {
-            is_first = false;
-            let name = Name::at(text, key).of_envelope();
-            if name == Name::Other || !is_first_of(name) {
-                return None;
-            }
-            if name == Name::Body {
-                let start = cursor.open_object().ok()?;
-                while let Some(key) = cursor.member(members.is_empty()).ok()? {
-                    if members.len() == SLOTS_MAX {
-                        return None;
-                    }
-                    let name = Name::at(text, key).of_body();
-                    if name != Name::Other && !is_first_of(name) {
-                        return None;
-                    }
-                    let value = draft.value(&mut cursor, name, 2)?;
-                    let key = draft.literal(key.start() + 1..key.end() - 1)?;
-                    members.push(Field { key, value });
-                }
-                body = Some(draft.value_span(start..cursor.stepped(), false)?);
-            } else {
-                draft.value(&mut cursor, name, 1)?;
-            }
-        }
-        cursor.end().ok()?;
-        let body = body?;
-        let TemplateDraft { src, dest, kind, msg_id, in_reply_to, .. } = draft;
-        let layout = Layout { body, members };
-        let template = Template { src: src?.get(), dest: dest?, kind: kind?, msg_id, in_reply_to, layout };
-        draft.end(template)
-    }
-
-    /// Makes a segment known that follows another; its place.
-    fn add(&mut self, before: u8, text: &[u8], expect: Expect) -> Option<u8> {
-        let segments = &mut self.segments;
-        let mut place = segments[usize::from(before)].next;
-        // The one after which it comes, among those that may stand in its place.
-        let mut earlier = 0;
-        while place != 0 {
-            let segment = &segments[usize::from(place)];
-            if segment.text() == text && segment.expect.is_like(expect) {
-                return Some(place);
-            }
-            if segment.expect.rank() < expect.rank() {
-                earlier = place;
-            }
-            place = segment.alternative;
-        }
-        let Ok(place) = u8::try_from(self.segments_known) else {
-            self.forget();
-            return None;
-        };
-        self.segments_known += 1;
-        let link = match earlier {
-            0 => &mut segments[usize::from(before)].next,
-            earlier => &mut segments[usize::from(earlier)].alternative,
-        };
-        let alternative = mem::replace(link, place);
-        let (mask, length) = (u32::MAX >> (SEGMENT_MAX - text.len()), u8::try_from(text.len()).ok()?);
-        let segment = &mut segments[usize::from(place)];
-        *segment = Segment { mask, length, expect, alternative, ..Segment::NONE };
-        segment.text[..text.len()].copy_from_slice(text);
-        Some(place)
-    }
-
-    fn forget(&mut self) {
-        self.segments[0] = Segment::NONE;
-        self.segments_known = 1;
-        self.known.clear();
-        // What comes most is learned again at once.
-        self.credit = self.credit.max(CREDIT_MAX / 4);
     }
 }
 
 impl Default for Templates {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A template that is being learned.
-struct TemplateDraft<'a> {
-    templates: &'a mut Templates,
-    /// The line that it is learned from, and what comes after it.
-    bytes: &'a [u8],
-    length: usize,
-    /// The beginning of the line, and the boundaries of its slots so far.
-    boundaries: SmallVec<[usize; BOUNDARIES]>,
-    slots: SmallVec<[Expect; SLOTS_MAX]>,
-    src: Option<NonZeroU8>,
-    msg_id: Option<NonZeroU8>,
-    in_reply_to: Option<NonZeroU8>,
-    dest: Option<Literal>,
-    kind: Option<Literal>,
-}
-
-impl TemplateDraft<'_> {
-    /// Takes the value that comes next, under this name of the schema.
-    fn value(&mut self, cursor: &mut Cursor<'_, '_>, name: Name, depth: usize) -> Option<ValueSpan> {
-        let byte = cursor.peek();
-        if byte == b'{' && matches!(name, Name::Other | Name::Id) {
-            return self.object(cursor, depth);
-        }
-        let span = cursor.value(depth).ok()?.range();
-        let boundary = u8::try_from(self.boundaries.len()).ok().and_then(NonZeroU8::new);
-        let expect = match byte {
-            b'"' => Expect::String,
-            b'0'..=b'9' if digits(self.bytes, span.start) == Some(span.end) => Expect::Digits,
-            // Their values differ in number.
-            b'{' | b'[' => return None,
-            _ => Expect::Scalar,
-        };
-        let inside = span.start + 1..span.end - 1;
-        match (name, expect) {
-            (Name::Src, Expect::String) => self.src = boundary,
-            (Name::MsgId, Expect::Digits) => self.msg_id = boundary,
-            (Name::InReplyTo, Expect::Digits) => self.in_reply_to = boundary,
-            (Name::Dest, Expect::String) => self.dest = Some(self.literal(inside.clone())?),
-            (Name::Type, Expect::String) => self.kind = Some(self.literal(inside.clone())?),
-            (Name::Body | Name::Id | Name::Other, _) => {}
-            _ => return None,
-        }
-        if !matches!(name, Name::Dest | Name::Type) {
-            if self.slots.len() == SLOTS_MAX {
-                return None;
-            }
-            let slot = if expect == Expect::String { inside } else { span.clone() };
-            self.boundaries.extend([slot.start, slot.end]);
-            self.slots.push(expect);
-        }
-        self.value_span(span, expect != Expect::Scalar)
-    }
-
-    /// Takes the object that comes next: its keys are part of the template.
-    fn object(&mut self, cursor: &mut Cursor<'_, '_>, depth: usize) -> Option<ValueSpan> {
-        /// Deeper ones are unusual.
-        const DEPTH_MAX: usize = 8;
-        if depth == DEPTH_MAX {
-            return None;
-        }
-        let start = cursor.open_object().ok()?;
-        let mut is_first = true;
-        while cursor.member(is_first).ok()?.is_some() {
-            is_first = false;
-            self.value(cursor, Name::Other, depth + 1)?;
-        }
-        self.value_span(start..cursor.stepped(), false)
-    }
-
-    /// All of the line was taken: makes it known.
-    fn end(mut self, template: Template) -> Option<()> {
-        self.boundaries.push(self.length);
-        let texts = self.boundaries.chunks(2).map(|text| &self.bytes[text[0]..text[1]]);
-        // An escaped name is not what it spells, and a newline would end the line.
-        if texts.clone().flatten().any(|byte| matches!(byte, b'\\' | b'\n')) {
-            return None;
-        }
-        let Templates { known, segments_known, .. } = self.templates;
-        let (place, before) = (known.len(), *segments_known);
-        let end = Expect::End(u8::try_from(place).ok()?);
-        let mut last = 0;
-        for (text, expect) in texts.zip(self.slots.into_iter().chain([end])) {
-            let mut segments = text.chunks(SEGMENT_MAX).peekable();
-            while let Some(text) = segments.next() {
-                let expect = if segments.peek().is_some() { Expect::More } else { expect };
-                last = self.templates.add(last, text, expect)?;
-            }
-        }
-        if self.templates.segments_known > before {
-            if place == TEMPLATES_MAX {
-                self.templates.forget();
-                return None;
-            }
-            self.templates.known.push(template);
-        }
-        Some(())
-    }
-
-    fn literal(&self, range: Range<usize>) -> Option<Literal> {
-        Some(Literal { start: self.place(range.start)?, length: u8::try_from(range.len()).ok()? })
-    }
-
-    /// Where these bytes are in lines of the template.
-    fn value_span(&self, range: Range<usize>, is_plain: bool) -> Option<ValueSpan> {
-        Some(ValueSpan { start: self.place(range.start)?, end: self.place(range.end)?, is_plain })
-    }
-
-    fn place(&self, at: usize) -> Option<Offset> {
-        let boundary = self.boundaries.iter().rposition(|&boundary| boundary <= at)?;
-        let bytes = u8::try_from(at - self.boundaries[boundary]).ok()?;
-        Some(Offset { boundary: u8::try_from(boundary).ok()?, bytes })
     }
 }
 
@@ -527,7 +295,7 @@ fn string_with_escapes(bytes: &[u8], mut end: usize, escapes: &mut bool) -> Opti
 
 /// The end of an integer that is written with digits alone, few of them, before a comma or a bracket.
 #[inline(always)]
-fn digits(bytes: &[u8], start: usize) -> Option<usize> {
+pub(super) fn digits(bytes: &[u8], start: usize) -> Option<usize> {
     let Digits { others, zeros } = scan::digits(bytes.get(start..)?.first_chunk()?);
     // Sixteen at most.
     let length = (others | 1 << WIDTH).trailing_zeros();
@@ -548,7 +316,9 @@ fn scalar(text: &[u8], start: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::super::lines::LineBuffer;
+    use super::super::members::SLOTS_MAX;
     use super::*;
+    use crate::json::parser::Parser;
 
     fn echo(id: &str, echo: &str) -> String {
         format!(
