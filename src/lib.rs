@@ -166,8 +166,10 @@ pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
 pub use crate::wire::error::{ErrorCode, OrCode, RpcError};
 
-/// Runs a node on stdin and stdout, until stdin ends, a signal comes, or nobody reads stdout any more. Its
-/// log goes to stderr.
+/// Runs a node on stdin and stdout, until stdin ends, a signal comes, or nobody reads stdout any more.
+///
+/// It installs a logger for the `log` crate, unless the program has one, which writes to stderr from the level `info` up,
+/// and replaces the panic hook by one that gives a panic to the log, in one line.
 ///
 /// This is all that a node's `main` needs:
 ///

@@ -19,6 +19,9 @@ pub trait Handler: Sized + 'static {
     /// Answer it with [`Context::reply`]. An `Err` is answered as an error message; so is a panic (which the
     /// program has to unwind, not abort), with code 13. A request without `msg_id` is handled like any other and gets no answer,
     /// whatever this does.
+    ///
+    /// # Errors
+    /// Whatever is to be said to the sender: the code and the text of an error message.
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError>;
 
     /// Takes back a record that was [persisted](Context::persist) before the node's last end. At the start, before

@@ -83,6 +83,9 @@ impl Recording {
     }
 
     /// Adds a line of a trace file or a journal. The order of lines does not matter, but for those of the same time.
+    ///
+    /// # Errors
+    /// If it is no JSON, or not what a node writes down. What was added before is kept.
     pub fn add(&mut self, line: Line<'_>) -> Result<(), RecordError> {
         let record = self.parser.value(line.bytes())?;
         if record.member("sent_us").is_some() {

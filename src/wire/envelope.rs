@@ -80,32 +80,50 @@ impl<'a> Body<'a> {
     }
 
     /// The field of that name, whatever its type.
+    ///
+    /// # Errors
+    /// Where there is none: `key: expected a value, found nothing`.
     #[inline(always)]
     pub fn required(&self, name: &str) -> Result<Value<'a>, SchemaError> {
         self.typed(name, "a value", Some)
     }
 
     /// The field of that name, which is a string.
+    ///
+    /// # Errors
+    /// Where it is missing or no string, or has half of a surrogate pair.
     pub fn string(&self, name: &str) -> Result<Cow<'a, str>, SchemaError> {
         self.typed(name, "a string", Value::as_str)
     }
 
     /// The field of that name, which is an integer of 64 bits.
+    ///
+    /// # Errors
+    /// Where it is missing, no integer, or one beyond 64 bits.
     pub fn integer(&self, name: &str) -> Result<i64, SchemaError> {
         self.typed(name, "an integer of 64 bits", Value::as_i64)
     }
 
     /// The field of that name, which is a number that a double can hold.
+    ///
+    /// # Errors
+    /// Where it is missing, no number, or one beyond a double's range.
     pub fn number(&self, name: &str) -> Result<f64, SchemaError> {
         self.typed(name, "a number", Value::as_f64)
     }
 
     /// The field of that name, which is an array.
+    ///
+    /// # Errors
+    /// Where it is missing or no array.
     pub fn array(&self, name: &str) -> Result<Value<'a>, SchemaError> {
         self.typed(name, "an array", |value| (value.kind() == Kind::Array).then_some(value))
     }
 
     /// The field of that name, which is an object.
+    ///
+    /// # Errors
+    /// Where it is missing or no object.
     pub fn object(&self, name: &str) -> Result<Value<'a>, SchemaError> {
         self.typed(name, "an object", |value| (value.kind() == Kind::Object).then_some(value))
     }
@@ -138,6 +156,9 @@ impl<'a> Body<'a> {
     }
 
     /// The field of that name, read by `read`, which says `None` where it is not `expected`.
+    ///
+    /// # Errors
+    /// Where it is missing, or `read` says `None`: that `expected` was, and what came.
     #[inline(always)]
     pub fn typed<T>(
         &self,
@@ -267,16 +288,25 @@ impl<'a> UncheckedEnvelope<'a> {
     }
 
     /// `src`, a string.
+    ///
+    /// # Errors
+    /// Where it is missing or no string.
     pub fn src(&self) -> Result<Cow<'a, str>, SchemaError> {
         self.string("src", self.part(Name::Src))
     }
 
     /// `dest`, a string.
+    ///
+    /// # Errors
+    /// Where it is missing or no string.
     pub fn dest(&self) -> Result<Cow<'a, str>, SchemaError> {
         self.string("dest", self.part(Name::Dest))
     }
 
     /// `body`, an object.
+    ///
+    /// # Errors
+    /// Where it is missing or no object.
     pub fn body(&self) -> Result<Value<'a>, SchemaError> {
         let body = self.part(Name::Body).map(|body| Value::at(self.text, body));
         let object = body.filter(|body| body.kind() == Kind::Object);
@@ -284,12 +314,18 @@ impl<'a> UncheckedEnvelope<'a> {
     }
 
     /// `id`, an integer that may be missing.
+    ///
+    /// # Errors
+    /// Where it is something else.
     pub fn id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
         self.optional_integer("id", self.part(Name::Id))
     }
 
     /// The body of a message whose body is an object and need be no more: without a `type`, or with one that is no
     /// string, its kind is empty, and a `msg_id` or `in_reply_to` that is no integer counts as missing.
+    ///
+    /// # Errors
+    /// Where it is missing or no object.
     pub fn loose_body(&self) -> Result<Body<'a>, SchemaError> {
         let body = self.part(Name::Body).filter(|&body| self.text.first(body) == b'{');
         let Some(body) = body else { return Err(self.error("body", "an object", self.part(Name::Body))) };
@@ -305,16 +341,25 @@ impl<'a> UncheckedEnvelope<'a> {
     }
 
     /// `body.type`, a string.
+    ///
+    /// # Errors
+    /// Where it is missing or no string.
     pub fn kind(&self) -> Result<Cow<'a, str>, SchemaError> {
         self.string("body.type", self.part(Name::Type))
     }
 
     /// `body.msg_id`, an integer that may be missing.
+    ///
+    /// # Errors
+    /// Where it is something else.
     pub fn msg_id(&self) -> Result<Option<Integer<'a>>, SchemaError> {
         self.optional_integer("body.msg_id", self.part(Name::MsgId))
     }
 
     /// `body.in_reply_to`, an integer that may be missing.
+    ///
+    /// # Errors
+    /// Where it is something else.
     pub fn in_reply_to(&self) -> Result<Option<Integer<'a>>, SchemaError> {
         self.optional_integer("body.in_reply_to", self.part(Name::InReplyTo))
     }
@@ -336,6 +381,9 @@ impl<'a> UncheckedEnvelope<'a> {
     }
 
     /// The message, if every part is as the schema wants it; else the first that is not.
+    ///
+    /// # Errors
+    /// The first part that is not, what was expected there, and what came.
     #[inline(always)]
     pub fn check(&self) -> Result<Envelope<'_>, SchemaError> {
         self.envelope().ok_or_else(|| self.fault())

@@ -207,6 +207,9 @@ impl Model {
     }
 
     /// Finds a model by its name or one of its aliases; upper and lower case are the same.
+    ///
+    /// # Errors
+    /// If there is no such model, or one that no checker here can tell from others.
     pub fn parse(name: &str) -> Result<Self, ModelError> {
         let is = |known: &&str| known.eq_ignore_ascii_case(name);
         let found = TABLE.iter().find(|entry| is(&entry.name) || entry.aliases.iter().any(is));
@@ -218,6 +221,9 @@ impl Model {
     }
 
     /// Reads names with commas between them; spaces around a name do not matter.
+    ///
+    /// # Errors
+    /// Of the first name that is none: see [`parse`](Self::parse).
     pub fn parse_list(names: &str) -> Result<Vec<Self>, ModelError> {
         let mut models = Vec::new();
         for name in names.split(',') {

@@ -113,6 +113,9 @@ impl<'a> Timeline<'a> {
     }
 
     /// How long each operation took.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
     pub fn latency(&self) -> io::Result<String> {
         let millis =
             |invocation: &Invocation| Some(log_millis(completed(invocation)? - invocation.interval.invoked));
@@ -152,6 +155,9 @@ impl<'a> Timeline<'a> {
     }
 
     /// Quantiles of how long successful operations took.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
     pub fn quantiles(&self) -> io::Result<String> {
         const fn line(color: RGBColor, text: &'static str) -> Sign {
             Sign { mark: Mark::Line, color, text }
@@ -196,6 +202,9 @@ impl<'a> Timeline<'a> {
     }
 
     /// How many operations ended in each second.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn rate(&self) -> io::Result<String> {
         let width = self.span / self.buckets() as f64;
