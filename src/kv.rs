@@ -106,6 +106,14 @@ impl<S: Service, W: 'static> Kv<S, W> {
 
     /// The value of a key.
     ///
+    /// ```
+    /// # use messenger::{Answer, kv::{Kv, Lin}};
+    /// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+    /// let value: i64 = Kv::<Lin, _>::new(&node).read("x").await?;
+    /// # Ok(Answer::new("done"))
+    /// # }));
+    /// ```
+    ///
     /// # Errors
     /// Code 20 if there is no such key, and what every call may come to.
     pub async fn read<T: FromJson>(&self, key: impl ToJson) -> Result<T, CallError> {
@@ -126,6 +134,14 @@ impl<S: Service, W: 'static> Kv<S, W> {
 
     /// Sets the value of a key, whatever it was.
     ///
+    /// ```
+    /// # use messenger::{Answer, kv::{Kv, Lin}};
+    /// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+    /// Kv::<Lin, _>::new(&node).write("x", 7).await?;
+    /// # Ok(Answer::new("done"))
+    /// # }));
+    /// ```
+    ///
     /// # Errors
     /// What every call may come to.
     pub async fn write(&self, key: impl ToJson, value: impl ToJson) -> Result<(), CallError> {
@@ -133,6 +149,20 @@ impl<S: Service, W: 'static> Kv<S, W> {
     }
 
     /// Sets the value of a key to `to` if it is `from`. Values are compared as JSON values.
+    ///
+    /// ```
+    /// # use messenger::{Answer, kv::{Kv, Lin}};
+    /// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+    /// use messenger::kv::Cas;
+    ///
+    /// match Kv::<Lin, _>::new(&node).cas("x", 7, 8).await? {
+    ///     Cas::Swapped => println!("it is 8 now"),
+    ///     Cas::Differs => println!("somebody else was faster"),
+    ///     Cas::Missing => println!("there is no x"),
+    /// }
+    /// # Ok(Answer::new("done"))
+    /// # }));
+    /// ```
     ///
     /// # Errors
     /// What every call may come to.
@@ -153,6 +183,14 @@ const UPDATES: u32 = 100;
 impl<S: Creates, W: 'static> Kv<S, W> {
     /// Changes the value of a key, or `default` if there is no such key, to what `change` makes of it, and gives that
     /// back. If another one changes it meanwhile, `change` gets the new value.
+    ///
+    /// ```
+    /// # use messenger::{Answer, kv::{Kv, Lin}};
+    /// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+    /// let sum: i64 = Kv::<Lin, _>::new(&node).update("sum", 0, |sum| sum + 5).await?;
+    /// # Ok(Answer::new("done"))
+    /// # }));
+    /// ```
     ///
     /// # Errors
     /// Code 30 if others were faster a hundred times, and what every call may come to. After a timeout it is unknown
@@ -194,6 +232,14 @@ impl<S: Creates, W: 'static> Kv<S, W> {
 }
 
 /// A new timestamp from `lin-tso`: larger than every one that was given before this was asked for.
+///
+/// ```
+/// # use messenger::{Answer, kv::{Kv, Lin}};
+/// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+/// let ts = messenger::kv::timestamp(&node).await?;
+/// # Ok(Answer::new("done"))
+/// # }));
+/// ```
 ///
 /// # Errors
 /// What every call may come to.

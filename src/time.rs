@@ -49,6 +49,11 @@ impl Duration {
     }
 
     /// A span of whole milliseconds.
+    ///
+    /// ```
+    /// # use messenger::Duration;
+    /// assert_eq!(Duration::from_millis(1500), Duration::from_micros(1_500_000));
+    /// ```
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000))
     }

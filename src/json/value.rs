@@ -69,6 +69,15 @@ impl<'a> Value<'a> {
     }
 
     /// A copy that outlives the line.
+    ///
+    /// ```
+    /// # use messenger::{OwnedValue, handler_fn};
+    /// let mut last: Option<OwnedValue> = None;
+    /// let node = handler_fn(move |request, cx| {
+    ///     last = Some(request.required("value")?.detach());
+    ///     cx.reply(request, "write_ok").send()
+    /// });
+    /// ```
     pub fn detach(self) -> OwnedValue {
         OwnedValue(self.raw.into())
     }

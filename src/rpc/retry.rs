@@ -85,11 +85,23 @@ impl Policy {
     pub const ATTEMPTS_MAX: u32 = 10_000;
 
     /// One attempt that waits this long.
+    ///
+    /// ```
+    /// # use messenger::{Duration, Policy};
+    /// let policy = Policy::once(Duration::from_millis(300));
+    /// assert_eq!(policy.attempts, 1);
+    /// ```
     pub const fn once(wait: Duration) -> Self {
         Self { attempts: 1, wait: Backoff::constant(wait), deadline: wait, retry: RetryOn::Unavailable }
     }
 
     /// Several attempts of the same length, for a request that is idempotent.
+    ///
+    /// ```
+    /// # use messenger::{Duration, Policy};
+    /// let policy = Policy::repeat(3, Duration::from_millis(500));
+    /// assert_eq!(policy.deadline, Duration::from_millis(1500));
+    /// ```
     pub const fn repeat(attempts: u32, wait: Duration) -> Self {
         let deadline = Duration::from_micros(wait.as_micros().saturating_mul(attempts as u64));
         Self { attempts, wait: Backoff::constant(wait), deadline, retry: RetryOn::Indefinite }
@@ -97,6 +109,13 @@ impl Policy {
 
     /// Several attempts, each of which waits twice as long as the one before, up to `cap`, for a request that is
     /// idempotent.
+    ///
+    /// ```
+    /// # use messenger::{Duration, Policy};
+    /// // Waits of 0.1, 0.2, 0.4, 0.8 and 1 second, each up to a tenth longer.
+    /// let policy = Policy::backoff(5, Duration::from_millis(100), Duration::from_secs(1));
+    /// assert_eq!(policy.attempts, 5);
+    /// ```
     pub const fn backoff(attempts: u32, base: Duration, cap: Duration) -> Self {
         Self { wait: Backoff::exponential(base, cap), ..Self::repeat(attempts, cap) }
     }

@@ -81,6 +81,12 @@ impl<'a> Body<'a> {
 
     /// The field of that name, whatever its type.
     ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Where there is none: `key: expected a value, found nothing`.
     #[inline(always)]
@@ -97,6 +103,13 @@ impl<'a> Body<'a> {
     }
 
     /// The field of that name, which is an integer of 64 bits.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let delta = request.integer("delta")?;
+    /// cx.reply(request, "add_ok").field("twice", 2 * delta).send()
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Where it is missing, no integer, or one beyond 64 bits.
@@ -129,6 +142,13 @@ impl<'a> Body<'a> {
     }
 
     /// The field of that name, as whatever type is wanted: `let key: u64 = request.field("key")?`.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let values: Vec<i64> = request.field("values")?;
+    /// cx.reply(request, "sum_ok").field("sum", values.iter().sum::<i64>()).send()
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Where it is missing, or not what the type takes: `value[2]: expected an integer of 64 bits, found "x"`.

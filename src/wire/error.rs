@@ -57,6 +57,12 @@ impl ErrorCode {
     }
 
     /// Whether the request surely did not take effect.
+    ///
+    /// ```
+    /// # use messenger::ErrorCode;
+    /// assert!(ErrorCode::TEMPORARILY_UNAVAILABLE.is_definite()); // it did not happen
+    /// assert!(!ErrorCode::TIMEOUT.is_definite()); // nobody knows
+    /// ```
     pub const fn is_definite(self) -> bool {
         self.name().is_some() && !matches!(self, Self::TIMEOUT | Self::CRASH)
     }
@@ -82,6 +88,13 @@ pub struct RpcError {
 
 impl RpcError {
     /// An error of that code.
+    ///
+    /// ```
+    /// use messenger::{ErrorCode, RpcError};
+    ///
+    /// let error = RpcError::new(ErrorCode::KEY_DOES_NOT_EXIST, "there is no key 7");
+    /// assert_eq!(error.to_string(), "error 20 key-does-not-exist: there is no key 7");
+    /// ```
     pub fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
         Self { code, text: text.into() }
     }
