@@ -19,11 +19,15 @@ pub struct NewArgs {
     /// The language of the node
     #[arg(long, value_enum, default_value_t)]
     lang: Language,
+    /// In Rust: take the library from a clone of its repository, in place of the registry
+    #[arg(long, value_name = "FOLDER")]
+    path: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "Examples:
   messenger new my-node
   messenger new my-node --lang python
+  messenger new my-node --path ../messenger
 
 The folder has a node for echo and a first try at broadcast, and a README.md with the commands that test it.";
 
@@ -133,16 +137,14 @@ pub fn run(args: &NewArgs) -> ExitCode {
 }
 
 fn make(args: &NewArgs) -> io::Result<()> {
-    let NewArgs { folder, lang } = args;
+    let NewArgs { folder, lang, path } = args;
     let name = name(folder)?;
+    let source = source(path.as_deref(), *lang)?;
     if fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()) || folder.is_file() {
         let text = format!("{} is there already: expected a folder that is new, or empty", folder.display());
         return Err(io::Error::new(ErrorKind::InvalidInput, text));
     }
-    let fill = |text: &str| {
-        let version = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
-        text.replace("{name}", name).replace("{version}", version)
-    };
+    let fill = |text: &str| text.replace("{name}", name).replace("{source}", &source);
     for template in lang.templates() {
         write(&folder.join(template.path), &fill(template.text), template.is_program)?;
     }
@@ -171,6 +173,27 @@ fn name(folder: &Path) -> io::Result<&str> {
         "expected a folder whose name has ASCII letters, digits, - and _, and begins with a letter";
     let text = format!("{expected}; found {:?}", folder.display().to_string());
     Err(io::Error::new(ErrorKind::InvalidInput, text))
+}
+
+/// Where a crate gets this one from.
+fn source(clone: Option<&Path>, lang: Language) -> io::Result<String> {
+    let Some(clone) = clone else {
+        let version = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+        return Ok(format!("version = {version:?}"));
+    };
+    let invalid = |text: String| io::Error::new(ErrorKind::InvalidInput, text);
+    if lang != Language::Rust {
+        return Err(invalid(
+            "--path is where a node in Rust gets its library from: no other needs it".to_owned(),
+        ));
+    }
+    let manifest = fs::read_to_string(clone.join("Cargo.toml")).unwrap_or_default();
+    if !manifest.contains(concat!("name = \"", env!("CARGO_PKG_NAME"), "\"")) {
+        let text =
+            format!("--path: expected a clone of this program's repository, found {}", clone.display());
+        return Err(invalid(text));
+    }
+    Ok(format!("path = {:?}", clone.canonicalize()?))
 }
 
 fn write(path: &Path, text: &str, is_program: bool) -> io::Result<()> {

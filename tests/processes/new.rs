@@ -95,6 +95,25 @@ fn a_node_in_rust_is_valid() {
 }
 
 #[test]
+fn a_node_in_rust_takes_the_library_from_a_clone_if_asked_to() {
+    let (place, clone) = (place("clone"), env!("CARGO_MANIFEST_DIR"));
+    let made = |lang: &str, path: &str| {
+        let folder = place.join(lang);
+        run(messenger(&["new", folder.to_str().unwrap(), "--lang", lang, "--path", path]), b"")
+    };
+    assert!(made("rust", clone).status.success());
+    let manifest: toml::Table = fs::read_to_string(place.join("rust/Cargo.toml")).unwrap().parse().unwrap();
+    assert_eq!(manifest["dependencies"]["messenger"]["path"].as_str(), Some(clone));
+    for (lang, path, reason) in
+        [("go", clone, "no other needs it"), ("rust", "/", "expected a clone of this program's repository")]
+    {
+        let output = made(lang, path);
+        assert_eq!(output.status.code(), Some(254));
+        assert!(text(&output.stderr).contains(reason), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn nothing_that_is_there_is_touched() {
     let place = place("taken");
     let folder = place.join("my-node");
