@@ -193,7 +193,8 @@ fn source(clone: Option<&Path>, lang: Language) -> io::Result<String> {
             format!("--path: expected a clone of this program's repository, found {}", clone.display());
         return Err(invalid(text));
     }
-    Ok(format!("path = {:?}", clone.canonicalize()?))
+    // TOML's strings and Rust's are escaped alike, for all that a path is likely to have.
+    Ok(format!("path = {:?}", clone.canonicalize()?.to_string_lossy()))
 }
 
 fn write(path: &Path, text: &str, is_program: bool) -> io::Result<()> {
