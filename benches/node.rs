@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memchr::memchr;
 use messenger::node::{Config, Node};
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use messenger::wire::lines::Line;
 use messenger::wire::lines::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;

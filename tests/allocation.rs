@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use messenger::node::{Config, Node};
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use messenger::wire::lines::Line;
 use messenger::wire::lines::LineBuffer;
 use messenger::wire::out::OutBuffer;

@@ -11,7 +11,7 @@ use messenger::json::parser::Parser;
 use messenger::json::text::MAX_DEPTH;
 use messenger::json::value::{Integer, Value};
 use messenger::node::{Config, Node};
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use messenger::time::Instant;
 use messenger::wire::envelope::{Envelope, UncheckedEnvelope};
 use messenger::wire::lines::Line;

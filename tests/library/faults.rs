@@ -10,7 +10,7 @@ use crate::virtual_time::{Bench, message};
 use messenger::boundary::chaos::{ChaosConfig, ChaosError};
 use messenger::boundary::dedup::DedupConfig;
 use messenger::node::{Config, Node};
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
 use messenger::{Context, Duration, Handler, Instant, Request, RpcError};

@@ -1,7 +1,7 @@
 //! The sans-IO core in one process: what handlers may do, and what they cannot get wrong.
 
 use messenger::node::{Config, Context, Handler, Node, Request};
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use messenger::time::Instant;
 use messenger::wire::error::{ErrorCode, RpcError};
 use messenger::wire::lines::Line;

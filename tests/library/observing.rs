@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::{INIT, INIT_OK, Node, answers, echo, kill, messenger, run};
 use crate::virtual_time::Bench;
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use serde_json::{Value, json};
 
 fn bench() -> Bench<Messenger> {

@@ -3,7 +3,7 @@
 
 use crate::virtual_time::{Bench, message};
 use messenger::node::Config;
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use messenger::rpc::breaker::BreakerConfig;
 use messenger::{Duration, Instant};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use messenger::Duration;
 use messenger::node::{Config, Node};
-use messenger::nodes::messenger::Messenger;
+use messenger::nodes::course::Messenger;
 use messenger::reactor::{self, Options};
 
 fn main() -> std::io::Result<()> {
