@@ -101,12 +101,15 @@ fn is_linearizable_under_partition_kill_pause_loss_and_duplication() {
     for seed in first..last {
         let results = run(storm(seed), None, false);
         assert!(is_right(&results), "seed {seed}: {:#?}", results.explain());
+        // Nobody was silent, and all kinds of operations succeeded.
+        assert_eq!(results.verdict, Verdict::Valid, "seed {seed}: {:#?}", results.explain());
         let all = &results.stats.all;
         asked += all.ok + all.fail + all.info;
         answered += all.ok;
     }
     println!("{answered} of {asked} operations succeeded");
-    assert!(answered * 5 > asked, "{answered} of {asked}");
+    // In half of the time there is no majority that lives and hears each other.
+    assert!(answered * 2 > asked, "{answered} of {asked}");
 }
 
 /// Where mistakes are looked for, a node without one is right.

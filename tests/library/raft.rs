@@ -172,27 +172,44 @@ fn a_refusal_never_goes_back_behind_what_is_committed() {
 fn a_request_is_handed_on_once() {
     let mut server = Server::new();
     let read = json!({"type": "read", "msg_id": 7, "key": 1});
-    let said = server.tell("c1", &read);
-    assert_eq!((&*said[0].0, &said[0].1["code"]), ("c1", &json!(11)), "nobody leads");
-    server.tell("n2", &append(2, (0, 0), &[], 0));
-    let said = server.tell("c1", &read);
+    assert!(server.tell("c1", &read).is_empty(), "nobody leads yet");
+    server.pass_ms(400);
+    let said = server.tell("n2", &append(2, (0, 0), &[], 0));
+    let forwarded: Vec<_> = said.iter().filter(|(_, body)| body["type"] == "forward").collect();
+    assert_eq!(forwarded.len(), 1);
+    assert_eq!((&*forwarded[0].0, &forwarded[0].1["within_us"]), ("n2", &json!(600_000)));
+    let said = server.tell("c2", &read);
     assert_eq!(said.len(), 1);
     assert_eq!((&*said[0].0, &said[0].1["type"]), ("n2", &json!("forward")));
     assert!(server.pass_ms(5000).iter().all(|(_, body)| body["type"] == "request_vote"));
     // Who does not lead hands nothing on that was handed to it.
     server.tell("n2", &append(2, (0, 0), &[], 0));
-    let forward =
-        json!({"type": "forward", "client": "c5", "client_msg_id": 3, "operation": {"read": {"key": 1}}});
+    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": {"read": {"key": 1}}});
     let said = server.tell("n3", &forward);
     assert_eq!(said.len(), 1);
     assert_eq!((&*said[0].0, &said[0].1["code"], &said[0].1["in_reply_to"]), ("c5", &json!(11), &json!(3)));
+}
+
+/// What waited for a leader as long as a client does was appended by nobody, and is refused for certain.
+#[test]
+fn a_request_waits_for_a_leader_as_long_as_its_client_does() {
+    let mut server = Server::new();
+    for client in 0..10_000 {
+        let read = json!({"type": "read", "msg_id": 7, "key": 1});
+        assert!(server.tell(&format!("c{client}"), &read).is_empty());
+    }
+    let refused = |said: &[(String, Value)]| said.iter().filter(|(_, body)| body["code"] == 11).count();
+    let said = server.tell("c10000", &json!({"type": "read", "msg_id": 7, "key": 1}));
+    assert_eq!(refused(&said), 1, "one too many waits");
+    assert_eq!(refused(&server.pass_ms(990)), 0);
+    assert_eq!(refused(&server.pass_ms(30)), 10_000);
 }
 
 #[test]
 fn a_leader_commits_and_answers_when_a_majority_has_it_and_once() {
     let mut server = Server::new();
     let term = server.lead();
-    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "operation": {"write": {"key": 1, "value": 2}}});
+    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": {"write": {"key": 1, "value": 2}}});
     assert!(server.tell("n3", &forward).is_empty());
     // It came twice.
     assert!(server.tell("n3", &forward).is_empty());
