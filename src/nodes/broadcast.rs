@@ -2,6 +2,7 @@
 
 use super::gossip::{Gossip, Spreads};
 use crate::node::{Context, Handler, Request};
+use crate::store::BadRecord;
 use crate::wire::error::RpcError;
 
 /// A node that is told values and tells the others.
@@ -40,6 +41,10 @@ impl Handler for Broadcast {
             "topology" => cx.reply(request, "topology_ok").send(),
             _ => self.spread.handle(request, cx),
         }
+    }
+
+    fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
+        self.spread.recover(record)
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::record::{read_record, to_record};
 use super::{incarnation, only_from_peers};
 use crate::json::value::Value;
 use crate::json::write::WriteJson;
 use crate::node::{Context, Handler, Request};
+use crate::store::BadRecord;
 use crate::time::Duration;
 use crate::wire::error::RpcError;
 
@@ -26,9 +28,10 @@ const QUIET_BEATS: u32 = 4;
 /// lost, come twice or out of order, and partitions last as long as they like. The value is the sum over all nodes.
 /// Nodes tell each other at random what they know, more rarely if nothing is new.
 ///
-/// A node that is killed takes what it had not told yet with it. What it had told stays: started again it counts
-/// under a new name. There are as many totals as there were starts of nodes. A request that comes twice counts twice,
-/// unless the node runs with [`dedup`](crate::Config::dedup).
+/// A node persists its own totals, under its name: all that was before is in the newest, so its log is one record long. The
+/// others' totals come back from them. Without a disk, a node that is killed takes what it had not told yet with it, and
+/// counts under a new name afterwards; what it had told stays. A request that comes twice counts twice, unless the node
+/// runs with [`dedup`](crate::Config::dedup).
 #[derive(Debug)]
 pub struct Counter {
     /// Whether deltas may be negative.
@@ -78,7 +81,9 @@ impl Counter {
 
 impl Handler for Counter {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
-        self.own = incarnation(cx).into();
+        if self.own.is_empty() {
+            self.own = incarnation(cx).into();
+        }
         self.peers = cx.cluster().peers().map(str::to_owned).collect();
         if !self.peers.is_empty() {
             cx.every(BEAT, Self::beat);
@@ -91,7 +96,7 @@ impl Handler for Counter {
         }
         match request.kind() {
             "add" => {
-                self.add(self.delta(request)?);
+                self.add(self.delta(request)?, cx);
                 cx.reply(request, "add_ok").send()
             }
             "read" => cx.reply(request, "read_ok").field("value", self.value()).send(),
@@ -116,6 +121,15 @@ impl Handler for Counter {
             kind => Err(RpcError::not_supported(kind)),
         }
     }
+
+    /// Takes this node's name and its totals back.
+    fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
+        self.totals = read_record(record, "this node's totals as {name: [added, taken]}", |record| {
+            read_totals(record).filter(|totals| totals.len() == 1)
+        })?;
+        self.own = self.totals.keys().next().cloned().unwrap_or_default();
+        Ok(())
+    }
 }
 
 impl Counter {
@@ -127,11 +141,12 @@ impl Counter {
         Ok(request.typed("delta", "an integer of 64 bits, not negative", read)?)
     }
 
-    fn add(&mut self, delta: i64) {
+    fn add(&mut self, delta: i64, cx: &mut Context<'_, Self>) {
         if delta != 0 {
             let total = self.totals.entry(self.own.clone()).or_default();
             let side = if delta < 0 { &mut total.taken } else { &mut total.added };
             *side = side.saturating_add(delta.unsigned_abs().into());
+            cx.snapshot(&to_record(&BTreeMap::from([(&*self.own, *total)])));
             self.quiet = 0;
         }
     }
@@ -172,14 +187,15 @@ impl WriteJson for Total {
 }
 
 fn totals(request: &Request<'_>) -> Result<Totals, RpcError> {
-    let read = |value: Value<'_>| {
-        let members = value.as_object()?.map(|(origin, total)| {
-            let mut sides = total.as_array()?.map(|side| side.raw().parse().ok());
-            let total = Total { added: sides.next()??, taken: sides.next()?? };
-            let is_possible = total.added <= TOTAL_MAX && total.taken <= TOTAL_MAX && sides.next().is_none();
-            is_possible.then_some((origin.as_str()?.into(), total))
-        });
-        members.collect()
-    };
-    Ok(request.typed("totals", "an object of pairs of integers, not negative", read)?)
+    Ok(request.typed("totals", "an object of pairs of integers, not negative", read_totals)?)
+}
+
+fn read_totals(value: Value<'_>) -> Option<Totals> {
+    let members = value.as_object()?.map(|(origin, total)| {
+        let mut sides = total.as_array()?.map(|side| side.raw().parse().ok());
+        let total = Total { added: sides.next()??, taken: sides.next()?? };
+        let is_possible = total.added <= TOTAL_MAX && total.taken <= TOTAL_MAX && sides.next().is_none();
+        is_possible.then_some((origin.as_str()?.into(), total))
+    });
+    members.collect()
 }

@@ -2,6 +2,7 @@
 
 use super::gossip::{Gossip, Spreads};
 use crate::node::{Context, Handler, Request};
+use crate::store::BadRecord;
 use crate::wire::error::RpcError;
 
 /// A node with a copy of the set: it takes elements at once, and the others get them soon.
@@ -27,6 +28,10 @@ impl Handler for GSet {
             "read" => cx.reply(request, "read_ok").exact_field("value", &self.spread.values()).send(),
             _ => self.spread.handle(request, cx),
         }
+    }
+
+    fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
+        self.spread.recover(record)
     }
 }
 

@@ -18,17 +18,20 @@
 //! | `digest` | `have`, `had`, and perhaps `is_in_doubt` | how many values of each log the sender has, and, where that is less, had some seconds ago; in doubt about what the hub has it wants a digest back |
 //! | `missing` | `have` | asks for the values beyond these, all of them |
 //!
-//! A node that is killed forgets its values and gets them from the others; those that it had not sent on are lost. The
-//! set has no bound, as little as the answer to a read has one; a message holds a quarter megabyte of values, and
-//! what does not fit follows.
+//! A node persists each value that is new to it, and where in whose log it is: that is as long as the set, so it is never
+//! made shorter. Without a disk, a node that is killed forgets its values and gets them from the others; those that it
+//! had not sent on are lost. The set has no bound, as little as the answer to a read has one; a message holds a quarter
+//! megabyte of values, and what does not fit follows.
 
 use std::collections::BTreeSet;
 
+use super::record::{read_record, to_record};
 use super::replica::{Replica, Runs, Version, covers, raise, read_runs};
 use super::{incarnation, only_from_peers};
 use crate::json::value::Value;
-use crate::json::write::{WriteJson, write_in_one_line};
+use crate::json::write::{Raw, WriteJson, write_in_one_line};
 use crate::node::{Context, Handler, Message, Request};
+use crate::store::BadRecord;
 use crate::time::{Duration, Instant};
 use crate::wire::error::RpcError;
 
@@ -67,8 +70,10 @@ pub(super) trait Spreads: Handler {
 #[derive(Debug, Default)]
 pub(super) struct Gossip {
     replica: Replica,
-    /// The name of this node's own log.
+    /// The name of this node's own log, which is as old as the log.
     own: Box<str>,
+    /// This node's name since its start.
+    start: Box<str>,
     /// All nodes but this one.
     peers: Vec<String>,
     role: Role,
@@ -118,14 +123,21 @@ impl Default for Role {
 impl Gossip {
     /// Takes part, from `on_init` on. The hub is the node whose name comes first, which all nodes agree on.
     pub(super) fn start<W: Spreads>(&mut self, cx: &mut Context<'_, W>) {
-        self.own = incarnation(cx).into();
+        self.start = incarnation(cx).into();
+        if self.own.is_empty() {
+            self.own = self.start.clone();
+        }
         self.peers = cx.cluster().peers().map(str::to_owned).collect();
         if self.peers.is_empty() {
             return;
         }
-        if let Some(hub) = self.peers.iter().min().filter(|&hub| **hub < *cx.id()) {
-            self.role = Role::Leaf(Leaf { hub: hub.clone(), ..Leaf::default() });
-        }
+        // What was persisted is told by digests to whoever lacks it.
+        let recovered = self.replica.version();
+        self.role = match self.peers.iter().min().filter(|&hub| **hub < *cx.id()) {
+            Some(hub) => Role::Leaf(Leaf { hub: hub.clone(), ..Leaf::default() }),
+            None => Role::Hub(Hub { sent: recovered.clone(), batches: 0 }),
+        };
+        self.past.fill(recovered);
         // Nodes start together, and need not all talk in the same moment of the same beat.
         self.beats = cx.rng().u64(..2 * DIGEST_BEATS);
         let phase = Duration::from_micros(cx.rng().u64(..BEAT.as_micros()));
@@ -144,9 +156,27 @@ impl Gossip {
         Values(self)
     }
 
+    /// Takes back what was persisted: the name of this node's own log, or a value.
+    pub(super) fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord> {
+        read_record(record, "the name of a log, or [log, place, value]", |record| {
+            if let Some(own) = record.as_str() {
+                self.own = own.into();
+                return Some(());
+            }
+            let mut parts = record.as_array()?;
+            let (owner, place) = (parts.next()?.as_str()?, parts.next()?.as_integer()?.as_u64()?);
+            self.replica.put(&owner, usize::try_from(place).ok()?, parts.next()?.raw());
+            Some(())
+        })
+    }
+
     /// Adds a value of a client's.
     pub(super) fn add<W: Spreads>(&mut self, value: Value<'_>, cx: &mut Context<'_, W>) {
-        if self.replica.add(&self.own, value.raw()) {
+        if let Some(place) = self.replica.add(&self.own, value.raw()) {
+            if place == 0 {
+                cx.persist(&to_record(&*self.own));
+            }
+            cx.persist(&to_record(&(&*self.own, place, value)));
             self.send_soon(cx);
         }
     }
@@ -196,7 +226,7 @@ impl Gossip {
                     return;
                 }
                 for peer in &self.peers {
-                    let message = cx.message(peer, "values").field("batch", (&*self.own, hub.batches));
+                    let message = cx.message(peer, "values").field("batch", (&*self.start, hub.batches));
                     message.exact_field("runs", &runs).send().expect(PEER);
                 }
                 runs.raise(&mut hub.sent);
@@ -239,7 +269,10 @@ impl Gossip {
             (Some(leaf), None) => leaf.missing.clear(),
             (None, _) => {}
         }
-        let is_new = replica.take(&runs, |owner, count| {
+        let persist = |owner: &str, place: usize, value: &str| {
+            cx.persist(&to_record(&(owner, place, Raw(value.as_bytes()))));
+        };
+        let is_new = replica.take(&runs, persist, |owner, count| {
             if let Some(leaf) = &mut of_hub {
                 raise(&mut leaf.confirmed, owner, count);
             }

@@ -75,26 +75,30 @@ impl Replica {
         self.logs.get(owner).map_or(0, |log| log.whole.len())
     }
 
-    /// Puts a value at the end of a log, unless it is here already.
-    pub(super) fn add(&mut self, owner: &str, value: &str) -> bool {
+    /// Puts a value at the end of a log, unless it is here already. Its place, if it was put there.
+    pub(super) fn add(&mut self, owner: &str, value: &str) -> Option<usize> {
         let is_new = !self.spans.contains_key(value);
-        if is_new {
-            let span = self.place(value);
-            self.log(owner).put(span);
-        }
-        is_new
+        is_new.then(|| {
+            let place = self.len_of(owner);
+            self.put(owner, place, value);
+            place
+        })
     }
 
-    /// Takes in what another node sent, and tells `had` for each run whose it is and up to which place that node has
-    /// it. Whether anything was new.
-    pub(super) fn take(&mut self, runs: &[Run<'_>], mut had: impl FnMut(&str, usize)) -> bool {
+    /// Takes in what another node sent. Tells `put` each value that is new: whose, its place and what it is; and `had`
+    /// for each run whose it is and up to which place that node has it. Whether anything was new.
+    pub(super) fn take(
+        &mut self,
+        runs: &[Run<'_>],
+        mut put: impl FnMut(&str, usize, &str),
+        mut had: impl FnMut(&str, usize),
+    ) -> bool {
         let mut is_new = false;
         for Run { owner, start, values } in runs {
             let mut end = *start;
             for value in values.as_array().into_iter().flatten() {
-                if !self.logs.get(&**owner).is_some_and(|log| log.has(end)) {
-                    let span = self.place(value.raw());
-                    self.log(owner).put_at(end, span);
+                if self.put(owner, end, value.raw()) {
+                    put(owner, end, value.raw());
                     is_new = true;
                 }
                 end += 1;
@@ -102,6 +106,16 @@ impl Replica {
             had(owner, end);
         }
         is_new
+    }
+
+    /// Puts a value into a place of a log, unless something is there. Whether it was put there.
+    pub(super) fn put(&mut self, owner: &str, place: usize, value: &str) -> bool {
+        let is_free = !self.logs.get(owner).is_some_and(|log| log.has(place));
+        if is_free {
+            let span = self.place(value);
+            self.log(owner).put_at(place, span);
+        }
+        is_free
     }
 
     /// Everything that a node with `version` lacks, or as much of it as a message takes. What came after a gap in a
@@ -165,11 +179,6 @@ impl Replica {
 impl Log {
     fn has(&self, place: usize) -> bool {
         place < self.whole.len() || self.beyond.contains_key(&place)
-    }
-
-    /// Puts a value at the end of a log that has no gap: its owner's.
-    fn put(&mut self, span: Range<usize>) {
-        self.put_at(self.whole.len(), span);
     }
 
     /// Puts a value into a place that is free.
@@ -257,7 +266,7 @@ mod tests {
         let outline = UncheckedEnvelope::parse(&mut parser, Line::new(line.as_bytes())).unwrap();
         let envelope = outline.check().unwrap();
         let runs = read_runs(envelope.body.get("runs").unwrap())?;
-        Some(replica.take(&runs, |_, _| {}))
+        Some(replica.take(&runs, |_, _, _| {}, |_, _| {}))
     }
 
     #[test]

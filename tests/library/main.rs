@@ -18,6 +18,7 @@ mod layers;
 mod node;
 mod observing;
 mod raft;
+mod recovery;
 mod rpc;
 #[cfg(feature = "serde")]
 mod typed;

@@ -120,7 +120,7 @@ impl<W: Handler> Network<W> {
                 (_, Some((due, n))) if due <= end => {
                     self.now = self.now.max(due);
                     self.nodes[n].handle_timeout(self.now, &mut self.out);
-                    self.collect();
+                    self.collect(n);
                 }
                 _ => break,
             }
@@ -148,11 +148,14 @@ impl<W: Handler> Network<W> {
         let message: Value = serde_json::from_str(line).unwrap();
         let node: usize = message["dest"].as_str().unwrap()[1..].parse().unwrap();
         self.nodes[node].handle_line(self.now, Line::new(line.as_bytes()), &mut self.out);
-        self.collect();
+        self.collect(node);
     }
 
-    /// Takes what a node has said.
-    fn collect(&mut self) {
+    /// Takes what a node has said. What it persists is durable at once, and gone when it starts again.
+    fn collect(&mut self, node: usize) {
+        while self.nodes[node].poll_persist().is_some() {
+            self.nodes[node].handle_durable(&mut self.out);
+        }
         let said = String::from_utf8(self.out.waiting().to_vec()).unwrap();
         self.out.consume(self.out.len());
         for line in said.lines() {

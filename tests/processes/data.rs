@@ -65,6 +65,11 @@ fn what_cannot_be_kept_is_an_error_and_is_not_acknowledged() {
     fs::write(folder.join("file"), "").unwrap();
     let stderr = run_example(&folder.join("file"), "");
     assert!(stderr.contains("data folder") && stderr.contains("File exists"), "{stderr}");
+    // A folder that nobody may write to, not even root.
+    let stderr = run_example(&PathBuf::from("/sys/messenger"), "");
+    let is_why = |why: &&str| stderr.contains(why);
+    let whys = ["Read-only file system", "Operation not permitted", "Permission denied"];
+    assert!(stderr.contains("data folder \"/sys/messenger\"") && whys.iter().any(is_why), "{stderr}");
     // What is there is damaged.
     let whole = folder.join("whole");
     let mut node = remembering(&whole);
@@ -76,6 +81,9 @@ fn what_cannot_be_kept_is_an_error_and_is_not_acknowledged() {
     fs::write(&log, &bytes).unwrap();
     let stderr = run_example(&whole, "");
     assert!(stderr.contains("it is damaged, and nothing is started from a part of it"), "{stderr}");
+    fs::write(&log, "not a database").unwrap();
+    let stderr = run_example(&whole, "");
+    assert!(stderr.contains("it is damaged, and nothing is started from a part of it"), "{stderr}");
     // The log of another node.
     let strange = folder.join("strange");
     let mut node = remembering(&strange);
@@ -85,6 +93,17 @@ fn what_cannot_be_kept_is_an_error_and_is_not_acknowledged() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("record 1: this node persists nothing; found a record of 2 bytes"), "{stderr}");
     assert_eq!(output.status.code(), Some(1));
+    for (name, expected) in [
+        ("g-counter", "this node's totals as {name: [added, taken]}"),
+        ("g-set", "the name of a log, or [log, place, value]"),
+        ("kafka", "an entry, what was heard, or a stream"),
+        ("raft", "a record of Raft"),
+        ("txn-rw-register", "[whether they are own, whose place, writes]"),
+    ] {
+        let output = run(messenger(&["node", name, "--data", strange.to_str().unwrap()]), INIT.as_bytes());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("record 1: expected {expected}")), "{name}: {stderr}");
+    }
     fs::remove_dir_all(&folder).unwrap();
 }
 

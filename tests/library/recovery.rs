@@ -1,0 +1,185 @@
+//! This crate's nodes after a kill: they know what they acknowledged and keep what they promised, and their logs are no
+//! longer than what they know.
+
+use messenger::node::{Config, Node};
+use messenger::nodes::broadcast::Broadcast;
+use messenger::nodes::counter::Counter;
+use messenger::nodes::kafka::Kafka;
+use messenger::nodes::txn_rw_register::TxnRwRegister;
+use messenger::store::{Memory, Store as _};
+use messenger::wire::lines::Line;
+use messenger::wire::out::OutBuffer;
+use messenger::{Duration, Handler, Instant};
+use serde_json::{Value, json};
+
+/// Node n1 with a disk that is fast, of as many nodes as it is told.
+struct Host<H> {
+    node: Node<H>,
+    store: Memory,
+    out: OutBuffer,
+    now: Instant,
+    nodes: usize,
+}
+
+impl<H: Handler> Host<H> {
+    fn new(nodes: usize, handler: H) -> Self {
+        Self::start(nodes, handler, Memory::default(), Instant::START)
+    }
+
+    fn start(nodes: usize, handler: H, mut store: Memory, now: Instant) -> Self {
+        let mut node = Node::new(handler, Config::default());
+        store.recover(&mut |record| node.recover(record)).unwrap();
+        let mut host = Self { node, store, out: OutBuffer::new(), now, nodes };
+        let names: Vec<_> = (1..=nodes).map(|number| format!("n{number}")).collect();
+        host.tell("c0", &json!({"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": names}));
+        host
+    }
+
+    fn restart(self, handler: H) -> Self {
+        Self::start(self.nodes, handler, self.store, self.now + Duration::from_millis(1))
+    }
+
+    /// Receivers and bodies of what it says to that.
+    fn tell(&mut self, src: &str, body: &Value) -> Vec<(String, Value)> {
+        let line = json!({"src": src, "dest": "n1", "body": body}).to_string();
+        self.node.handle_line(self.now, Line::new(line.as_bytes()), &mut self.out);
+        self.said()
+    }
+
+    /// What it answers a client.
+    fn ask(&mut self, mut body: Value) -> Value {
+        body["msg_id"] = 7.into();
+        let said = self.tell("c1", &body);
+        said.into_iter().find(|(dest, _)| dest == "c1").expect("an answer at once").1
+    }
+
+    fn pass_ms(&mut self, millis: u64) -> Vec<(String, Value)> {
+        let (end, mut said) = (self.now + Duration::from_millis(millis), Vec::new());
+        while let Some(due) = self.node.poll_timeout().filter(|&due| due <= end) {
+            self.now = self.now.max(due);
+            self.node.handle_timeout(self.now, &mut self.out);
+            said.extend(self.said());
+        }
+        self.now = end;
+        said
+    }
+
+    fn said(&mut self) -> Vec<(String, Value)> {
+        while let Some(records) = self.node.poll_persist() {
+            self.store.commit(records).unwrap();
+            self.node.handle_durable(&mut self.out);
+        }
+        let text = String::from_utf8(self.out.waiting().to_vec()).unwrap();
+        self.out.consume(self.out.len());
+        let messages = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        messages
+            .map(|message| (message["dest"].as_str().unwrap().to_owned(), message["body"].clone()))
+            .collect()
+    }
+
+    /// How many records its log has, and how many bytes.
+    fn log(&mut self) -> (usize, usize) {
+        let (mut records, mut bytes) = (0, 0);
+        let mut count = |record: &[u8]| {
+            (records, bytes) = (records + 1, bytes + record.len());
+            Ok(())
+        };
+        self.store.recover(&mut count).unwrap();
+        (records, bytes)
+    }
+}
+
+#[test]
+fn a_counter_goes_on_under_its_name_and_its_log_is_a_record_long() {
+    let mut host = Host::new(2, Counter::any());
+    for life in 1..4 {
+        for delta in [5, -2] {
+            assert_eq!(host.ask(json!({"type": "add", "delta": delta}))["type"], "add_ok");
+        }
+        assert_eq!(host.ask(json!({"type": "read"}))["value"], 3 * life);
+        assert_eq!(host.log().0, 1);
+        host = host.restart(Counter::any());
+        assert_eq!(host.ask(json!({"type": "read"}))["value"], 3 * life);
+        // It counts under the same name: the others see one total, not four.
+        let said = host.pass_ms(600);
+        assert_eq!(said[0].1["totals"].as_object().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_broadcast_node_keeps_what_it_was_told_by_whomever() {
+    let mut host = Host::new(2, Broadcast::default());
+    for message in 0..3 {
+        host.ask(json!({"type": "broadcast", "message": message}));
+    }
+    host.tell("n2", &json!({"type": "values", "runs": [["n2-a", 0, [10, 11]]]}));
+    for message in 20..22 {
+        host = host.restart(Broadcast::default());
+        let said = host.tell("c1", &json!({"type": "broadcast", "msg_id": 7, "message": message}));
+        let (_, batch) = said.iter().find(|(dest, _)| dest == "n2").expect("it is the hub");
+        assert_eq!(batch["runs"][0][2], json!([message]), "what was known before is not sent again");
+    }
+    assert_eq!(host.ask(json!({"type": "read"}))["messages"], json!([0, 1, 2, 10, 11, 20, 21]));
+    // What is new goes on in the same log.
+    let said = host.tell("n2", &json!({"type": "missing", "have": {"n2-a": 2}}));
+    assert_eq!(said[0].1["runs"].as_array().unwrap().len(), 1, "one log of its own: {said:?}");
+    assert_eq!(said[0].1["runs"][0][2], json!([0, 1, 2, 20, 21]));
+    let known = host.log();
+    host.tell("n2", &json!({"type": "values", "runs": [["n2-a", 0, [10, 11]]]}));
+    assert_eq!(host.log(), known, "what is known is not written down again");
+}
+
+#[test]
+fn a_kafka_node_gives_no_offset_twice_and_keeps_its_promises() {
+    let entries = |from: u64, entries: Value, heard: Value| json!({"type": "entries", "stream": "n2-a", "from": from, "entries": entries, "heard": heard});
+    let mut host = Host::new(2, Kafka::default());
+    assert_eq!(host.ask(json!({"type": "send", "key": "k", "msg": 1}))["offset"], 0);
+    // It learns of offset 9, and so promises to append above that.
+    host.tell("n2", &entries(0, json!([["m", "k", 9, "x"]]), json!(["", 0])));
+    let stream = host.pass_ms(100)[0].1.clone();
+    assert_eq!(stream["entries"], json!([["m", "k", 0, 1], ["w", "k", 10]]));
+    let mut host = host.restart(Kafka::default());
+    // Nobody confirmed these: they are sent again, as the same stream, and what was heard is confirmed.
+    let again = host.pass_ms(100)[0].1.clone();
+    for field in ["stream", "from", "entries"] {
+        assert_eq!(again[field], stream[field], "{field}");
+    }
+    assert_eq!(again["heard"], json!(["n2-a", 1]));
+    assert_eq!(host.ask(json!({"type": "send", "key": "k", "msg": 2}))["offset"], 10);
+    let polled = host.ask(json!({"type": "poll", "offsets": {"k": 0}}));
+    assert_eq!(polled["msgs"], json!({"k": [[0, 1], [9, "x"], [10, 2]]}));
+}
+
+/// Whatever is superseded does not stay in the log, and what is not does.
+#[test]
+fn logs_become_snapshots() {
+    let mut host = Host::new(1, Kafka::default());
+    for number in 0..3_000 {
+        host.ask(json!({"type": "send", "key": "k", "msg": number}));
+        host.ask(json!({"type": "commit_offsets", "offsets": {"k": number}}));
+    }
+    let (_, bytes) = host.log();
+    assert!(bytes < 200_000, "{bytes} bytes");
+    let mut host = host.restart(Kafka::default());
+    let polled = host.ask(json!({"type": "poll", "offsets": {"k": 2_990}}));
+    assert_eq!(polled["msgs"]["k"].as_array().unwrap().len(), 10);
+    let polled = host.ask(json!({"type": "poll", "offsets": {"k": 0}}));
+    assert_eq!(polled["msgs"]["k"].as_array().unwrap().len(), 3_000);
+    let committed = host.ask(json!({"type": "list_committed_offsets", "keys": ["k"]}));
+    assert_eq!(committed["offsets"], json!({"k": 2_999}));
+    assert_eq!(host.ask(json!({"type": "send", "key": "k", "msg": 0}))["offset"], 3_000);
+
+    let mut host = Host::new(2, TxnRwRegister::default());
+    for number in 0..3_000 {
+        host.ask(json!({"type": "txn", "txn": [["w", number % 10, number], ["w", 10, number]]}));
+    }
+    let (_, bytes) = host.log();
+    assert!(bytes < 100_000, "{bytes} bytes");
+    let mut host = host.restart(TxnRwRegister::default());
+    let answer = host.ask(json!({"type": "txn", "txn": [["r", 10, null], ["r", 3, null]]}));
+    assert_eq!(answer["txn"], json!([["r", 10, 2_999], ["r", 3, 2_993]]));
+    // Nobody acknowledged any of it, so it is all sent again.
+    let said = host.pass_ms(100);
+    assert_eq!(said[0].1["writes"].as_array().unwrap().len(), 11);
+    assert!(said[0].1["writes"].as_array().unwrap().contains(&json!([10, [3_000, 2_999]])));
+}
