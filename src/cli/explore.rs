@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration as RealDuration, Instant as Clock};
 
+use crate::nodes::own::{self, OtherNode};
 use crate::reactor;
 use crate::time::Duration;
 use crate::workbench::checker::Verdict;
@@ -20,7 +21,7 @@ use crate::workbench::explore::{
 use crate::workbench::fault::{Fault, PlannedFault};
 use crate::workbench::plan::Plan;
 use crate::workbench::processes::{self, Program};
-use crate::workbench::settings::Settings;
+use crate::workbench::settings::{Settings, TxnOptions};
 use crate::workbench::shrink::{Shrunk, shrink};
 use crate::workbench::workload::{self, Workload};
 use crate::workbench::world::World;
@@ -30,8 +31,8 @@ use serde_json::json;
 use super::args::{self, NOT_ENDED, complain, millis, seconds};
 use super::own_node::OwnNode;
 use super::test::{
-    Concurrency, LatencyDist, Nemesis, Rate, concurrency, count, create_folder, no_own_node, quoted, rate,
-    workload_parser, write_report,
+    Concurrency, LatencyDist, Models, Nemesis, Rate, concurrency, count, create_folder, models, no_own_node,
+    node_parser, quoted, rate, workload_parser, write_report,
 };
 
 #[derive(Args)]
@@ -47,6 +48,9 @@ pub struct ExploreArgs {
     /// Test this program's own node in virtual time, as without --bin
     #[arg(long, conflicts_with = "bin")]
     sim: bool,
+    /// One of this crate's nodes that does the workload in another way: raft does lin-kv, g-counter-over-seq-kv g-counter
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["bin", "planted"], value_parser = node_parser(&own::OTHERS))]
+    pub(super) node: Option<OtherNode>,
     /// Test a node with a bug that was put there on purpose, to see what is made of it: broadcast and lin-kv have one
     #[arg(long, conflicts_with = "bin")]
     planted: bool,
@@ -101,6 +105,9 @@ pub struct ExploreArgs {
     /// A fault at its time, in every test: 'partition n0|n1,n2 at 3s for 1s'. Repeatable
     #[arg(long, value_name = "FAULT")]
     fault: Vec<PlannedFault>,
+    /// What transactions have to keep: consistency models, with commas between them
+    #[arg(long, value_name = "MODELS", default_value = "strict-serializable", value_parser = models)]
+    consistency_models: Models,
     /// Where to write the report of a test that fails
     #[arg(long, value_name = "FOLDER", default_value = "store")]
     store: PathBuf,
@@ -199,7 +206,7 @@ fn explore(args: &ExploreArgs, own: &dyn OwnNode) -> io::Result<ExitCode> {
     };
     let swarm = swarm(args)?;
     if args.bin.is_none() && !own.has_node(args.workload.name(), args.planted) {
-        return Err(no_own_node(args.planted, args.workload));
+        return Err(no_own_node(args.planted, args.node, args.workload));
     }
     let search = Search::new(args, &swarm, &tested);
     let found = search.run();
@@ -219,6 +226,7 @@ fn swarm(args: &ExploreArgs) -> io::Result<Swarm> {
         time_limit: args.time_limit,
         planned_faults: args.fault.clone(),
         fault_interval: args.nemesis_interval.max(Duration::from_millis(1)),
+        transactions: TxnOptions { models: args.consistency_models.0.clone(), ..TxnOptions::default() },
         ..Settings::default()
     };
     let mut drawn = Drawn::ALL;
@@ -449,7 +457,10 @@ fn report(
     let plan_file = folder.join("plan.json");
     let mut again = vec![own.command(), "test --plan".to_owned(), quoted(plan_file.as_os_str())];
     match tested {
-        Tested::Own { is_planted: false, .. } => again.push("--sim".to_owned()),
+        Tested::Own { is_planted: false, .. } => {
+            again.push("--sim".to_owned());
+            again.extend(args.node.map(|node| format!("--node {}", node.name)));
+        }
         Tested::Own { is_planted: true, .. } => again.push("--sim --planted".to_owned()),
         Tested::Program { path, args, .. } => {
             again.extend(["--bin".to_owned(), quoted(path.as_os_str())]);

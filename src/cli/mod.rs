@@ -56,6 +56,9 @@ enum Command {
         /// What the node does
         #[arg(value_enum, default_value_t)]
         workload: node::Workload,
+        /// The service of Maelstrom's that g-counter keeps everything in [default: none; its nodes tell each other]
+        #[arg(long, value_enum, value_name = "SERVICE")]
+        over: Option<node::Over>,
         #[command(flatten)]
         args: NodeArgs,
     },
@@ -86,7 +89,7 @@ enum Command {
 
 /// Does what the arguments of this process ask for: all that the binary `messenger` is.
 pub fn main() -> ExitCode {
-    let own: &dyn OwnNode = &Messenger;
+    let own = Messenger::default();
     let command = with_workloads(Cli::command(), own.workloads());
     let cli: Cli = match parsed(command.clone()) {
         Ok(cli) => cli,
@@ -94,13 +97,13 @@ pub fn main() -> ExitCode {
     };
     let done = |()| ExitCode::SUCCESS;
     end(match cli.command {
-        None => node::run(node::Workload::default(), &cli.node).map(done),
-        Some(Command::Node { workload, args }) => node::run(workload, &args).map(done),
+        None => node::run(node::Workload::default(), None, &cli.node).map(done),
+        Some(Command::Node { workload, over, args }) => node::run(workload, over, &args).map(done),
         Some(Command::Parse(args)) => parse::run(&args).map(done),
-        Some(Command::Test(args)) => Ok(test::run(&args, own)),
+        Some(Command::Test(args)) => Ok(test::run(&args, &Messenger { other: args.node })),
         Some(Command::Check(args)) => Ok(check::run(&args)),
-        Some(Command::Explore(args)) => Ok(explore::run(&args, own)),
-        Some(Command::Grade(args)) => Ok(grade::run(&args, own)),
+        Some(Command::Explore(args)) => Ok(explore::run(&args, &Messenger { other: args.node })),
+        Some(Command::Grade(args)) => Ok(grade::run(&args, &own)),
         Some(Command::Trace(args)) => trace::run(args).map(done),
         Some(Command::New(args)) => Ok(new::run(&args)),
         Some(Command::Completions { shell }) => completions(shell, command).map(done),

@@ -6,11 +6,12 @@ use crate::args::NodeArgs;
 use crate::node::{Config, Node};
 use crate::nodes::broadcast::Broadcast;
 use crate::nodes::counter::Counter;
+use crate::nodes::course::Messenger;
 use crate::nodes::g_set::GSet;
 use crate::nodes::kafka::Kafka;
 use crate::nodes::lin_kv::{self, LinKv};
-use crate::nodes::messenger::Messenger;
 use crate::nodes::raft::Raft;
+use crate::nodes::seq_kv_counter::SeqKvCounter;
 use crate::nodes::txn_list_append::TxnListAppend;
 use crate::nodes::txn_rw_register::TxnRwRegister;
 use crate::nodes::unique_ids::UniqueIds;
@@ -46,7 +47,13 @@ pub enum Workload {
     TxnRwRegister,
 }
 
-pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
+/// A service that a node may keep everything in.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Over {
+    SeqKv,
+}
+
+pub fn run(workload: Workload, over: Option<Over>, args: &NodeArgs) -> io::Result<()> {
     reactor::log_to_stderr(args.log_level);
     greet();
     let (mut config, options) = (args.config(), args.options());
@@ -54,6 +61,13 @@ pub fn run(workload: Workload, args: &NodeArgs) -> io::Result<()> {
         config.answer_within = lin_kv::ANSWER_WITHIN;
     }
     let answer_within = config.answer_within;
+    if let Some(Over::SeqKv) = over {
+        if matches!(workload, Workload::GCounter) {
+            return serve(SeqKvCounter::default(), config, &options);
+        }
+        let text = "--over seq-kv: expected the workload g-counter, which alone can do with it";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
     match workload {
         Workload::Messenger => serve(Messenger::default(), config, &options),
         Workload::UniqueIds => serve(UniqueIds::default(), config, &options),

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::{called, end, file_name, greet, parsed, quoted};
 use super::own_node::OwnNode;
-use super::test::with_workloads;
+use super::test::{node_parser, with_workloads};
 use super::{check, explore, grade, help, test, trace};
 use crate::args::NodeArgs;
 use crate::node::{Config, Handler, Node};
@@ -93,6 +93,8 @@ fn with_own_words(mut command: clap::Command) -> clap::Command {
             command
                 .after_help(text.replace("messenger ", &format!("{name} ")))
                 .mut_arg("planted", |arg| arg.hide(true))
+                // It has no other node than itself.
+                .mut_arg("node", |arg| arg.hide(true).value_parser(node_parser(&[])))
         });
     }
     command.bin_name(name)

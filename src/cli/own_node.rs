@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::nodes::own;
+use crate::nodes::own::{self, OtherNode};
 use crate::workbench::workload::{self, Workload};
 use crate::workbench::world::World;
 
@@ -31,7 +31,11 @@ pub trait OwnNode: Sync {
 }
 
 /// The binary of this crate: its nodes are those of this crate.
-pub struct Messenger;
+#[derive(Default)]
+pub struct Messenger {
+    /// This one, in place of the one with the workload's name.
+    pub other: Option<OtherNode>,
+}
 
 impl OwnNode for Messenger {
     fn command(&self) -> String {
@@ -43,7 +47,10 @@ impl OwnNode for Messenger {
     }
 
     fn name(&self, workload: &str) -> String {
-        format!("messenger's own node for {workload}")
+        match self.other {
+            Some(other) => format!("messenger's node {} for {workload}", other.name),
+            None => format!("messenger's own node for {workload}"),
+        }
     }
 
     fn is_example(&self) -> bool {
@@ -51,16 +58,24 @@ impl OwnNode for Messenger {
     }
 
     fn has_node(&self, workload: &str, is_planted: bool) -> bool {
-        own::has_node(workload, is_planted)
+        match self.other {
+            Some(other) => other.workload == workload && !is_planted,
+            None => own::has_node(workload, is_planted),
+        }
     }
 
     fn simulate(&self, world: &mut World, is_planted: bool) {
-        let simulate = if is_planted { own::simulate_planted } else { own::simulate };
-        assert!(simulate(world), "it was looked whether there is such a node");
+        let is_there = match self.other {
+            Some(other) => own::simulate_named(world, other.name),
+            None if is_planted => own::simulate_planted(world),
+            None => own::simulate(world),
+        };
+        assert!(is_there, "it was looked whether there is such a node");
     }
 
     fn arguments(&self, workload: &str) -> Vec<OsString> {
         let workload = if workload == "echo" { "messenger" } else { workload };
-        ["node", workload].map(OsString::from).to_vec()
+        let arguments = self.other.map_or_else(|| vec![workload], |other| other.arguments.to_vec());
+        ["node"].into_iter().chain(arguments).map(OsString::from).collect()
     }
 }

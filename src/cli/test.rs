@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant as Clock, SystemTime};
 
+use crate::nodes::own::{self, OtherNode};
 use crate::reactor;
 use crate::time::{Duration, Instant};
 use crate::workbench::checker::Verdict;
@@ -48,6 +49,9 @@ pub struct TestArgs {
     /// The node to test [default: this program's own]
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
     bin: Option<PathBuf>,
+    /// One of this crate's nodes that does the workload in another way: raft does lin-kv, g-counter-over-seq-kv g-counter
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["bin", "planted"], value_parser = node_parser(&own::OTHERS))]
+    pub(super) node: Option<OtherNode>,
     /// How many nodes to start
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = count)]
     node_count: usize,
@@ -146,7 +150,7 @@ Faults at their times, for --fault:
   duplicate RATE [LINKS] at TIME for TIME    so many messages come twice, from 0 to 1
   slow [LINKS] TIME at TIME for TIME         messages take that much longer
   reorder [LINKS] TIME at TIME for TIME      messages take up to that much longer, each another time
-  kill NODES at TIME for TIME                they are killed, and started again with their memory gone
+  kill NODES at TIME for TIME                they are killed, and started again with nothing but their disks
   pause NODES at TIME for TIME               they stop, and go on
   NODES is n0 or n0,n1. LINKS is n0,n1|n2 (both ways), n0->n1 (one way), or several of these; without LINKS all
   messages between nodes are meant. TIME is 3s, 0.5s or 200ms, from when the operations begin; without `for` a fault
@@ -207,7 +211,7 @@ pub(super) enum LatencyDist {
 pub(super) enum Nemesis {
     /// Some nodes do not hear some others; everybody hears the services
     Partition,
-    /// Nodes are killed, and started again with their memory gone
+    /// Nodes are killed, and started again with nothing but their disks
     Kill,
     /// Nodes stop, and go on
     Pause,
@@ -296,7 +300,7 @@ fn run_one(
     let (workload, seed) = (plan.workload, plan.settings.seed);
     let mut world = World::of_plan(plan).map_err(invalid)?;
     if args.bin.is_none() && !own.has_node(workload.name(), args.planted) {
-        return Err(no_own_node(args.planted, workload));
+        return Err(no_own_node(args.planted, args.node, workload));
     }
     let tested = tested(args, own, workload);
     if !args.json {
@@ -430,9 +434,21 @@ pub(super) fn workload_parser(
     PossibleValuesParser::new(names).map(move |name| by_name(&name).expect("it is one of the list"))
 }
 
-pub(super) fn no_own_node(is_planted: bool, workload: &dyn Workload) -> io::Error {
+/// One of these nodes, by its name.
+pub(super) fn node_parser(nodes: &'static [OtherNode]) -> impl TypedValueParser<Value = OtherNode> {
+    let by_name = |name: String| nodes.iter().find(|node| node.name == name).copied();
+    PossibleValuesParser::new(nodes.iter().map(|node| node.name))
+        .map(move |name| by_name(name).expect("it is one of the list"))
+}
+
+pub(super) fn no_own_node(is_planted: bool, node: Option<OtherNode>, workload: &dyn Workload) -> io::Error {
     let kind = if is_planted { "node with a planted bug" } else { "node of its own" };
-    let text = format!("this program has no {kind} for {}: name yours with --bin", workload.name());
+    let text = match node {
+        Some(OtherNode { name, workload: of, .. }) => {
+            format!("--node {name} is a node for {of}, not for {}", workload.name())
+        }
+        None => format!("this program has no {kind} for {}: name yours with --bin", workload.name()),
+    };
     io::Error::new(ErrorKind::InvalidInput, text)
 }
 

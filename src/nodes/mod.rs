@@ -2,19 +2,19 @@
 
 pub mod broadcast;
 pub mod counter;
+pub mod course;
 pub mod g_set;
 mod gossip;
 pub mod kafka;
 pub mod lin_kv;
-pub mod messenger;
 #[cfg(feature = "workbench")]
 pub mod own;
 pub mod planted;
 #[cfg(feature = "serde")]
 pub mod raft;
-#[cfg(feature = "serde")]
-mod raft_log;
+mod record;
 mod replica;
+pub mod seq_kv_counter;
 mod txn;
 pub mod txn_list_append;
 pub mod txn_rw_register;

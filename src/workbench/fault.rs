@@ -15,7 +15,7 @@ use crate::time::Duration;
 pub enum Fault {
     /// Some nodes do not hear some others.
     Partition,
-    /// Some nodes are killed, and started again with their memory gone.
+    /// Some nodes are killed, and started again with nothing but their disks.
     Kill,
     /// Some nodes stop for a while, and go on.
     Pause,
