@@ -9,7 +9,7 @@
 //!
 //! A compare-and-set without an answer may have succeeded, or may do so yet; the node asks for the slot, and finds its own
 //! name there, or another's, or tries the same again. It never goes to the next slot before, so a batch is in the log once.
-//! A node that was killed reads the log from the start.
+//! A node that was killed reads the log from the start, many slots at a time: whatever it would persist is there already.
 //!
 //! | message | fields | what for |
 //! | --- | --- | --- |
@@ -43,6 +43,9 @@ const WAITING_MAX: usize = 10_000;
 /// Slots that are known before their turn at most; the others are asked for.
 const AHEAD_MAX: usize = 1_000;
 
+/// So many slots are looked at together before the end of the log is found.
+const WINDOW: u64 = 64;
+
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub struct TxnListAppend {
@@ -61,6 +64,8 @@ pub struct TxnListAppend {
     batches: u64,
     /// Whether the log was read to its end once.
     is_caught_up: bool,
+    /// Until then: the first slot that was not looked at.
+    looked_until: u64,
 }
 
 #[derive(Debug)]
@@ -120,6 +125,9 @@ impl TxnListAppend {
     /// Tries the next slot for the batch.
     fn advance(&mut self, cx: &mut Context<'_, Self>) {
         self.use_ahead();
+        if !self.is_caught_up {
+            self.look_ahead(cx);
+        }
         if !self.is_caught_up || self.only_reads() {
             return self.look(cx);
         }
@@ -164,6 +172,24 @@ impl TxnListAppend {
         });
         if sent.is_err() {
             Self::pause(cx);
+        }
+    }
+
+    /// Asks what is in the slots after the next one.
+    fn look_ahead(&mut self, cx: &mut Context<'_, Self>) {
+        if self.next < self.looked_until {
+            return;
+        }
+        self.looked_until = self.next + WINDOW;
+        for place in self.next + 1..self.looked_until {
+            let call = cx.call(SERVICE, "read").field("key", slot(place)).policy(Policy::once(PATIENCE));
+            // Those that are not answered are asked for in their turn.
+            let _ = call.then(move |node: &mut Self, outcome, _| {
+                let batch = outcome.ok().and_then(|reply| read_batch(reply.body.get("value")?));
+                if let Some((_, appends)) = batch.filter(|(name, _)| *name != node.name) {
+                    node.ahead.insert(place, appends);
+                }
+            });
         }
     }
 
