@@ -877,8 +877,10 @@ impl World {
             }
             Role::Worker(worker) => {
                 let expected = self.workers[worker].waits.as_ref().map(|waits| waits.msg_id);
+                // Whoever answers, the node that was asked has seen to it.
+                let asked_node = self.workers[worker].node;
                 if in_reply_to.is_some() && in_reply_to == expected {
-                    self.nodes[node].is_silent = false;
+                    self.nodes[asked_node].is_silent = false;
                     message
                         .kind()
                         .and(message.msg_id())
@@ -886,7 +888,7 @@ impl World {
                     return self.take_answer(worker, body).map_err(Breach::of_answer);
                 }
                 let asked = self.workers[worker].next_msg_id - 1;
-                self.note_unexpected(node, client, asked, in_reply_to, line);
+                self.note_unexpected(asked_node, client, asked, in_reply_to, line);
             }
             Role::Closed { asked } => self.note_unexpected(node, client, asked, in_reply_to, line),
         }

@@ -394,6 +394,28 @@ fn one_answer_that_is_lost_or_late_at_the_end_is_no_silence() {
     assert!(outcome.explanation.contains(told), "{}", outcome.explanation);
 }
 
+/// As in Raft, where the leader answers whoever asked a follower.
+#[test]
+fn a_node_for_which_another_one_answers_is_not_silent() {
+    let node = |place: usize, _: usize| -> Script {
+        Box::new(move |_, message| match kind(message) {
+            "echo" if place == 0 => {
+                let body = json!({"type": "forward", "request": message});
+                vec![say(&json!({"src": "n0", "dest": "n1", "body": body}))]
+            }
+            "forward" => {
+                let mut reply = plain(&message["body"]["request"]);
+                reply["src"] = "n1".into();
+                vec![say(&reply)]
+            }
+            _ => vec![say(&plain(message))],
+        })
+    };
+    // The last requests of n0 are lost on the way.
+    let planned_faults = vec!["partition n0|n1 at 1s".parse().unwrap()];
+    assert_valid(&run("echo", Settings { planned_faults, ..settings(2, 2, 10.0, 2) }, node));
+}
+
 #[test]
 fn a_node_that_answers_nothing_any_more_is_caught() {
     let node = || echo(|number, _, reply| if number < 9 { vec![say(&reply)] } else { Vec::new() });
