@@ -33,7 +33,7 @@ pub struct Program {
     /// Its arguments. `{data}` in one becomes the node's data folder.
     pub args: Vec<OsString>,
     /// Where the data folder of each node is made, `n0`, `n1` and so on, which it is told in `MESSENGER_DATA` too. A node
-    /// that is started again finds its own.
+    /// that is started again finds its own. Those that are empty in the end are removed.
     pub data: PathBuf,
     /// Where the stderr of each node goes: `n0.log`, `n1.log` and so on.
     pub logs: PathBuf,
@@ -216,7 +216,18 @@ pub fn run(
         ending.hints = process.hint.take().into_iter().collect();
         ending.last_words = process.last_words();
     }
+    drop(processes);
+    remove_empty_folders(program, nodes);
     Ok(ending)
+}
+
+/// Folders of nodes that kept nothing tell nobody anything.
+fn remove_empty_folders(program: &Program, nodes: usize) {
+    let folders = (0..nodes).map(|node| program.data.join(format!("n{node}")));
+    for folder in folders.chain([program.data.clone()]) {
+        // Whatever is not empty stays.
+        let _ = std::fs::remove_dir(folder);
+    }
 }
 
 /// Until the test is over. An error cuts it short.
