@@ -5,14 +5,15 @@ use messenger::nodes::own;
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::checker::models::Model;
 use messenger::workbench::fault::Fault;
+use messenger::workbench::journal::Address;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
 use messenger::workbench::settings::Settings;
+use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
 use messenger::workbench::workload::broadcast::Broadcast;
+use messenger::workbench::workload::counter::GCounter;
 use messenger::workbench::workload::echo::Echo;
-use messenger::workbench::workload::lin_kv::LinKv;
-use messenger::workbench::workload::unique_ids::UniqueIds;
 use messenger::workbench::workload::{self, Workload};
 use messenger::workbench::world::World;
 use messenger::{Duration, Instant};
@@ -46,7 +47,7 @@ fn run(workload: &'static dyn Workload, settings: Settings) -> World {
 
 /// The workloads for which this crate has nodes.
 fn with_own_nodes() -> impl Iterator<Item = &'static dyn Workload> {
-    let is_own = |workload: &&dyn Workload| own::node(workload.name(), Config::default()).is_some();
+    let is_own = |workload: &&dyn Workload| own::has_node(workload.name(), false);
     workload::ALL.into_iter().filter(is_own)
 }
 
@@ -65,7 +66,7 @@ fn assert_valid(workload: &'static dyn Workload, mut settings: Settings) {
     assert_eq!(results.verdict, Verdict::Valid, "{workload:?} with seed {seed}:\n{explanation}");
 }
 
-/// What may happen to nodes that keep everything in memory.
+/// Everything that may happen to nodes which live.
 const STORM: [Fault; 4] = [Fault::Partition, Fault::Loss, Fault::Duplicate, Fault::Pause];
 
 #[test]
@@ -100,18 +101,69 @@ fn transactions_are_as_isolated_as_promised() {
     }
 }
 
-/// These keep nothing that a dead node could lose.
+/// With fewer nodes it happens that somebody is always dead, and some kind of operation never succeeds.
+fn deadly(seed: u64, faults: &[Fault]) -> Settings {
+    let settings = settings(seed, faults);
+    Settings { nodes: settings.nodes.max(3), workers: settings.workers.max(6), ..settings }
+}
+
+/// What a dead node had acknowledged is on its disk, in a service, or known to others.
 #[test]
-fn workloads_without_a_memory_survive_deaths() {
-    let workloads: [&dyn Workload; 3] = [&Echo, &UniqueIds, &LinKv];
-    for workload in workloads {
+fn every_workload_survives_deaths() {
+    for workload in with_own_nodes() {
         for seed in 300..400 {
-            let mut settings = settings(seed, &[Fault::Kill, Fault::Partition]);
-            // With fewer it happens that somebody is always dead, and some kind of operation never succeeds.
-            settings.nodes = settings.nodes.max(3);
-            settings.workers = settings.workers.max(6);
-            assert_valid(workload, settings);
+            assert_valid(workload, deadly(seed, &[Fault::Kill, Fault::Partition]));
         }
+    }
+}
+
+#[test]
+fn every_workload_survives_everything_at_once() {
+    for workload in with_own_nodes() {
+        for seed in 700..800 {
+            assert_valid(workload, deadly(seed, &Fault::ALL));
+        }
+    }
+}
+
+/// Exercise 4 of Gossip Glomers: everything is in `seq-kv`, which shows what was.
+#[test]
+fn a_counter_over_seq_kv_survives_everything() {
+    for seed in 0..100 {
+        for faults in [&[][..], &[Fault::Partition], &Fault::ALL] {
+            let mut world = World::new(&GCounter, deadly(seed, faults)).unwrap();
+            assert!(own::simulate_named(&mut world, "g-counter-over-seq-kv"));
+            let results = Results::of(&world);
+            assert_eq!(results.verdict, Verdict::Valid, "seed {seed}: {:#?}", results.explain());
+            let others = world.journal().entries().iter().filter(|entry| {
+                let is_node = |address| matches!(address, Address::Node(_));
+                is_node(entry.src) && is_node(entry.dest)
+            });
+            assert_eq!(others.count(), 0, "nodes talk to the service alone");
+        }
+    }
+}
+
+/// A node that answers before it persists loses what it acknowledged, in a crash, and each checker finds that.
+#[test]
+fn nodes_that_answer_before_persisting_are_found() {
+    for name in ["broadcast", "g-set", "g-counter", "pn-counter", "kafka"] {
+        let workload = workload::by_name(name).expect("it is one of the list");
+        let is_found = |seed: &u64| {
+            let mut settings = deadly(*seed, &[Fault::Kill]);
+            (settings.rate, settings.fault_interval) = (Some(200.0), Duration::from_millis(300));
+            let mut world = World::new(workload, settings).unwrap();
+            let answer_within = world.answer_within();
+            simulation::run(&mut world, |_, seed| {
+                let config =
+                    Config { seed, answer_within, loses_acknowledged_writes: true, ..Config::default() };
+                own::node(name, config).expect("there is one")
+            });
+            Results::of(&world).finding.verdict() == Verdict::Invalid
+        };
+        let found = (0..100).find(is_found);
+        println!("{name}: found with seed {found:?}");
+        assert!(found.is_some(), "{name}");
     }
 }
 
