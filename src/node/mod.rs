@@ -139,7 +139,11 @@ impl<H: Handler> Node<H> {
     /// The records that the shell makes durable now, if there are some and it is not at it already. Ask after each
     /// turn. The shell says when it has done so by [`handle_durable`](Self::handle_durable).
     pub fn poll_persist(&mut self) -> Option<&Records> {
-        self.core.log.poll()
+        let Core { log, sender, .. } = &mut self.core;
+        let records = log.poll()?;
+        sender.counters.records += records.len() as u64;
+        sender.counters.syncs += 1;
+        Some(records)
     }
 
     /// The records that were asked for last are durable: what waited for them goes to `out`. There may be more.

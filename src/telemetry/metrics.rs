@@ -77,6 +77,10 @@ counters! {
     duplicates_answered: "duplicates answered from the cache",
     /// Requests that came again before their first answer, or whose answer was not kept; dropped.
     duplicates_dropped: "duplicates dropped",
+    /// Records that were persisted.
+    records: "records persisted",
+    /// How often what was persisted was made durable, whatever there was of it together.
+    syncs: "syncs",
     /// Messages that chaos dropped.
     chaos_dropped: "dropped by chaos",
     /// Messages that chaos sent twice.
