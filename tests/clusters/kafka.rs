@@ -289,7 +289,8 @@ fn own_nodes_answer_everything_with_few_messages() {
         assert_eq!(results.verdict, Verdict::Valid, "{faults:?}: {:?}", results.explain());
         assert!(results.messages_per_operation < 0.2, "{faults:?}: {}", results.messages_per_operation);
         let details = results.finding.json();
-        assert!(details["sent"].as_u64() > Some(7_000), "{details}");
+        // Each waits for its node's disk, which takes five milliseconds on average.
+        assert!(details["sent"].as_u64() > Some(6_000), "{details}");
         assert_eq!(details["sent"], details["polled"], "{faults:?}");
     }
 }

@@ -105,7 +105,8 @@ fn a_plan_by_hand_does_what_it_says_when_it_says() {
         begun,
         [
             (at(1_500), 0, "broadcast 7".to_owned()),
-            (at(1_500) + micro, 0, "read".to_owned()),
+            // The node answers when what it was told is on its disk.
+            (done[0].interval.completed + micro, 0, "read".to_owned()),
             (at(2_000), 1, "read".to_owned())
         ],
         "of one time the first comes first, as soon as the worker is free"

@@ -69,7 +69,7 @@ fn what_cannot_be_kept_is_an_error_and_is_not_acknowledged() {
     let stderr = run_example(&PathBuf::from("/sys/messenger"), "");
     let is_why = |why: &&str| stderr.contains(why);
     let whys = ["Read-only file system", "Operation not permitted", "Permission denied"];
-    assert!(stderr.contains("data folder \"/sys/messenger\"") && whys.iter().any(is_why), "{stderr}");
+    assert!(stderr.contains("/sys/messenger") && whys.iter().any(is_why), "{stderr}");
     // What is there is damaged.
     let whole = folder.join("whole");
     let mut node = remembering(&whole);
