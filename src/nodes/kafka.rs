@@ -134,8 +134,9 @@ impl Handler for Kafka {
             self.stream = incarnation(cx).into();
         }
         // What it learnt and did not rise above before its end.
-        let last = |(name, key): (&Box<str>, &Key)| Some((name.clone(), *key.messages.last_key_value()?.0));
-        for (name, offset) in self.keys.iter().filter_map(last).collect::<Vec<_>>() {
+        let keys = self.keys.iter();
+        let learnt = keys.filter_map(|(name, key)| Some((name.clone(), *key.messages.last_key_value()?.0)));
+        for (name, offset) in learnt.collect::<Vec<_>>() {
             self.rise_above(&name, offset, cx);
         }
         // What else the others have they say when they are sent it again.

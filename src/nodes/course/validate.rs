@@ -7,14 +7,8 @@ use crate::wire::error::RpcError;
 use crate::wire::lines::Line;
 
 /// Reads what it is asked about.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Validator(Parser);
-
-impl Default for Validator {
-    fn default() -> Self {
-        Self(Parser::new())
-    }
-}
 
 impl Validator {
     /// `validate`: the schema's verdict on an envelope that comes as text.

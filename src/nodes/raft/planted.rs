@@ -40,10 +40,10 @@ impl Bug {
     pub(super) fn before(self, server: &mut Server, message: &mut Message) {
         match (self, message) {
             (Self::VotesTwice, Message::RequestVote { is_pre: false, .. }) => server.voted_for = None,
-            (Self::LetsShorterLogsWin, Message::RequestVote { last_log_term, last_log_index, .. }) => {
-                if *last_log_term >= server.log.last_term() {
-                    *last_log_index = u64::MAX;
-                }
+            (Self::LetsShorterLogsWin, Message::RequestVote { last_log_term, last_log_index, .. })
+                if *last_log_term >= server.log.last_term() =>
+            {
+                *last_log_index = u64::MAX;
             }
             (
                 Self::TruncatesWhatAgrees,
