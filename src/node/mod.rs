@@ -139,10 +139,10 @@ impl<H: Handler> Node<H> {
     /// The records that the shell makes durable now, if there are some and it is not at it already. Ask after each
     /// turn. The shell says when it has done so by [`handle_durable`](Self::handle_durable).
     pub fn poll_persist(&mut self) -> Option<&Records> {
-        let Core { log, sender, .. } = &mut self.core;
+        let Core { log, writer, .. } = &mut self.core;
         let records = log.poll()?;
-        sender.counters.records += records.len() as u64;
-        sender.counters.syncs += 1;
+        writer.counters.records += records.len() as u64;
+        writer.counters.syncs += 1;
         Some(records)
     }
 

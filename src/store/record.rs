@@ -41,11 +41,6 @@ impl Records {
         self.ends.len()
     }
 
-    /// How many there are.
-    pub const fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.ends.is_empty()
