@@ -20,6 +20,11 @@ pub struct Answer {
 
 impl Answer {
     /// An answer of that type without fields.
+    ///
+    /// ```
+    /// # use messenger::Answer;
+    /// let answer = Answer::new("read_ok").field("value", 7);
+    /// ```
     pub fn new(kind: &str) -> Self {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
@@ -27,6 +32,15 @@ impl Answer {
     }
 
     /// An answer that passes on what another node answered, byte for byte.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.wait(request, |node| {
+    ///     let call = node.call("n0", request.kind()).fields_of(request);
+    ///     async move { Ok(messenger::Answer::forward(&call.await?.body())) }
+    /// })
+    /// # });
+    /// ```
     pub fn forward(body: &Body<'_>) -> Self {
         let mut answer = Self::new(&body.kind);
         write_members(body, &mut answer.members);

@@ -95,6 +95,16 @@ impl<'m, H> Call<'m, H> {
     }
 
     /// How often to try, and how long to wait. The default is one attempt of a second.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// use messenger::{Duration, Policy};
+    ///
+    /// let patient = Policy::backoff(5, Duration::from_millis(100), Duration::from_secs(1));
+    /// cx.call("n2", "write").field("value", 7).policy(patient).forget()?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub const fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -115,6 +125,13 @@ impl<'m, H> Call<'m, H> {
 
     /// Makes the call and cares for nothing that comes of it. Until its answer comes, or for two seconds, it
     /// counts as pending. It is tried once, whatever its policy.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.call("n2", "write").field("value", 7).forget()?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// If the call was not sent.
@@ -161,6 +178,16 @@ pub(super) fn write_forwarded<'v>(body: Value<'v>, out: &mut Vec<u8>) -> Result<
 
 impl<H> Context<'_, H> {
     /// Starts a call to another node, or to one of Maelstrom's services: add fields, then say how to go on.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.call("n2", "read").field("key", "x").then(|_, outcome, _| match outcome {
+    ///     Ok(reply) => println!("{:?}", reply.body.get("value")),
+    ///     Err(error) => eprintln!("{error}"),
+    /// })?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn call<'m>(&'m mut self, peer: &str, kind: &str) -> Call<'m, H> {
         Call::new(self, peer, kind)
     }

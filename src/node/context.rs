@@ -66,6 +66,12 @@ impl<H> Context<'_, H> {
     /// Starts the answer to a request: add its fields, then send it.
     ///
     /// It goes from this node to the request's sender, with the request's `msg_id` as `in_reply_to`.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.reply(request, "read_ok").field("value", 7).send()
+    /// # });
+    /// ```
     #[inline]
     pub fn reply<'m>(&'m mut self, request: &'m Request<'_>, kind: &str) -> Message<'m> {
         let Envelope { src, dest, body } = request.envelope;
@@ -84,6 +90,16 @@ impl<H> Context<'_, H> {
     }
 
     /// Puts the answer to a request off.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let later = cx.defer(request);
+    /// cx.after(messenger::Duration::from_millis(50), |_, cx| {
+    ///     cx.answer(later, "done").send().expect("it is well formed");
+    /// });
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn defer(&mut self, request: &Request<'_>) -> Deferred {
         self.core.defer(request)
     }
@@ -96,6 +112,14 @@ impl<H> Context<'_, H> {
     }
 
     /// Answers a request that was put off with an error.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let later = cx.defer(request);
+    /// cx.answer_error(later, &messenger::RpcError::temporarily_unavailable("there is no leader yet"));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn answer_error(&mut self, deferred: Deferred, error: &RpcError) {
         self.core.answer_error(self.out, deferred, error);
     }
@@ -126,6 +150,15 @@ impl<H> Context<'_, H> {
     }
 
     /// Calls `callback` once, after this time. Never early, and never in the same turn.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.after(messenger::Duration::from_secs(1), |_, cx| {
+    ///     cx.broadcast("heartbeat").send().expect("it is well formed");
+    /// });
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn after(
         &mut self,
         delay: Duration,
@@ -142,6 +175,20 @@ impl<H> Context<'_, H> {
 
     /// Calls `callback` again and again with this time in between, which is at least a millisecond. A node that
     /// was held up for longer fires once and goes on from there.
+    ///
+    /// ```
+    /// # use messenger::{Context, Duration, Handler, Request, RpcError};
+    /// struct Beating;
+    ///
+    /// impl Handler for Beating {
+    ///     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
+    ///         cx.every(Duration::from_millis(100), |_, cx| {
+    ///             cx.broadcast("heartbeat").send().expect("it is well formed");
+    ///         });
+    ///     }
+    /// #   fn on_request(&mut self, _: &Request<'_>, _: &mut Context<'_, Self>) -> Result<(), RpcError> { Ok(()) }
+    /// }
+    /// ```
     pub fn every(
         &mut self,
         period: Duration,
@@ -164,6 +211,14 @@ impl<H> Context<'_, H> {
     }
 
     /// Stops a timer; `false` if it has fired for the last time or was stopped before. A timer may stop itself.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let bell = cx.after(messenger::Duration::from_secs(1), |_, _| ());
+    /// assert!(cx.cancel(bell));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn cancel(&mut self, id: TimerId) -> bool {
         let was_running = self.core.timers.stop(&mut self.core.wheel, id);
         if was_running {
@@ -178,6 +233,15 @@ impl<H> Context<'_, H> {
     ///
     /// All records of a turn become durable together, by one write. Where they are kept is for the shell to say: see
     /// [`reactor::Options::data`](crate::reactor::Options::data).
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let value = request.integer("value")?;
+    /// cx.persist(&value.to_string());
+    /// // It leaves when the record is durable.
+    /// cx.reply(request, "write_ok").send()
+    /// # });
+    /// ```
     pub fn persist(&mut self, record: &(impl AsRef<[u8]> + ?Sized)) {
         self.core.log.push(record.as_ref());
     }
@@ -195,6 +259,12 @@ impl<H> Context<'_, H> {
     /// counted as one that nothing waits for.
     ///
     /// To send it is an error of code 1 if there is no such node.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.message("n2", "tell").field("value", 7).send()
+    /// # });
+    /// ```
     pub fn message<'m>(&'m mut self, peer: &str, kind: &str) -> Message<'m> {
         let is_known = self.core.peer(peer).is_some();
         let message = Message::start(&mut self.core.writer, self.out, "", peer, kind);
@@ -215,11 +285,27 @@ impl<H> Context<'_, H> {
     }
 
     /// This node's id.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let number = cx.rng().u64(..);
+    /// let id = format!("{}-{number}", cx.id());
+    /// cx.reply(request, "generate_ok").field("id", id).send()
+    /// # });
+    /// ```
     pub fn id(&self) -> &str {
         self.cluster().id()
     }
 
     /// The node and the others of its cluster.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let leader = &cx.cluster().nodes()[0];
+    /// let is_leader = cx.id() == leader;
+    /// cx.reply(request, "role_ok").field("is_leader", is_leader).send()
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// Never in a handler: none runs before `init`.
@@ -228,6 +314,13 @@ impl<H> Context<'_, H> {
     }
 
     /// When the bytes of this turn arrived.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let up_ms = cx.now().as_micros() / 1000;
+    /// cx.reply(request, "up_ok").field("ms", up_ms).send()
+    /// # });
+    /// ```
     pub const fn now(&self) -> Instant {
         self.core.now
     }
@@ -255,6 +348,14 @@ impl<H> Context<'_, H> {
     }
 
     /// Random numbers from the node's seed and id.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// let peers: Vec<_> = cx.peers().collect();
+    /// let lucky = cx.rng().choice(&peers).cloned();
+    /// cx.reply(request, "draw_ok").field("peer", lucky.as_deref()).send()
+    /// # });
+    /// ```
     pub const fn rng(&mut self) -> &mut Rng {
         &mut self.core.rng
     }

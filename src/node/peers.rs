@@ -55,6 +55,13 @@ impl<H> Context<'_, H> {
 
     /// Starts a message to every node but this one, which waits for no answer: add its fields, then send it. See
     /// [`message`](Self::message).
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.broadcast("tell").field("value", request.required("value")?).send()?;
+    /// cx.reply(request, "tell_ok").send()
+    /// # });
+    /// ```
     pub fn broadcast(&mut self, kind: &str) -> Broadcast<'_> {
         let mut members = self.core.take_buffer();
         members.extend_from_slice(b"\"type\":");

@@ -28,11 +28,26 @@ impl<'a> Request<'a> {
     }
 
     /// Who sent it.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// cx.reply(request, "whoami_ok").field("name", request.src()).send()
+    /// # });
+    /// ```
     pub fn src(&self) -> &'a str {
         &self.envelope.src
     }
 
     /// `type`: what is asked for.
+    ///
+    /// ```
+    /// # let _ = messenger::handler_fn(|request, cx| {
+    /// match request.kind() {
+    ///     "ping" => cx.reply(request, "pong").send(),
+    ///     kind => Err(messenger::RpcError::not_supported(kind)),
+    /// }
+    /// # });
+    /// ```
     pub fn kind(&self) -> &'a str {
         &self.envelope.body.kind
     }

@@ -135,6 +135,15 @@ impl<H> Clone for Handle<H> {
 
 impl<H: 'static> Handle<H> {
     /// Calls another node, or one of Maelstrom's services: add fields, then `.await` the answer.
+    ///
+    /// ```
+    /// # use messenger::{Answer, kv::{Kv, Lin}};
+    /// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+    /// let reply = node.call("n2", "read").field("key", "x").await?;
+    /// let value: i64 = reply.body().field("value")?;
+    /// # Ok(Answer::new("done"))
+    /// # }));
+    /// ```
     pub fn call(&self, peer: &str, kind: &str) -> WaitingCall<H> {
         let mut members = b"\"type\":".to_vec();
         kind.write_json(&mut members);
@@ -162,6 +171,14 @@ impl<H: 'static> Handle<H> {
     }
 
     /// Waits this long. Never less.
+    ///
+    /// ```
+    /// # use messenger::{Answer, kv::{Kv, Lin}};
+    /// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+    /// node.sleep(messenger::Duration::from_millis(100)).await;
+    /// # Ok(Answer::new("done"))
+    /// # }));
+    /// ```
     pub async fn sleep(&self, delay: Duration) {
         let (sender, receiver) = oneshot();
         self.with(move |_, cx| cx.after(delay, move |_, _| sender.send(()))).await;
@@ -169,6 +186,28 @@ impl<H: 'static> Handle<H> {
     }
 
     /// Has the handler and the node to itself for a moment.
+    ///
+    /// ```
+    /// # use messenger::{Answer, Context, Handler, Request, RpcError};
+    /// struct Counting {
+    ///     count: u64,
+    /// }
+    ///
+    /// impl Handler for Counting {
+    ///     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
+    ///         cx.wait(request, async |node| {
+    ///             node.call("n2", "ping").await?;
+    ///             let count = node
+    ///                 .with(|this: &mut Self, _| {
+    ///                     this.count += 1;
+    ///                     this.count
+    ///                 })
+    ///                 .await;
+    ///             Ok(Answer::new("count_ok").field("count", count))
+    ///         })
+    ///     }
+    /// }
+    /// ```
     pub fn with<T, F>(&self, act: F) -> impl Future<Output = T> + use<H, T, F>
     where
         T: 'static,
@@ -206,6 +245,17 @@ impl<H: 'static> WaitingCall<H> {
     }
 
     /// How often to try, and how long to wait. The default is one attempt of a second.
+    ///
+    /// ```
+    /// # use messenger::{Answer, kv::{Kv, Lin}};
+    /// # let _ = messenger::handler_fn(|request, cx| cx.wait(request, async |node| {
+    /// use messenger::{Duration, Policy};
+    ///
+    /// let policy = Policy::repeat(3, Duration::from_millis(500));
+    /// node.call("n2", "read").policy(policy).await?;
+    /// # Ok(Answer::new("done"))
+    /// # }));
+    /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
