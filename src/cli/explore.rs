@@ -23,6 +23,7 @@ use crate::workbench::plan::Plan;
 use crate::workbench::processes::{self, Program};
 use crate::workbench::settings::{Settings, TxnOptions};
 use crate::workbench::shrink::{Shrunk, shrink};
+use crate::workbench::verdict::Results;
 use crate::workbench::workload::{self, Workload};
 use crate::workbench::world::World;
 use clap::{Args, value_parser};
@@ -128,34 +129,67 @@ Exit status: 0 no seed failed, 1 one did, 254 wrong arguments, 255 it did not co
 
 /// What is tested.
 enum Tested<'a> {
-    Own { own: &'a dyn OwnNode, is_planted: bool },
-    Program { path: &'a Path, args: &'a [OsString], store: &'a Path },
+    Own {
+        own: &'a dyn OwnNode,
+        is_planted: bool,
+    },
+    Program {
+        path: &'a Path,
+        args: &'a [OsString],
+        store: &'a Path,
+        /// Why it goes no further, if it does not: a signal, or a program that cannot be started.
+        stopped: Mutex<Option<io::Error>>,
+    },
 }
+
+/// How long nodes rest in tries to cut a test of processes down, where that is enough to see it fail. A report is of a test
+/// in which they rested as long as ever.
+const REST_OF_TRIES: Duration = Duration::from_secs(1);
+
+/// With how many seeds a plan in virtual time may fail, in tries to cut it down.
+const SEEDS_OF_TRIES: u64 = 100;
 
 impl Tested<'_> {
     fn run(&self, world: &mut World) {
         match self {
             Self::Own { own, is_planted } => own.simulate(world, *is_planted),
-            Self::Program { path, args, store } => {
-                let logs = store.join(format!("explore-{}-{:?}", std::process::id(), thread::current().id()));
-                if let Err(error) = fs::create_dir_all(&logs) {
-                    complain(&format_args!("{}: {error}", logs.display()));
-                    std::process::exit(NOT_ENDED.into());
-                }
-                let program = Program {
-                    path: path.to_path_buf(),
-                    args: args.to_vec(),
-                    logs: logs.clone(),
-                    data: logs.join("data"),
-                    shows_stderr: false,
+            Self::Program { path, args, store, stopped } => {
+                let mut run = || {
+                    let logs =
+                        store.join(format!("explore-{}-{:?}", std::process::id(), thread::current().id()));
+                    fs::create_dir_all(&logs)
+                        .map_err(|error| io::Error::other(format!("{}: {error}", logs.display())))?;
+                    let program = Program {
+                        path: path.to_path_buf(),
+                        args: args.to_vec(),
+                        logs: logs.clone(),
+                        data: logs.join("data"),
+                        shows_stderr: false,
+                    };
+                    let ended = processes::run(world, &program, |_, _| {});
+                    let _ = fs::remove_dir_all(&logs);
+                    ended?.cut_short.map_or(Ok(()), |reason| Err(io::Error::other(reason)))
                 };
-                let ended = processes::run(world, &program, |_, _| {});
-                let _ = fs::remove_dir_all(&logs);
-                if let Err(error) = ended {
-                    complain(&error);
-                    std::process::exit(NOT_ENDED.into());
+                if let Err(error) = run() {
+                    stopped.lock().expect("no thread panicked").get_or_insert(error);
                 }
             }
+        }
+    }
+
+    fn check_stopped(&self) -> io::Result<()> {
+        match self {
+            Self::Own { .. } => Ok(()),
+            Self::Program { stopped, .. } => {
+                stopped.lock().expect("no thread panicked").take().map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        match self {
+            Self::Own { .. } => false,
+            Self::Program { stopped, .. } => stopped.lock().expect("no thread panicked").is_some(),
         }
     }
 
@@ -166,10 +200,46 @@ impl Tested<'_> {
         match self {
             Self::Own { .. } => try_once(),
             Self::Program { .. } => {
-                let first = try_once();
-                if try_once() == first { first } else { try_once() }
+                // Side by side: most of such a test is waiting.
+                let (first, second) = thread::scope(|scope| {
+                    let second = scope.spawn(try_once);
+                    (try_once(), second.join().expect("a test does not panic"))
+                });
+                if first == second { first } else { try_once() }
             }
         }
+    }
+
+    /// Cuts a plan down to what it takes to fail in this way.
+    fn cut_down(&self, plan: Plan, wanted: &str, may_go_on: impl Fn() -> bool) -> Shrunk {
+        let fails = |plan: &Plan| self.fails(plan, wanted);
+        let may_go_on = || may_go_on() && !self.is_stopped();
+        if let Self::Program { .. } = self {
+            let recovery = plan.settings.recovery;
+            let mut hasty = plan.clone();
+            hasty.settings.recovery = recovery.min(REST_OF_TRIES);
+            if fails(&hasty) {
+                let mut shrunk = shrink(hasty, 1, fails, may_go_on);
+                shrunk.plan.settings.recovery = recovery;
+                // What recovers in the time that it has did not fail.
+                if fails(&shrunk.plan) {
+                    return shrunk;
+                }
+            }
+        }
+        let seeds = if matches!(self, Self::Own { .. }) { SEEDS_OF_TRIES } else { 1 };
+        shrink(plan, seeds, fails, may_go_on)
+    }
+
+    /// A test of the plan, for its report; one that fails in this way, if one of three does.
+    fn failing(&self, plan: &Plan, wanted: &str) -> (World, Results) {
+        let run = || run_plan(plan.clone(), |world| self.run(world));
+        let fails = |(_, results): &(World, Results)| signature(results).as_deref() == Some(wanted);
+        let first = run();
+        if matches!(self, Self::Own { .. }) || fails(&first) {
+            return first;
+        }
+        (0..2).map(|_| run()).find(fails).unwrap_or(first)
     }
 
     fn name(&self, workload: &dyn Workload) -> String {
@@ -201,7 +271,9 @@ pub fn run(args: &ExploreArgs, own: &dyn OwnNode) -> ExitCode {
 
 fn explore(args: &ExploreArgs, own: &dyn OwnNode) -> io::Result<ExitCode> {
     let tested = match &args.bin {
-        Some(path) => Tested::Program { path, args: &args.args, store: &args.store },
+        Some(path) => {
+            Tested::Program { path, args: &args.args, store: &args.store, stopped: Mutex::default() }
+        }
         None => Tested::Own { own, is_planted: args.planted },
     };
     let swarm = swarm(args)?;
@@ -211,6 +283,7 @@ fn explore(args: &ExploreArgs, own: &dyn OwnNode) -> io::Result<ExitCode> {
     let search = Search::new(args, &swarm, &tested);
     let found = search.run();
     search.finish();
+    tested.check_stopped()?;
     let Some(found) = found else { return Ok(ExitCode::SUCCESS) };
     match found {
         Found::Difference { seed, text } => {
@@ -227,6 +300,8 @@ fn swarm(args: &ExploreArgs) -> io::Result<Swarm> {
         planned_faults: args.fault.clone(),
         fault_interval: args.nemesis_interval.max(Duration::from_millis(1)),
         transactions: TxnOptions { models: args.consistency_models.0.clone(), ..TxnOptions::default() },
+        // Nobody reads a journal but that of the test which is reported, and that one runs again.
+        journal_size: 0,
         ..Settings::default()
     };
     let mut drawn = Drawn::ALL;
@@ -331,7 +406,7 @@ impl<'a> Search<'a> {
 
     fn work(&self) {
         let (part, parts) = self.args.shard;
-        while !self.is_over.load(Ordering::Relaxed) && self.is_in_time() {
+        while !self.is_over.load(Ordering::Relaxed) && self.is_in_time() && !self.tested.is_stopped() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.args.seeds {
                 return;
@@ -341,6 +416,9 @@ impl<'a> Search<'a> {
             let run = |world: &mut World| self.tested.run(world);
             let difference = self.args.check_determinism.then(|| difference(self.swarm, seed, run)).flatten();
             let tried = try_seed(self.swarm, seed, run);
+            if self.tested.is_stopped() {
+                return;
+            }
             self.take(tried, difference);
         }
     }
@@ -452,7 +530,10 @@ fn report(
     let before = size(&plan);
     let started = Clock::now();
     let may_go_on = || started.elapsed() < args.shrink.into();
-    let Shrunk { plan, tries, is_minimal } = shrink(plan, |plan| tested.fails(plan, &signature), may_go_on);
+    let Shrunk { mut plan, tries, is_minimal } = tested.cut_down(plan, &signature, may_go_on);
+    let took = started.elapsed();
+    tested.check_stopped()?;
+    plan.settings.journal_size = Settings::default().journal_size;
     let folder = create_folder(&args.store, args.workload)?;
     let plan_file = folder.join("plan.json");
     let mut again = vec![own.command(), "test --plan".to_owned(), quoted(plan_file.as_os_str())];
@@ -472,11 +553,11 @@ fn report(
     }
     let again = again.join(" ");
     let after = size(&plan);
-    let (world, results) = run_plan(plan, |world| tested.run(world));
-    // What runs in real time may do right this time.
+    let (world, results) = tested.failing(&plan, &signature);
+    tested.check_stopped()?;
     let text = format!(
         "seed {seed} fails; cut down in {:.1} s and {tries} tests{}\n  before: {before}\n  after:  {after}",
-        started.elapsed().as_secs_f64(),
+        took.as_secs_f64(),
         if is_minimal { "" } else { ", as far as the time went" }
     );
     say(args, &text);

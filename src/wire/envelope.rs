@@ -67,6 +67,12 @@ impl<'a> Body<'a> {
         Value::at(self.text, self.members.body(self.text))
     }
 
+    /// The names of its fields, in their order.
+    pub fn names(&self) -> impl Iterator<Item = Cow<'a, str>> {
+        let text = self.text;
+        self.members.keys().map(move |key| name_at(text, key))
+    }
+
     /// A copy that outlives the line.
     pub fn detach(&self) -> OwnedBody {
         let Self { text, members, .. } = self;

@@ -63,7 +63,7 @@ pub(super) struct Offset {
     pub(super) bytes: u8,
 }
 
-impl Members<'_> {
+impl<'a> Members<'a> {
     /// The body.
     pub(super) fn body(self, text: Text<'_>) -> Span {
         match self {
@@ -79,6 +79,21 @@ impl Members<'_> {
             Self::Templated(layout, boundaries) => layout.find(boundaries, text, name),
             Self::Found(_, members) => find(text, members, name),
         }
+    }
+
+    /// Keys, with their quotes.
+    pub(super) fn keys(self) -> impl Iterator<Item = Span> + 'a {
+        let (found, templated) = match self {
+            Self::Found(_, members) => (members, None),
+            Self::Templated(layout, boundaries) => (&[][..], Some((layout, boundaries))),
+        };
+        let templated = templated.into_iter().flat_map(|(layout, boundaries)| {
+            layout.members.iter().map(|member| {
+                let key = member.key.range(boundaries);
+                Span::new(key.start - 1, key.end + 1)
+            })
+        });
+        found.iter().map(|&(key, _)| key).chain(templated)
     }
 
     /// Keys, with their quotes, and values.

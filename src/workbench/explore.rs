@@ -123,8 +123,13 @@ pub struct FoundFailure {
 
 /// Runs the test of a seed. `run` brings a world to its end.
 pub fn try_seed(swarm: &Swarm, seed: u64, run: impl Fn(&mut World)) -> Tried {
-    let settings = swarm.settings(seed);
-    let plan = Plan { workload: swarm.workload, settings: settings.clone(), operations: None };
+    try_settings(swarm.workload, swarm.settings(seed), run)
+}
+
+/// Runs the test of these settings.
+pub fn try_settings(workload: &'static dyn Workload, settings: Settings, run: impl Fn(&mut World)) -> Tried {
+    let seed = settings.seed;
+    let plan = Plan { workload, settings: settings.clone(), operations: None };
     let (world, results) = run_plan(plan, run);
     let mut faults = BTreeMap::new();
     for window in world.faults() {
@@ -182,7 +187,8 @@ pub fn signature(results: &Results) -> Option<String> {
 /// Where two runs of the same test part, if they do: nodes that read a clock, or take things in the order of a map with a
 /// random seed, do not do the same twice.
 pub fn difference(swarm: &Swarm, seed: u64, run: impl Fn(&mut World)) -> Option<String> {
-    let plan = || Plan { workload: swarm.workload, settings: swarm.settings(seed), operations: None };
+    let settings = Settings { journal_size: Settings::default().journal_size, ..swarm.settings(seed) };
+    let plan = || Plan { workload: swarm.workload, settings: settings.clone(), operations: None };
     let ((first, _), (second, _)) = (run_plan(plan(), &run), run_plan(plan(), &run));
     let (ours, theirs) = (first.journal().entries(), second.journal().entries());
     let told = |entry: &super::journal::Entry| {

@@ -56,6 +56,19 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Appends its name.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        let (letter, number) = match self {
+            Self::Node(number) => (b'n', number),
+            Self::Client(number) => (b'c', number),
+            Self::Service(service) => return out.extend_from_slice(service.name().as_bytes()),
+        };
+        out.push(letter);
+        (number as u64).write_json(out);
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

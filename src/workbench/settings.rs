@@ -32,6 +32,8 @@ pub struct Settings {
     pub fault_interval: Duration,
     /// Faults that begin and end at their times.
     pub planned_faults: Vec<PlannedFault>,
+    /// How long the nodes rest before the final operations, with nothing wrong any more.
+    pub recovery: Duration,
     /// Which neighbours the nodes are told to have, where the workload tells them.
     pub topology: Topology,
     /// How many operations have to succeed.
@@ -66,6 +68,7 @@ impl Default for Settings {
             faults: Vec::new(),
             fault_interval: Duration::from_secs(10),
             planned_faults: Vec::new(),
+            recovery: Duration::from_secs(10),
             topology: Topology::Grid,
             availability: Availability::None,
             key_count: None,

@@ -3,10 +3,11 @@
 //! Delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002) over the faults and
 //! the operations; then fewer nodes, fewer clients, no latency, and a shorter test, each kept if the test still fails in
 //! the same way; and all of it again, as long as something is gained. It works because a message's fate depends on its
-//! link and its number there alone: a step that is left out does not change what chance does to the others.
+//! link and its number there alone: a step that is left out does not change what chance does to the others. Nodes that
+//! have dice of their own, as elections do, take another course all the same: then other seeds are tried.
 
 use super::fault::{Action, Cut, Links};
-use super::network::{Distribution, Latency};
+use super::network::{Distribution, Latency, mix};
 use super::plan::{Plan, PlannedOperation};
 use super::settings::Settings;
 use crate::time::Duration;
@@ -23,51 +24,109 @@ pub struct Shrunk {
 }
 
 /// Cuts a plan with operations down. `still_fails` runs a plan and says whether it fails in the same way; it is asked for
-/// as long as `may_go_on`.
+/// as long as `may_go_on`. A plan that does not fail with its own seed may be tried with others, so many in all: what
+/// nodes do by chance after a step is left out is not what they did before, and another seed may make up for it.
 pub fn shrink(
     plan: Plan,
+    seeds: u64,
     mut still_fails: impl FnMut(&Plan) -> bool,
     mut may_go_on: impl FnMut() -> bool,
 ) -> Shrunk {
-    let mut tries = 0;
-    let mut is_in_time = true;
-    let mut keeps = |plan: &Plan| {
-        is_in_time = is_in_time && may_go_on();
-        if !is_in_time || plan.settings.check().is_err() {
-            return false;
-        }
-        tries += 1;
-        still_fails(plan)
-    };
-    let mut plan = plan;
-    loop {
+    let (mut plan, mut tries, mut is_in_time) = (plan, 0, true);
+    let mut level = 0;
+    // What costs much, small pieces or many seeds, only where nothing else helps any more: the less is left, the less time
+    // a try takes.
+    let levels: Vec<Level> = LEVELS.into_iter().filter(|level| level.seeds <= seeds).collect();
+    while let Some(&Level { parts, seeds }) = levels.get(level) {
         let before = size(&plan);
-        shrink_list(&mut plan, |plan| &mut plan.settings.planned_faults, &mut keeps);
-        shrink_list(&mut plan, operations, &mut keeps);
-        for fault in 0..plan.settings.planned_faults.len() {
-            if cuts(&plan.settings.planned_faults[fault].action).is_some() {
-                shrink_list(&mut plan, |plan| cuts_mut(plan, fault), &mut keeps);
+        pass(&mut plan, parts, &mut |plan| {
+            if plan.settings.check().is_err() {
+                return false;
             }
-        }
-        for simpler in [
-            fewer_nodes,
-            one_worker_a_node,
-            fewer_workers,
-            constant_latency,
-            no_latency,
-            earlier,
-            shorter,
-            briefer_faults,
-        ] {
-            while let Some(candidate) = simpler(&plan).filter(|candidate| keeps(candidate)) {
-                plan = candidate;
+            let first = plan.settings.seed;
+            for other in 0..seeds {
+                is_in_time = is_in_time && may_go_on();
+                if !is_in_time {
+                    break;
+                }
+                plan.settings.seed = if other == 0 { first } else { mix(first ^ mix(other)) };
+                tries += 1;
+                if still_fails(plan) {
+                    return true;
+                }
             }
-        }
-        if size(&plan) == before {
+            plan.settings.seed = first;
+            false
+        });
+        if !is_in_time {
             break;
         }
+        level = if size(&plan) == before { level + 1 } else { 0 };
     }
     Shrunk { plan, tries, is_minimal: is_in_time }
+}
+
+/// How hard to try.
+#[derive(Clone, Copy)]
+struct Level {
+    /// In how many pieces a list is left out, one after the other, at most.
+    parts: usize,
+    /// With how many seeds a plan may fail.
+    seeds: u64,
+}
+
+const LEVELS: [Level; 6] = [
+    Level { parts: 8, seeds: 1 },
+    Level { parts: 8, seeds: 10 },
+    Level { parts: usize::MAX, seeds: 1 },
+    Level { parts: 32, seeds: 30 },
+    Level { parts: usize::MAX, seeds: 10 },
+    Level { parts: usize::MAX, seeds: 100 },
+];
+
+/// Tries once to leave out each thing. `keeps` says whether a plan still fails, and with which seed.
+fn pass(plan: &mut Plan, parts: usize, keeps: &mut impl FnMut(&mut Plan) -> bool) {
+    let longest =
+        |plan: &Plan| plan.settings.planned_faults.len().max(plan.operations.as_ref().map_or(0, Vec::len));
+    // Halves of both lists before quarters of either: a shorter test is tried sooner.
+    let mut pieces = 1;
+    while pieces <= parts && pieces < 2 * longest(plan) {
+        shrink_list(plan, pieces, |plan| &mut plan.settings.planned_faults, keeps);
+        shrink_list(plan, pieces, operations, keeps);
+        simplify(plan, &[earlier, shorter], keeps);
+        pieces *= 2;
+    }
+    for fault in 0..plan.settings.planned_faults.len() {
+        let action = &plan.settings.planned_faults[fault].action;
+        if cuts(action).is_some() {
+            shrink_all(plan, |plan| cuts_mut(plan, fault), keeps);
+        } else if !action.nodes().is_empty() {
+            shrink_all(plan, |plan| nodes_mut(plan, fault), keeps);
+        }
+    }
+    let all = [
+        denser,
+        fewer_nodes,
+        one_worker_a_node,
+        fewer_workers,
+        constant_latency,
+        no_latency,
+        earlier,
+        shorter,
+        briefer_faults,
+    ];
+    simplify(plan, &all, keeps);
+}
+
+/// Makes a plan simpler in each of these ways as often as it goes.
+fn simplify(plan: &mut Plan, ways: &[fn(&Plan) -> Option<Plan>], keeps: &mut impl FnMut(&mut Plan) -> bool) {
+    for simpler in ways {
+        while let Some(mut candidate) = simpler(plan)
+            && keeps(&mut candidate)
+        {
+            *plan = candidate;
+        }
+    }
 }
 
 fn operations(plan: &mut Plan) -> &mut Vec<PlannedOperation> {
@@ -75,13 +134,14 @@ fn operations(plan: &mut Plan) -> &mut Vec<PlannedOperation> {
 }
 
 /// What gets smaller: a plan of which all of this stays the same is as small as it gets.
-fn size(plan: &Plan) -> [u64; 7] {
+fn size(plan: &Plan) -> [u64; 8] {
     let Settings { planned_faults, nodes, workers, latency, time_limit, .. } = &plan.settings;
     let operations = plan.operations.as_ref().map_or(0, Vec::len);
     let cuts = planned_faults.iter().map(|fault| cuts(&fault.action).map_or(0, <[_]>::len)).sum();
-    let counts = [planned_faults.len(), operations, cuts, *nodes, *workers].map(|count| count as u64);
-    let [faults, operations, cuts, nodes, workers] = counts;
-    [faults, operations, cuts, nodes, workers, latency.mean.as_micros(), time_limit.as_micros()]
+    let struck = planned_faults.iter().map(|fault| fault.action.nodes().len()).sum();
+    let counts = [planned_faults.len(), operations, cuts, struck, *nodes, *workers].map(|count| count as u64);
+    let [faults, operations, cuts, struck, nodes, workers] = counts;
+    [faults, operations, cuts, struck, nodes, workers, latency.mean.as_micros(), time_limit.as_micros()]
 }
 
 /// The cuts of a fault that names some.
@@ -101,6 +161,14 @@ fn cuts_mut(plan: &mut Plan, fault: usize) -> &mut Vec<Cut> {
         | Action::Slow(_, Links::Some(cuts))
         | Action::Reorder(_, Links::Some(cuts)) => cuts,
         _ => unreachable!("it was looked whether it has some"),
+    }
+}
+
+/// The nodes of a fault that strikes some.
+fn nodes_mut(plan: &mut Plan, fault: usize) -> &mut Vec<usize> {
+    match &mut plan.settings.planned_faults[fault].action {
+        Action::Kill(nodes) | Action::Pause(nodes) => nodes,
+        _ => unreachable!("it was looked whether it strikes some"),
     }
 }
 
@@ -130,27 +198,56 @@ fn earlier(plan: &Plan) -> Option<Plan> {
     (first > Duration::ZERO).then_some(plan)
 }
 
-/// Leaves out as much of a list as it can: halves first, then smaller pieces, at last single items.
+/// Everything in half the time, but for what would take no time that anybody notices.
+fn denser(plan: &Plan) -> Option<Plan> {
+    const SHORT: Duration = Duration::from_millis(100);
+    let mut plan = plan.clone();
+    let halve = |time: &mut Duration| *time = Duration::from_micros(time.as_micros() / 2);
+    for fault in &mut plan.settings.planned_faults {
+        halve(&mut fault.at);
+        fault.lasts.iter_mut().for_each(halve);
+    }
+    plan.operations.iter_mut().flatten().for_each(|operation| halve(&mut operation.at));
+    halve(&mut plan.settings.time_limit);
+    (plan.settings.time_limit >= SHORT).then_some(plan)
+}
+
+/// Leaves out as many as it can of so many pieces of a list.
 fn shrink_list<T: Clone>(
     plan: &mut Plan,
+    pieces: usize,
     list: impl Fn(&mut Plan) -> &mut Vec<T>,
-    keeps: &mut impl FnMut(&Plan) -> bool,
+    keeps: &mut impl FnMut(&mut Plan) -> bool,
 ) {
-    let mut piece = list(plan).len();
-    while piece > 0 {
-        let mut start = 0;
-        while start < list(plan).len() {
-            let mut candidate = plan.clone();
-            let items = list(&mut candidate);
-            let end = (start + piece).min(items.len());
-            items.drain(start..end);
-            if keeps(&candidate) {
-                *plan = candidate;
-            } else {
-                start += piece;
-            }
+    let length = list(plan).len();
+    // There are no more pieces than items, and those were left out one by one already.
+    if length == 0 || pieces >= 2 * length {
+        return;
+    }
+    let piece = length.div_ceil(pieces);
+    // From the end: what comes later depends on what came before.
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(piece);
+        let mut candidate = plan.clone();
+        list(&mut candidate).drain(start..end);
+        if keeps(&mut candidate) {
+            *plan = candidate;
         }
-        piece /= 2;
+        end = start;
+    }
+}
+
+/// Leaves out as much of a short list as it can.
+fn shrink_all<T: Clone>(
+    plan: &mut Plan,
+    list: impl Fn(&mut Plan) -> &mut Vec<T>,
+    keeps: &mut impl FnMut(&mut Plan) -> bool,
+) {
+    let mut pieces = 1;
+    while pieces < 2 * list(plan).len() {
+        shrink_list(plan, pieces, &list, keeps);
+        pieces *= 2;
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::disk::Disk;
 use super::nemesis::ProcessCommand;
+use super::network::mix;
 use super::settings::{InvalidSetting, Settings};
 use super::verdict::Results;
 use super::workload::Workload;
@@ -12,7 +13,7 @@ use crate::assertions::Watch;
 use crate::node::{Config, Handler, Node};
 use crate::store::{BadRecord, Records};
 use crate::time::{Duration, Instant};
-use crate::wire::lines::Line;
+use crate::wire::lines::{Line, LineBuffer, NextLine};
 use crate::wire::out::OutBuffer;
 
 /// Tests nodes that are made by `node`, each time that one starts, and judges what the clients saw.
@@ -51,8 +52,8 @@ pub fn simulate<H: Handler>(
 
 /// A node of any workload.
 pub trait SimulatedNode {
-    /// See [`Node::handle_line`].
-    fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer);
+    /// See [`Node::handle_lines`].
+    fn handle_lines(&mut self, now: Instant, lines: &mut LineBuffer, out: &mut OutBuffer) -> bool;
     /// See [`Node::handle_timeout`].
     fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer);
     /// See [`Node::poll_timeout`].
@@ -66,8 +67,8 @@ pub trait SimulatedNode {
 }
 
 impl<W: Handler> SimulatedNode for Node<W> {
-    fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
-        Self::handle_line(self, now, line, out);
+    fn handle_lines(&mut self, now: Instant, lines: &mut LineBuffer, out: &mut OutBuffer) -> bool {
+        Self::handle_lines(self, now, lines, out)
     }
 
     fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
@@ -110,12 +111,16 @@ impl<F: FnMut(Instant, &str) -> Vec<(Duration, String)>> ScriptedNode<F> {
 }
 
 impl<F: FnMut(Instant, &str) -> Vec<(Duration, String)>> SimulatedNode for ScriptedNode<F> {
-    fn handle_line(&mut self, now: Instant, line: Line<'_>, out: &mut OutBuffer) {
-        for (delay, line) in (self.script)(now, &String::from_utf8_lossy(line.bytes())) {
-            self.waiting.insert((now + delay, self.said), line);
-            self.said += 1;
+    fn handle_lines(&mut self, now: Instant, lines: &mut LineBuffer, out: &mut OutBuffer) -> bool {
+        for line in lines.lines() {
+            let NextLine::Line(line) = line else { continue };
+            for (delay, line) in (self.script)(now, &String::from_utf8_lossy(line.bytes())) {
+                self.waiting.insert((now + delay, self.said), line);
+                self.said += 1;
+            }
         }
         self.handle_timeout(now, out);
+        true
     }
 
     fn handle_timeout(&mut self, now: Instant, out: &mut OutBuffer) {
@@ -146,12 +151,30 @@ struct Host {
     /// None while it is killed.
     node: Option<Box<dyn SimulatedNode>>,
     is_paused: bool,
+    /// Its stdin, as far as it was read.
+    lines: LineBuffer,
+    /// Some of them are not handled yet.
+    has_lines: bool,
     out: OutBuffer,
     /// It outlives the node.
     disk: Disk,
 }
 
+/// Maximum bytes of a line that a node reads, as in a process.
+const LINE_MAX: usize = 64 * 1024 * 1024;
+
 impl Host {
+    fn new(node: Box<dyn SimulatedNode>, disk: Disk) -> Self {
+        let (lines, out) = (LineBuffer::new(LINE_MAX), OutBuffer::new());
+        Self { node: Some(node), is_paused: false, lines, has_lines: false, out, disk }
+    }
+
+    /// A node begins in the place of one that was killed; what that one had not read or written is gone.
+    fn start(&mut self, node: Box<dyn SimulatedNode>) {
+        (self.node, self.is_paused, self.has_lines) = (Some(node), false, false);
+        (self.lines, self.out) = (LineBuffer::new(LINE_MAX), OutBuffer::new());
+    }
+
     /// The node, if it can do anything.
     fn running(&mut self) -> Option<&mut Box<dyn SimulatedNode>> {
         self.node.as_mut().filter(|_| !self.is_paused)
@@ -164,24 +187,17 @@ impl Host {
     }
 }
 
-/// Runs a test to its end. `start` makes a node from its place and a seed, which is another one each time.
+/// Runs a test to its end. `start` makes a node from its place and a seed, which is another one for each
+/// node and each time.
 pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn SimulatedNode>) {
     let (nodes, first_seed) = (world.settings().nodes, world.settings().seed);
-    let mut starts = 0;
-    let mut start = |node| {
-        starts += 1;
-        start(node, first_seed.wrapping_mul(1_000_003).wrapping_add(starts))
-    };
+    // By its time, so that a start that is left out of a plan does not change the later ones.
+    let mut start =
+        |node: usize, now: Instant| start(node, mix(first_seed ^ mix(node as u64 ^ mix(now.as_micros()))));
     let mut hosts: Vec<Host> = (0..nodes)
-        .map(|node| Host {
-            node: Some(start(node)),
-            is_paused: false,
-            out: OutBuffer::new(),
-            disk: Disk::new(first_seed ^ (node as u64) << 32),
-        })
+        .map(|node| Host::new(start(node, Instant::START), Disk::new(first_seed ^ (node as u64) << 32)))
         .collect();
     let mut now = Instant::START;
-    let mut input = Vec::new();
     let watch = Watch::start();
     while !world.is_over() {
         // First, so that a node which is started or goes on reads at this instant what waits for it.
@@ -192,7 +208,7 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
                     hosts[node].disk.crash();
                 }
                 ProcessCommand::Start(place) => {
-                    let (mut node, host) = (start(place), &mut hosts[place]);
+                    let (mut node, host) = (start(place, now), &mut hosts[place]);
                     for record in host.disk.records() {
                         if let Err(error) = node.recover(record) {
                             world.fail(
@@ -202,13 +218,13 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
                             );
                         }
                     }
-                    (host.node, host.is_paused, host.out) = (Some(node), false, OutBuffer::new());
+                    host.start(node);
                 }
                 ProcessCommand::Pause(node) => hosts[node].is_paused = true,
                 ProcessCommand::Resume(node) => hosts[node].is_paused = false,
             }
         }
-        let is_settled = settle(world, &mut hosts, now, &mut input, &watch);
+        let is_settled = settle(world, &mut hosts, now, &watch);
         // Whoever would go on for ever goes on when something else happens.
         let is_due = |due: &Instant| is_settled || *due > now;
         let of_hosts = hosts.iter_mut().filter_map(Host::poll_timeout).filter(is_due);
@@ -224,19 +240,23 @@ pub fn run(world: &mut World, mut start: impl FnMut(usize, u64) -> Box<dyn Simul
 
 /// Lets everything happen that happens at this moment. Whether it did: a node that has something to do again and again,
 /// such as a handler that looks in a loop whether something has changed, is left alone at a bound.
-fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u8>, watch: &Watch) -> bool {
+fn settle(world: &mut World, hosts: &mut [Host], now: Instant, watch: &Watch) -> bool {
     let mut busy = None;
     for _ in 0..world.settings().limits.turns_per_instant {
         busy = None;
         for (place, host) in hosts.iter_mut().enumerate() {
             let Some(node) = host.node.as_mut().filter(|_| !host.is_paused) else { continue };
             let inbox = world.inbox(place);
-            if !inbox.is_empty() {
-                busy = Some(place);
-                input.clear();
-                input.extend_from_slice(inbox.waiting());
-                inbox.consume(inbox.len());
-                each_line(input, |line| node.handle_line(now, line, &mut host.out));
+            if !host.has_lines && !inbox.is_empty() {
+                read(inbox, &mut host.lines);
+                host.has_lines = true;
+            }
+            if host.has_lines {
+                host.has_lines = !node.handle_lines(now, &mut host.lines, &mut host.out);
+                // One that waits for its disk says nothing, and leaves them.
+                if !host.has_lines || !host.out.is_empty() {
+                    busy = Some(place);
+                }
             }
             if node.poll_timeout().is_some_and(|due| due <= now) {
                 busy = Some(place);
@@ -253,10 +273,8 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
                 world.fail_assertion(place, &broken);
             }
             if !host.out.is_empty() {
-                input.clear();
-                input.extend_from_slice(host.out.waiting());
+                each_line(host.out.waiting(), |line| world.handle_line(now, place, line));
                 host.out.consume(host.out.len());
-                each_line(input, |line| world.handle_line(now, place, line));
             }
         }
         if busy.is_none() || world.is_over() {
@@ -267,6 +285,15 @@ fn settle(world: &mut World, hosts: &mut [Host], now: Instant, input: &mut Vec<u
         world.note_polling(node, now);
     }
     false
+}
+
+/// Reads as much as a read takes.
+fn read(inbox: &mut OutBuffer, lines: &mut LineBuffer) {
+    let space = lines.space();
+    let count = space.len().min(inbox.len());
+    space[..count].copy_from_slice(&inbox.waiting()[..count]);
+    inbox.consume(count);
+    lines.filled(count);
 }
 
 /// Cuts a text into its lines.

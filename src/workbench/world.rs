@@ -37,9 +37,6 @@ use crate::wire::out::OutBuffer;
 /// How long a node may take for its `init`.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long the cluster has to recover before the final operations.
-const RECOVERY: Duration = Duration::from_secs(10);
-
 /// How often a node is asked again that left a request without an answer. Each time a client waits as long as ever.
 const PROBES: u32 = 3;
 
@@ -156,6 +153,8 @@ pub struct World {
     setup: Option<Request>,
     /// Where requests are written.
     request: RequestBody,
+    /// Where the body of one is written.
+    body: Vec<u8>,
     /// What there is to do for the driver.
     commands: Vec<ProcessCommand>,
     /// Where the events of one instant are put in order.
@@ -351,6 +350,7 @@ impl World {
             client_of: BTreeMap::new(),
             setup,
             request,
+            body: Vec::new(),
             commands: Vec::new(),
             due: Vec::new(),
             parser: None,
@@ -638,7 +638,7 @@ impl World {
         if line.bytes().trim_ascii().is_empty() {
             return Err(Breach::of_line(format!("{EXPECTED}; found a blank line")));
         }
-        let bytes = line.bytes().to_vec();
+        let bytes = line.bytes();
         let message = UncheckedEnvelope::parse(parser, line)
             .map_err(|error| Breach::of_line(format!("{EXPECTED}; not JSON: {error}")))?;
         let parts: Result<_, SchemaError> =
@@ -655,7 +655,7 @@ impl World {
             return Err(Breach::of_line(format!("it wrote in the name of {src:?}, which does not exist")));
         };
         if src != Address::Node(node) {
-            self.borrowed_names.note(&bytes);
+            self.borrowed_names.note(bytes);
         }
         let Some(dest) = self.existing(&dest) else {
             let dest = excerpt(&dest);
@@ -666,7 +666,7 @@ impl World {
         match dest {
             Address::Client(client) => {
                 self.journal.received(self.now, src, dest, id);
-                self.handle_answer(node, client, &message, &body, &bytes)?;
+                self.handle_answer(node, client, &message, &body, bytes)?;
             }
             // Whosever name it is in, it goes the way of the node that wrote it.
             Address::Node(receiver) => {
@@ -675,7 +675,7 @@ impl World {
                 }
                 self.send_packet(id, Address::Node(node), src, dest, &frame(id, src, dest, text));
             }
-            Address::Service(_) => self.send_packet(id, Address::Node(node), src, dest, &bytes),
+            Address::Service(_) => self.send_packet(id, Address::Node(node), src, dest, bytes),
         }
         Ok(())
     }
@@ -779,8 +779,13 @@ impl World {
         let inbox = &mut self.nodes[node].inbox;
         inbox.start_line().extend_from_slice(line);
         inbox.end_line();
+        self.check_inbox(node);
+    }
+
+    /// Ends the test if a node lets too much wait.
+    fn check_inbox(&mut self, node: usize) {
         let limit = self.settings.limits.inbox_bytes;
-        if inbox.len() > limit {
+        if self.nodes[node].inbox.len() > limit {
             let is_paused = |window: &Window| window.to.is_none() && window.nodes.contains(&node);
             let (verdict, reason) = if self.nemesis.windows.iter().any(is_paused) {
                 (Verdict::Unknown, format!("more than {limit} bytes wait for it while it is paused"))
@@ -793,21 +798,27 @@ impl World {
 
     /// A client sends a request: its type, and the members of its body after that.
     fn request(&mut self, client: usize, node: usize, msg_id: u64, kind: &str, members: &[u8]) {
-        let mut body = Vec::with_capacity(members.len() + 48);
+        let mut body = mem::take(&mut self.body);
+        body.clear();
         body.extend_from_slice(b"{\"type\":");
         kind.write_json(&mut body);
         body.extend_from_slice(members);
         body.extend_from_slice(b",\"msg_id\":");
         msg_id.write_json(&mut body);
         body.push(b'}');
-        let body = String::from_utf8(body).expect("it was written from strings");
+        let text = str::from_utf8(&body).expect("it was written from strings");
         let (src, dest) = (Address::Client(client), Address::Node(node));
-        let id = self.journal.sent(self.now, src, dest, &body);
+        let id = self.journal.sent(self.now, src, dest, text);
         if self.nodes[node].is_dead {
-            return self.journal.dropped(id, Dropped::DeadReceiver);
+            self.journal.dropped(id, Dropped::DeadReceiver);
+        } else {
+            self.journal.received(self.now, src, dest, id);
+            let inbox = &mut self.nodes[node].inbox;
+            write_frame(id, src, dest, text, inbox.start_line());
+            inbox.end_line();
+            self.check_inbox(node);
         }
-        self.journal.received(self.now, src, dest, id);
-        self.deliver(node, &frame(id, src, dest, &body));
+        self.body = body;
     }
 
     /// The number of each process's client.
@@ -1186,11 +1197,12 @@ impl World {
         match self.phase {
             Phase::Ending if self.workload.final_phase().is_some() => {
                 self.phase = Phase::Recovering;
-                self.events.insert(self.now + RECOVERY, Event::Recovered);
+                self.events.insert(self.now + self.settings.recovery, Event::Recovered);
             }
             Phase::Ending => {
                 // After faults nodes need some time to find each other again.
-                let rest = if self.nemesis.windows.is_empty() { TICK } else { RECOVERY };
+                let rest =
+                    if self.nemesis.windows.is_empty() { TICK } else { self.settings.recovery.max(TICK) };
                 self.start_probing(rest);
             }
             Phase::Final if self.workers.iter().all(|worker| worker.is_done) => self.start_probing(TICK),
@@ -1287,5 +1299,20 @@ impl World {
 
 /// A message as its receiver reads it, without the newline.
 fn frame(id: u64, src: Address, dest: Address, body: &str) -> Vec<u8> {
-    format!("{{\"id\":{id},\"src\":\"{src}\",\"dest\":\"{dest}\",\"body\":{body}}}").into_bytes()
+    let mut line = Vec::with_capacity(body.len() + 64);
+    write_frame(id, src, dest, body, &mut line);
+    line
+}
+
+/// See [`frame`].
+fn write_frame(id: u64, src: Address, dest: Address, body: &str, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"id\":");
+    id.write_json(line);
+    line.extend_from_slice(b",\"src\":\"");
+    src.write(line);
+    line.extend_from_slice(b"\",\"dest\":\"");
+    dest.write(line);
+    line.extend_from_slice(b"\",\"body\":");
+    line.extend_from_slice(body.as_bytes());
+    line.push(b'}');
 }

@@ -51,8 +51,8 @@ fn assert_caught((verdict, explanation): (Verdict, String), words: &[&str]) {
 }
 
 /// Says something else now and then.
-struct Mumbler {
-    echoes: u32,
+pub struct Mumbler {
+    pub echoes: u32,
 }
 
 impl Handler for Mumbler {
@@ -73,8 +73,8 @@ fn a_wrong_echo_is_caught() {
 }
 
 /// Stops answering after a while.
-struct Sleeper {
-    place: usize,
+pub struct Sleeper {
+    pub place: usize,
 }
 
 impl Handler for Sleeper {
@@ -93,8 +93,8 @@ fn a_node_that_falls_silent_is_caught() {
 }
 
 /// Counts on its own, and forgets that others do too.
-struct Counting {
-    next: u64,
+pub struct Counting {
+    pub next: u64,
 }
 
 impl Handler for Counting {
@@ -111,17 +111,19 @@ fn an_id_that_comes_twice_is_caught() {
 }
 
 /// Keeps what it is told, and tells the others of most of it, once.
-struct Gossip {
-    values: Vec<i64>,
+pub struct Gossip {
+    pub values: Vec<i64>,
     /// Which values it tells nobody.
-    keeps: fn(i64) -> bool,
-    shows_twice: bool,
+    pub keeps: fn(i64) -> bool,
+    /// It shows an element twice from when it has so many.
+    pub shows_twice_at: usize,
     /// It refuses to say what it has, in the end.
-    refuses: bool,
+    pub refuses: bool,
 }
 
 impl Gossip {
-    const WHOLE: Self = Self { values: Vec::new(), keeps: |_| false, shows_twice: false, refuses: false };
+    pub const WHOLE: Self =
+        Self { values: Vec::new(), keeps: |_| false, shows_twice_at: usize::MAX, refuses: false };
 }
 
 impl Handler for Gossip {
@@ -141,7 +143,7 @@ impl Handler for Gossip {
             }
             "tell" => {
                 self.values.push(request.integer("value")?);
-                if self.shows_twice && self.values.len() == 40 {
+                if self.values.len() == self.shows_twice_at {
                     self.values.push(self.values[0]);
                 }
                 Ok(())
@@ -168,13 +170,13 @@ fn a_lost_broadcast_is_caught() {
 
 #[test]
 fn an_element_that_is_shown_twice_is_caught() {
-    let caught = test(&Broadcast, |_| Gossip { shows_twice: true, ..Gossip::WHOLE });
+    let caught = test(&Broadcast, |_| Gossip { shows_twice_at: 40, ..Gossip::WHOLE });
     assert_caught(caught, &["is 2 times in the answer of n"]);
 }
 
 /// Keeps what it is told to itself.
 #[derive(Default)]
-struct Hermit(Vec<i64>);
+pub struct Hermit(Vec<i64>);
 
 impl Handler for Hermit {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {
@@ -205,7 +207,7 @@ fn what_nobody_could_read_in_the_end_is_not_called_valid() {
 
 /// Adds up what it is told, and forgets some of it; it never asks the others.
 #[derive(Default)]
-struct Forgetful {
+pub struct Forgetful {
     sum: i64,
     adds: u32,
 }
@@ -237,7 +239,7 @@ fn a_counter_that_forgets_is_caught() {
 
 /// Asks the service once about each key, and believes it for ever.
 #[derive(Default)]
-struct Believer {
+pub struct Believer {
     known: BTreeMap<i64, i64>,
 }
 
@@ -281,7 +283,7 @@ fn a_stale_read_is_caught() {
 }
 
 /// Answers `echo` with a field that no answer has.
-struct Chatty;
+pub struct Chatty;
 
 impl Handler for Chatty {
     fn on_request(&mut self, request: &Request<'_>, cx: &mut Context<'_, Self>) -> Result<(), RpcError> {

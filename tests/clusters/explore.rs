@@ -48,7 +48,7 @@ fn a_planted_bug_is_found_and_cut_down_and_fails_again() {
         let FoundFailure { plan, signature: wanted } = find(&swarm(workload), 50, planted);
         let fails = |plan: &Plan| signature(&run_plan(plan.clone(), planted).1).as_ref() == Some(&wanted);
         assert!(fails(&plan), "{}: the plan does not fail as the test did", workload.name());
-        let shrunk = shrink(plan, fails, || true);
+        let shrunk = shrink(plan, 100, fails, || true);
         let operations = shrunk.plan.operations.as_ref().unwrap();
         assert!(shrunk.is_minimal);
         assert!(
@@ -70,11 +70,11 @@ fn what_cannot_be_left_out_stays_and_time_ends_the_search() {
     let plan = find(&swarm(&Broadcast), 50, planted).plan;
     let before = plan.operations.as_ref().unwrap().len();
     assert!(before > 1);
-    let nothing = shrink(plan.clone(), |_| false, || true);
+    let nothing = shrink(plan.clone(), 1, |_| false, || true);
     assert_eq!((nothing.plan.operations.as_ref().unwrap().len(), nothing.is_minimal), (before, true));
     let left = Cell::new(3);
     let in_time = || left.replace(left.get() - 1) > 0;
-    let ended = shrink(plan, |_| true, in_time);
+    let ended = shrink(plan, 1, |_| true, in_time);
     assert_eq!((ended.tries, ended.is_minimal), (3, false));
 }
 

@@ -13,5 +13,6 @@ mod lock;
 mod plans;
 mod raft;
 mod report;
+mod shrinking;
 mod simulation;
 mod why;

@@ -17,7 +17,7 @@ use messenger::workbench::world::World;
 const ALL: [Fault; 5] = [Fault::Partition, Fault::Kill, Fault::Pause, Fault::Loss, Fault::Duplicate];
 
 /// Three or five nodes, all faults together, latencies of all kinds.
-fn storm(seed: u64) -> Settings {
+pub fn storm(seed: u64) -> Settings {
     let mut rng = fastrand::Rng::with_seed(seed);
     let nodes = [3, 3, 5][rng.usize(0..3)];
     Settings {
@@ -39,7 +39,7 @@ fn storm(seed: u64) -> Settings {
 }
 
 /// Elections all the time, of nodes that were killed.
-fn deaths(seed: u64) -> Settings {
+pub fn deaths(seed: u64) -> Settings {
     let mut rng = fastrand::Rng::with_seed(seed);
     Settings {
         nodes: 3,
@@ -52,7 +52,7 @@ fn deaths(seed: u64) -> Settings {
 }
 
 /// Again and again two nodes hear nothing of each other and need the vote of the third, which starts again and again.
-fn reboots(seed: u64) -> Settings {
+pub fn reboots(seed: u64) -> Settings {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut planned_faults = Vec::new();
     for burst in (1_000..19_000).step_by(1_500) {
@@ -77,14 +77,18 @@ fn reboots(seed: u64) -> Settings {
 /// A test of three or five nodes, which may have a mistake.
 fn run(settings: Settings, bug: Option<Bug>, loses_acknowledged_writes: bool) -> Results {
     let mut world = World::new(&LinKv, settings).unwrap();
+    simulate(&mut world, bug, loses_acknowledged_writes);
+    Results::of(&world)
+}
+
+pub fn simulate(world: &mut World, bug: Option<Bug>, loses_acknowledged_writes: bool) {
     let answer_within = world.answer_within();
-    simulation::run(&mut world, |_, seed| {
+    simulation::run(world, |_, seed| {
         let raft = Raft::new(answer_within);
         let raft = if let Some(bug) = bug { raft.with_bug(bug) } else { raft };
         let config = Config { seed, answer_within, loses_acknowledged_writes, ..Config::default() };
         Box::new(Node::new(raft, config))
     });
-    Results::of(&world)
 }
 
 /// Whether every key's history is linearizable, and every node did what a node may.

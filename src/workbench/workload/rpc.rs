@@ -181,11 +181,11 @@ impl Rpc {
             return Err(MalformedReply(format!("type: expected {:?}, found {found:?}", self.reply)));
         }
         let fields = self.reply_fields.iter().map(|field| field.name);
-        let known = ["type", "in_reply_to", "msg_id"].into_iter().chain(fields);
-        for (key, _) in body.value().as_object().into_iter().flatten() {
-            let name = key.as_str().unwrap_or_default();
-            if !known.clone().any(|known| known == name) {
-                let (known, name) = (known.collect::<Vec<_>>().join(", "), excerpt(&name));
+        for name in body.names() {
+            let is_known = matches!(&*name, "type" | "in_reply_to" | "msg_id");
+            if !is_known && !fields.clone().any(|known| known == name) {
+                let known: Vec<_> = ["type", "in_reply_to", "msg_id"].into_iter().chain(fields).collect();
+                let (known, name) = (known.join(", "), excerpt(&name));
                 return Err(MalformedReply(format!("expected no fields but {known}, found {name:?}")));
             }
         }
