@@ -151,6 +151,7 @@ pub mod rpc;
 pub mod store;
 pub mod telemetry;
 pub mod time;
+#[cfg_attr(not(feature = "internals"), doc(hidden))]
 pub mod timer;
 pub mod wire;
 #[cfg(feature = "workbench")]

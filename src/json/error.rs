@@ -8,6 +8,7 @@ use super::text::{MAX_DEPTH, excerpt};
 
 /// Why a text is not the JSON that was expected. Bytes count from 1.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SyntaxError {
     /// Nothing but white space.
     #[error("expected an object, found nothing")]

@@ -14,6 +14,7 @@
 pub(crate) mod cursor;
 pub mod error;
 pub(crate) mod index;
+#[cfg_attr(not(feature = "internals"), doc(hidden))]
 pub mod parser;
 pub mod read;
 pub(crate) mod scan;

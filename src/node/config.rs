@@ -5,7 +5,7 @@ use crate::boundary::dedup::DedupConfig;
 use crate::rpc::breaker::BreakerConfig;
 use crate::time::Duration;
 
-/// What a node may be told beyond its handler.
+/// What a node may be told beyond its handler. It may grow: end yours with `..Config::default()`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The seed of everything that is left to chance, together with the node's id: several nodes may have the same. A

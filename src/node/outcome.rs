@@ -8,6 +8,7 @@ use crate::wire::error::{ErrorCode, RpcError};
 
 /// Why a call has no answer that it could use.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CallError {
     /// Nothing came in time. What became of the request is unknown.
     #[error("no answer after {attempts} attempts")]

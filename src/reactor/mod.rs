@@ -33,7 +33,7 @@ const STDOUT: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const OTHER_THREADS: Token = Token(3);
 
-/// What a shell has to know beyond its node.
+/// What a shell has to know beyond its node. It may grow: end yours with `..Options::default()`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The longest line that is read, in bytes without the newline. Longer ones are skipped. A line is kept

@@ -68,6 +68,7 @@ pub struct Policy {
 /// What is worth another attempt. Errors that are definite never are, but for code 11, which says that the
 /// request took no effect and may work later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum RetryOn {
     /// Code 11 alone: right for every request.
     Unavailable,

@@ -8,6 +8,7 @@ use super::record::{BadRecord, Records};
 
 /// Why records could not be read or made durable.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The folder or its file cannot be opened, read or written: the disk is full, for instance.
     #[error("data folder {folder:?}: {error}")]

@@ -36,6 +36,7 @@ const BODY_KEPT: usize = 200;
 
 /// Why a line is no record.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RecordError {
     /// It is not JSON.
     #[error("not JSON: {0}")]

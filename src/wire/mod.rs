@@ -10,5 +10,7 @@ mod learn;
 pub mod lines;
 mod members;
 pub mod out;
+#[cfg_attr(not(feature = "internals"), doc(hidden))]
 pub mod reader;
+#[cfg_attr(not(feature = "internals"), doc(hidden))]
 pub mod template;
