@@ -6,9 +6,12 @@ use std::fmt;
 use serde::de::{self, Deserialize};
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _};
 
+use super::body_reader::BodyReader;
+use super::body_writer::BodyWriter;
+use super::key_writer::KeyWriter;
 use super::name::EXACT;
-use super::read::{BodyReader, KeyReader, Reader};
-use super::write::{BodyWriter, KeyWriter, Writer};
+use super::read::{KeyReader, Reader};
+use super::write::Writer;
 use crate::json::value::{Integer, Kind, OwnedValue, Value};
 
 /// Whether these are the same type but for lifetimes, as far as their names tell. The compiler knows the answer.

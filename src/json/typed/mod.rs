@@ -8,19 +8,26 @@
 //! [`Value`] and [`OwnedValue`] read and write themselves byte for byte. They can only do so with this module's
 //! serializer and deserializer, which they know by their types' names.
 
+mod body_reader;
+mod body_writer;
 mod cursor;
 mod error;
 mod exact;
+mod key_writer;
 mod locate;
 mod name;
+mod number;
 mod read;
+mod unwritable;
 mod write;
 
 use serde::de::Deserialize;
 
+pub(crate) use self::body_reader::from_value;
+pub(crate) use self::body_writer::{write_body, write_fields};
 pub(crate) use self::error::Root;
-pub(crate) use self::read::from_value;
-pub(crate) use self::write::{Unwritable, write_body, write_fields, write_value};
+pub(crate) use self::unwritable::Unwritable;
+pub(crate) use self::write::write_value;
 use super::error::SchemaError;
 use super::value::Value;
 
