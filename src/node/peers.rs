@@ -110,6 +110,9 @@ impl Broadcast<'_> {
     ///
     /// # Errors
     /// Code 13 for a field that is not the handler's to write. Nothing is sent then.
+    ///
+    /// # Panics
+    /// Never in a handler: none runs before `init`.
     pub fn send(self) -> Result<(), RpcError> {
         let Self { core, out, kind, members, fault } = self;
         if let Some(why) = fault {

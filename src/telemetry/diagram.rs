@@ -18,6 +18,9 @@ use crate::time::{Duration, Instant};
 
 /// Draws the first `limit` of these messages; how many more there are is written below them. Times are shown
 /// as seconds from `start`.
+///
+/// # Panics
+/// Never: a string takes everything.
 pub fn diagram(transfers: &[Transfer], start: Instant, limit: usize) -> String {
     let (drawn, rest) = transfers.split_at(limit.min(transfers.len()));
     let mut svg = String::new();

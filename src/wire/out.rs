@@ -49,6 +49,9 @@ impl OutBuffer {
     }
 
     /// Says that the first `count` of the [`waiting`](Self::waiting) bytes were written.
+    ///
+    /// # Panics
+    /// If fewer wait.
     pub fn consume(&mut self, count: usize) {
         assert!(count <= self.len(), "{count} bytes written of {}", self.len());
         self.written += count;

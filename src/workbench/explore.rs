@@ -154,6 +154,9 @@ pub fn try_settings(workload: &'static dyn Workload, settings: Settings, run: im
 }
 
 /// Runs a plan; its world at the end, and whether what happened is right.
+///
+/// # Panics
+/// If its settings make no test: those of a plan that was parsed or generated do.
 pub fn run_plan(plan: Plan, run: impl Fn(&mut World)) -> (World, Results) {
     let mut world = World::of_plan(plan).expect("the settings of a swarm make a test");
     run(&mut world);

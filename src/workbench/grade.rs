@@ -184,6 +184,9 @@ impl Suite {
     }
 
     /// A suite that comes with this crate.
+    ///
+    /// # Panics
+    /// Never: those are well formed.
     pub fn built_in(name: &str) -> Option<Self> {
         let (_, text) = BUILT_IN.into_iter().find(|(known, _)| *known == name)?;
         Some(Self::parse(text).expect("what comes with the crate is well formed"))

@@ -59,6 +59,9 @@ pub trait SimulatedNode {
     /// See [`Node::poll_timeout`].
     fn poll_timeout(&mut self) -> Option<Instant>;
     /// See [`Node::recover`].
+    ///
+    /// # Errors
+    /// If the handler cannot make the record out.
     fn recover(&mut self, record: &[u8]) -> Result<(), BadRecord>;
     /// See [`Node::poll_persist`].
     fn poll_persist(&mut self) -> Option<&Records>;

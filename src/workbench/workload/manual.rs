@@ -6,6 +6,9 @@ use super::{Field, Rpc, Workload};
 use crate::wire::error::ErrorCode;
 
 /// The requests, replies and errors of a workload, each with a line as it may look.
+///
+/// # Panics
+/// Never: a string takes everything.
 pub fn manual(workload: &dyn Workload) -> String {
     let mut text = String::new();
     write(workload, &mut text).expect("a string takes everything");
