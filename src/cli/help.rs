@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::workbench::workload::{Workload, manual};
+use crate::workbench::workload::Workload;
+use crate::workbench::workload::manual::manual;
 use clap::{Args, Command};
 
 use super::args::{INVALID_ARGUMENTS, complain};

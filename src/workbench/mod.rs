@@ -29,6 +29,7 @@
 pub mod checker;
 pub mod data;
 mod disk;
+pub mod driver;
 pub mod explore;
 pub mod fault;
 #[cfg(unix)]
@@ -40,22 +41,21 @@ pub mod limits;
 pub mod nemesis;
 pub mod network;
 pub mod plan;
-#[cfg(unix)]
-pub mod processes;
 pub mod report;
 pub mod services;
 pub mod settings;
 pub mod shrink;
-pub mod simulation;
 pub mod verdict;
 pub mod why;
 pub mod workload;
 pub mod world;
 
 pub use self::checker::Verdict;
+#[cfg(unix)]
+pub use self::driver::processes;
+pub use self::driver::simulation::{self, simulate};
 pub use self::fault::Fault;
 pub use self::network::Latency;
 pub use self::settings::Settings;
-pub use self::simulation::simulate;
 pub use self::verdict::Results;
 pub use self::world::World;

@@ -38,7 +38,6 @@ use super::history::Operation;
 use super::network::{Distribution, Latency};
 use super::settings::{Settings, Topology, TxnOptions};
 use super::workload::{self, Workload};
-use super::world::World;
 use crate::json::parser::Parser;
 use crate::json::write::WriteJson as _;
 use crate::time::{Duration, Instant};
@@ -71,31 +70,6 @@ pub struct PlannedOperation {
 pub struct PlanError(String);
 
 impl Plan {
-    /// What happened in a test, so that it can happen again.
-    pub fn of(world: &World) -> Self {
-        let (workload, started) = (world.workload(), world.started());
-        let ended = started + world.run_time();
-        let fault = |window: &super::nemesis::Window| PlannedFault {
-            action: window.action.clone(),
-            at: window.from - started,
-            // What lasted to the end was ended by it.
-            lasts: window.to.filter(|to| *to < ended).map(|to| to - window.from),
-        };
-        let settings = Settings {
-            faults: Vec::new(),
-            planned_faults: world.faults().iter().map(fault).collect(),
-            ..world.settings().clone()
-        };
-        let invocations = world.history().iter().filter(|of| !of.is_final && !of.is_probe);
-        let operations = invocations.map(|invocation| PlannedOperation {
-            at: invocation.interval.invoked - started,
-            // A worker that goes on as another process adds the number of workers to its own.
-            worker: invocation.process % settings.workers,
-            operation: invocation.operation.clone(),
-        });
-        Self { workload, operations: Some(operations.collect()), settings }
-    }
-
     /// Writes the text of a file.
     ///
     /// # Errors

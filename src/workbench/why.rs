@@ -8,19 +8,9 @@ use super::fault::Fault;
 use super::history::Invocation;
 use super::journal::{Dropped, Entry};
 use super::nemesis::Window;
+use super::workload::MissingValue;
 use super::world::World;
 use crate::time::Instant;
-
-/// A value that a read should have shown and did not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MissingValue {
-    /// The value, which only one operation writes.
-    pub value: i64,
-    /// The node that was asked.
-    pub node: usize,
-    /// When it answered.
-    pub at: Instant,
-}
 
 /// Why that value was missing, in a sentence; nothing if that cannot be known.
 pub fn why_missing(world: &World, missing: MissingValue) -> Option<String> {

@@ -55,7 +55,7 @@ fn every_package_has_the_name_and_version_of_the_crate() {
 fn the_guide_has_the_messages_of_every_workload() {
     let page = include_str!("../../src/guide/messages.md");
     for workload in workload::ALL {
-        let manual = workload::manual(workload);
+        let manual = workload::manual::manual(workload);
         let (_, messages) = manual.split_once("\n\n").unwrap();
         let (messages, _) = messages.split_once("\nAny request but").unwrap();
         assert!(page.contains(&format!("```text\n{messages}```\n")), "expected in messages.md:\n{messages}");

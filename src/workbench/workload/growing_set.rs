@@ -6,11 +6,10 @@ use super::super::checker::{Quantiles, Verdict, set_full};
 use super::super::history::answered_at;
 use super::{
     Client, Data, Fact, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
-    OnceEach, Operation, Reply, RequestBody, Rpc, Step,
+    MissingValue, OnceEach, Operation, Reply, RequestBody, Rpc, Step,
 };
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
-use crate::workbench::why::MissingValue;
 
 /// How a workload says these things.
 #[derive(Debug)]

@@ -18,12 +18,12 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::nemesis::ProcessCommand;
-use super::world::World;
 use crate::assertions::{Told, WORKBENCH};
 use crate::telemetry::diagram::counted;
 use crate::time::Instant;
 use crate::wire::lines::{LineBuffer, NextLine};
+use crate::workbench::nemesis::ProcessCommand;
+use crate::workbench::world::World;
 
 /// How nodes are started.
 #[derive(Clone, Debug)]
@@ -108,14 +108,14 @@ pub struct Ending {
 }
 
 /// A process and whatever it started, until this is dropped: a node runs until it is killed, as under Maelstrom.
-pub(super) struct Running {
+pub(in crate::workbench) struct Running {
     child: Child,
     /// The value of [`WORKBENCH`] in its environment.
     mark: String,
 }
 
 impl Running {
-    pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
+    pub(in crate::workbench) fn spawn(command: &mut Command) -> io::Result<Self> {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let mark = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         // A group of its own, so that a Ctrl-C is for us alone.
@@ -124,7 +124,7 @@ impl Running {
     }
 
     /// Its pipes, if it was started with all three and they were not taken.
-    pub(super) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
+    pub(in crate::workbench) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
         self.child
             .stdin
             .take()
@@ -134,12 +134,12 @@ impl Running {
     }
 
     /// How it ended, if it has.
-    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(in crate::workbench) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
     /// Ends it, and whatever it started.
-    pub(super) fn kill(&mut self) {
+    pub(in crate::workbench) fn kill(&mut self) {
         // What is killed may have started something meanwhile.
         const ROUNDS: usize = 10;
         for _ in 0..ROUNDS {

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::disk::Disk;
-use super::nemesis::ProcessCommand;
-use super::network::mix;
-use super::settings::{InvalidSetting, Settings};
-use super::verdict::Results;
-use super::workload::Workload;
-use super::world::World;
 use crate::assertions::Watch;
 use crate::node::{Config, Handler, Node};
 use crate::store::{BadRecord, Records};
 use crate::time::{Duration, Instant};
 use crate::wire::lines::{Line, LineBuffer, NextLine};
 use crate::wire::out::OutBuffer;
+use crate::workbench::disk::Disk;
+use crate::workbench::nemesis::ProcessCommand;
+use crate::workbench::network::mix;
+use crate::workbench::settings::{InvalidSetting, Settings};
+use crate::workbench::verdict::Results;
+use crate::workbench::workload::Workload;
+use crate::workbench::world::World;
 
 /// Tests nodes that are made by `node`, each time that one starts, and judges what the clients saw.
 ///

@@ -1,0 +1,5 @@
+//! What drives a world: processes in real time, or nodes of this crate in virtual time.
+
+#[cfg(unix)]
+pub mod processes;
+pub mod simulation;
