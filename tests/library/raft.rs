@@ -190,6 +190,16 @@ fn a_request_is_handed_on_once() {
     assert_eq!((&*said[0].0, &said[0].1["code"], &said[0].1["in_reply_to"]), ("c5", &json!(11), &json!(3)));
 }
 
+/// The network may double what is handed on, and who led when the first one came may lead no more: nobody knows.
+#[test]
+fn a_write_that_was_handed_on_is_never_refused_for_certain() {
+    let mut server = Server::new();
+    let write = json!({"write": {"key": 1, "value": 2}});
+    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": write});
+    let said = server.tell("n3", &forward);
+    assert_eq!((&*said[0].0, &said[0].1["code"]), ("c5", &json!(0)));
+}
+
 /// What waited for a leader as long as a client does was appended by nobody, and is refused for certain.
 #[test]
 fn a_request_waits_for_a_leader_as_long_as_its_client_does() {

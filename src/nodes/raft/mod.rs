@@ -35,7 +35,7 @@ use crate::json::value::Integer;
 use crate::node::{Context, Handler, Request};
 use crate::store::BadRecord;
 use crate::time::Duration;
-use crate::wire::error::RpcError;
+use crate::wire::error::{ErrorCode, RpcError};
 
 /// What came within this time is replicated by one message.
 const BATCH: Duration = Duration::from_millis(2);
@@ -125,10 +125,13 @@ impl Raft {
             // It was under way for a while.
             let until = cx.now() + Duration::from_micros(within_us / 10 * 9);
             let client = Client { id: client, msg_id: client_msg_id, until };
+            let is_read = matches!(operation, Operation::Read { .. });
             // It is not handed on once more.
             return match self.propose(client.clone(), operation, cx) {
                 Ok(()) => Ok(()),
-                Err(error) => refuse(&client, &error, cx),
+                Err(error) if is_read => refuse(&client, &error, cx),
+                // It may have come twice, and have been appended the first time.
+                Err(error) => refuse(&client, &RpcError::new(ErrorCode::TIMEOUT, error.text), cx),
             };
         }
         if let Some(bug) = self.bug {
