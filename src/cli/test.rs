@@ -21,7 +21,7 @@ use crate::workbench::network::{Distribution, Latency};
 use crate::workbench::plan::Plan;
 use crate::workbench::processes::{self, Ending, Program};
 use crate::workbench::report::junit::{self, Case};
-use crate::workbench::report::{self, Report};
+use crate::workbench::report::{self, Report, runs};
 use crate::workbench::settings::{Settings, Topology, TxnOptions};
 use crate::workbench::verdict::Results;
 use crate::workbench::workload::{self, Workload};
@@ -358,6 +358,7 @@ fn run_one(
     match &written {
         Ok(()) => {
             link(&args.store, "latest", &folder);
+            list_runs(&args.store);
             if !args.json {
                 let _ = writeln!(io::stdout(), "  report: {}", page.display());
             }
@@ -388,6 +389,7 @@ pub(super) fn write_report(
     };
     report.write(folder)?;
     link(store, "latest", folder);
+    list_runs(store);
     Ok(format!("{}  report: {}\n", summary(&report, true), folder.join("index.html").display()))
 }
 
@@ -529,6 +531,13 @@ pub(super) fn create_folder(store: &Path, workload: &dyn Workload) -> io::Result
         }
     }
     unreachable!("there are names enough")
+}
+
+/// Writes `store/index.html`. A convenience: the report is there without it.
+fn list_runs(store: &Path) {
+    if let Err(error) = runs::write_index(store) {
+        complain(&format_args!("the list of runs was not written: {error}"));
+    }
 }
 
 /// Lets `store/latest` or `store/current` lead to this report.

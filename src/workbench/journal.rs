@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use log::info;
+use serde::Deserialize;
 use smallvec::SmallVec;
 
 use super::services::Service;
@@ -96,6 +97,17 @@ pub struct Entry {
     pub received: SmallVec<[Instant; 2]>,
     /// Why it, or a copy of it, never arrives.
     pub dropped: Option<Dropped>,
+}
+
+/// What a body says that makes its message a request or an answer.
+#[derive(Deserialize, Debug, Default)]
+pub(super) struct Numbers {
+    #[serde(default)]
+    pub msg_id: Option<i64>,
+    #[serde(default)]
+    pub in_reply_to: Option<i64>,
+    #[serde(default, rename = "type")]
+    pub kind: String,
 }
 
 /// Why a message does not arrive.

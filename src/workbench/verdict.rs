@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::{Address, Traffic};
 use super::settings::Settings;
-use super::why::why_missing;
+use super::why::{self, Why};
 use super::workload::{Finding, Workload};
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
@@ -21,8 +21,8 @@ pub struct Results {
     pub failure: Option<Failure>,
     /// What the workload's own checker says.
     pub finding: Box<dyn Finding>,
-    /// Why values were missing from reads that are wrong, as far as the journal knows.
-    pub why: Vec<String>,
+    /// Why it is wrong, as far as the journal knows.
+    pub why: Vec<Why>,
     /// Nodes that answered nothing more.
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
@@ -152,8 +152,12 @@ impl Results {
         let journal = world.journal();
         let messages_per_operation = journal.servers.sent as f64 / history.len().max(1) as f64;
         let is_wrong = verdict == Verdict::Invalid && failure.is_none();
-        let missing = if is_wrong { finding.missing() } else { Vec::new() };
-        let why = missing.into_iter().filter_map(|missing| why_missing(world, missing)).collect();
+        let why = if is_wrong {
+            let silent: Vec<_> = silent.iter().map(|silent| (silent.node, silent.since)).collect();
+            why::answer(world, &silent, &finding.questions(history))
+        } else {
+            Vec::new()
+        };
         Self {
             verdict,
             failure,
@@ -177,6 +181,17 @@ impl Results {
             cut_short: world.cut_short().map(|bound| (bound.to_owned(), world.started() + world.run_time())),
             polling: world.polling().clone(),
         }
+    }
+
+    /// The places in the history of the operations that are wrong, the gravest first: requests that a silent node did not
+    /// answer, and what the checker says.
+    pub fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let unanswered = |silent: &SilentNode| {
+            history.iter().position(|of| (of.node, of.interval.invoked) == (silent.node, silent.since))
+        };
+        let mut offending: Vec<usize> = self.silent.iter().filter_map(unanswered).collect();
+        offending.extend(self.finding.offending(history));
+        offending
     }
 
     /// What a person should know, in sentences, the gravest first.
@@ -206,9 +221,9 @@ impl Results {
             );
         }
         // That says all if things are merely missing.
-        if !is_isolated || self.finding.missing().is_empty() {
+        if !is_isolated || !self.finding.is_mere_lack() {
             sentences.extend(self.finding.explain());
-            sentences.extend(self.why.iter().map(|why| format!("why: {why}")));
+            sentences.extend(self.why.iter().map(|why| format!("why: {}", why.sentence)));
         }
         sentences.extend(self.stats.explain());
         if let Some((bound, at)) = &self.cut_short {

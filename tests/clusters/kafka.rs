@@ -259,8 +259,8 @@ fn a_node_that_ignores_everything_is_invalid() {
 
 #[test]
 fn a_broken_log_is_drawn() {
-    let (results, _) = test(settings(1), Flaw::ReusesOffsets);
-    let pictures = results.finding.pictures();
+    let (results, world) = test(settings(1), Flaw::ReusesOffsets);
+    let pictures = results.finding.pictures(world.history());
     assert!(pictures.iter().any(|picture| picture.file.starts_with("log-")), "{pictures:?}");
     for file in ["unseen.svg", "lag-by-client.svg", "lag-by-key.svg"] {
         assert!(pictures.iter().any(|picture| picture.file == file), "{file}");

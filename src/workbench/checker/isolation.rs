@@ -63,6 +63,19 @@ pub struct Example {
     pub sentences: Vec<String>,
     /// The circle, if it is one.
     pub cycle: Option<Cycle>,
+    /// The reads that contradict each other on the order of a list, if it is that.
+    pub orders: Option<Orders>,
+}
+
+/// Two reads of a list of which neither is the beginning of the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// The key of the list.
+    pub key: i64,
+    /// On so many elements they agree.
+    pub agree: usize,
+    /// Who read what.
+    pub reads: Vec<(String, Vec<i64>)>,
 }
 
 /// A circle of transactions, each before the next.
@@ -237,10 +250,16 @@ pub(super) struct Notes {
 impl Notes {
     /// Notes that something happened once more.
     pub fn note(&mut self, anomaly: Anomaly, sentence: impl FnOnce() -> String) {
+        self.note_orders(anomaly, || (sentence(), None));
+    }
+
+    /// The same with the orders that contradict each other.
+    pub fn note_orders(&mut self, anomaly: Anomaly, example: impl FnOnce() -> (String, Option<Orders>)) {
         let (total, examples) = self.by_anomaly.entry(anomaly).or_default();
         *total += 1;
         if examples.len() < EXAMPLES {
-            examples.push(Example { sentences: vec![sentence()], cycle: None });
+            let (sentence, orders) = example();
+            examples.push(Example { sentences: vec![sentence], cycle: None, orders });
         }
     }
 }
@@ -453,7 +472,7 @@ fn describe(transactions: &Transactions, cycle: &graph::Cycle, prover: &dyn Prov
         sentences.push(format!("  {first} comes before {second} ({}): {}", step.kind, step.proof));
     }
     sentences.push(format!("  so {} would have to come before itself", names[0]));
-    Example { sentences, cycle: Some(Cycle { members, steps }) }
+    Example { sentences, cycle: Some(Cycle { members, steps }), orders: None }
 }
 
 fn step(

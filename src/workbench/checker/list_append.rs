@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::Completion;
 use super::graph::{self, Edges, kind};
-use super::isolation::{Notes, Proof, Prove, Report, conclude};
+use super::isolation::{Notes, Orders, Proof, Prove, Report, conclude};
 use super::models::{Anomaly, Model};
 use super::transactions::{Action, NONE, Transactions, number};
 
@@ -269,16 +269,23 @@ impl<'a> Lists<'a> {
             if agrees == list.versions.len() {
                 continue;
             }
-            notes.note(Anomaly::IncompatibleOrder, || {
-                let context = |elements: &[u32]| self.around(elements, agrees);
-                format!(
-                    "  key {}: {} read {}, and {} read {}: neither is the beginning of the other",
-                    self.key_name(list.key),
-                    history.who_or_nobody(reader_of[longest]),
-                    context(&history.lists[longest].versions),
-                    history.who_or_nobody(reader_of[index]),
-                    context(&list.versions),
-                )
+            notes.note_orders(Anomaly::IncompatibleOrder, || {
+                let (key, one) = (self.key_name(list.key), &history.lists[longest].versions);
+                let who = |list: usize| history.who_or_nobody(reader_of[list]);
+                let values = |list: &[u32]| list.iter().map(|element| self.value(*element)).collect();
+                let orders = Orders {
+                    key,
+                    agree: agrees,
+                    reads: vec![(who(longest), values(one)), (who(index), values(&list.versions))],
+                };
+                let sentence = format!(
+                    "  key {key}: {} read {}, and {} read {}: neither is the beginning of the other",
+                    who(longest),
+                    self.around(one, agrees),
+                    who(index),
+                    self.around(&list.versions, agrees),
+                );
+                (sentence, Some(orders))
             });
         }
         for key in 0..number(history.keys.len()) {

@@ -7,6 +7,7 @@ mod json;
 pub mod junit;
 mod page;
 mod plots;
+pub mod runs;
 mod timeline;
 
 use std::fs::File;
@@ -34,6 +35,24 @@ const MESSAGES_BEFORE: usize = 50;
 
 /// The file with the picture of the messages.
 const MESSAGES: &str = "messages.svg";
+
+/// The pictures of a test.
+struct Pictures {
+    /// Of what the checker found.
+    found: Vec<Picture>,
+    /// Over time.
+    plots: Vec<Picture>,
+    /// Whether every answer came in the instant of its request, so that there is no latency to draw.
+    is_instant: bool,
+    /// Some of the messages.
+    messages: Option<Picture>,
+}
+
+impl Pictures {
+    fn all(&self) -> impl Iterator<Item = &Picture> {
+        self.found.iter().chain(&self.plots).chain(&self.messages)
+    }
+}
 
 /// A test that is over, and what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -102,9 +121,9 @@ impl<'a> Report<'a> {
     }
 
     /// Writes the files into a folder that exists: what [`write_recordings`] writes, `index.html`, `results.json`, and
-    /// the pictures for which there is something to draw: `latency.svg`,
-    /// `latency-quantiles.svg`, `rate.svg` and `messages.svg`. The page also leads to the logs of the nodes if they
-    /// are in `node-logs`.
+    /// the pictures for which there is something to draw: `latency.svg` and `latency-quantiles.svg`, or `round-trips.svg`
+    /// where every answer came in the instant of its request; `rate.svg` and `messages.svg`; and those of what the checker
+    /// found. The page also leads to the logs of the nodes if they are in `node-logs`.
     ///
     /// # Errors
     /// The first file that could not be written whole, by its name. The others are written as far as they can be.
@@ -120,7 +139,7 @@ impl<'a> Report<'a> {
         let results = write_whole(&folder.join("results.json"), |file| writeln!(file, "{:#}", self.json()));
         let pictures = self.pictures()?;
         let drawn = pictures
-            .iter()
+            .all()
             .map(|picture| {
                 write_whole(&folder.join(&picture.file), |file| file.write_all(picture.svg.as_bytes()))
             })
@@ -153,23 +172,29 @@ impl<'a> Report<'a> {
         if self.cut_short.is_some() { "incomplete" } else { self.results.verdict.name() }
     }
 
-    fn pictures(&self) -> io::Result<Vec<Picture>> {
-        let mut pictures = self.results.finding.pictures();
+    fn pictures(&self) -> io::Result<Pictures> {
+        let plot = |file: &str, svg| Picture { file: file.to_owned(), caption: String::new(), svg };
+        let (mut plots, mut is_instant) = (Vec::new(), false);
         if let Some(timeline) = plots::Timeline::of(self.world) {
-            let plot = |file: &str, svg| Picture { file: file.to_owned(), caption: String::new(), svg };
-            pictures.push(plot("latency.svg", timeline.latency()?));
-            pictures.push(plot("latency-quantiles.svg", timeline.quantiles()?));
-            pictures.push(plot("rate.svg", timeline.rate()?));
+            is_instant = timeline.is_instant();
+            if is_instant {
+                plots.extend(timeline.round_trips()?.map(|svg| plot("round-trips.svg", svg)));
+            } else {
+                plots.push(plot("latency.svg", timeline.latency()?));
+                plots.push(plot("latency-quantiles.svg", timeline.quantiles()?));
+            }
+            plots.push(plot("rate.svg", timeline.rate()?));
         }
         let (range, why) = self.messages();
-        if !range.is_empty() {
+        let messages = (!range.is_empty()).then(|| {
             let journal = self.world.journal();
             let sent = usize::try_from(journal.clients.sent + journal.servers.sent).unwrap_or(usize::MAX);
             let caption = format!("{} of {}, {why}", counted(range.len(), "message"), thousands(sent));
             let svg = diagram(&journal.transfers(range), Instant::START, MESSAGES_DRAWN);
-            pictures.push(Picture { file: MESSAGES.to_owned(), caption, svg });
-        }
-        Ok(pictures)
+            Picture { file: MESSAGES.to_owned(), caption, svg }
+        });
+        let found = self.results.finding.pictures(self.world.history());
+        Ok(Pictures { found, plots, is_instant, messages })
     }
 
     /// Which messages to draw, and why those: around what went wrong first. Those before the first operation are

@@ -8,15 +8,24 @@ use super::super::verdict::Results;
 use super::super::workload::{Picture, Workload};
 use super::super::world::Failure;
 use super::timeline::{self, STYLE as TIMELINE_STYLE};
-use super::{MESSAGES, Report};
+use super::{Pictures, Report};
 use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
+
+/// The styles of all pages.
+pub const STYLE: &str = include_str!("page.css");
+
+/// So many sentences are seen at once where something is wrong; the rest can be unfolded.
+const SENTENCES: usize = 8;
+
+/// So many operations that are wrong are named at the top; the list below has all of them.
+const OFFENDING: usize = 12;
 
 /// So many faults are listed.
 const LISTED: usize = 40;
 
 /// The page, with these pictures in it and links to these logs.
-pub fn page(report: &Report<'_>, pictures: &[Picture], logs: &[String]) -> String {
+pub fn page(report: &Report<'_>, pictures: &Pictures, logs: &[String]) -> String {
     let mut html = String::new();
     Page { report, pictures, logs }.write(&mut html).expect("a string takes everything");
     html
@@ -24,7 +33,7 @@ pub fn page(report: &Report<'_>, pictures: &[Picture], logs: &[String]) -> Strin
 
 struct Page<'a> {
     report: &'a Report<'a>,
-    pictures: &'a [Picture],
+    pictures: &'a Pictures,
     logs: &'a [String],
 }
 
@@ -55,16 +64,27 @@ impl Page<'_> {
         timeline::write(self.report, html)?;
         self.write_operations(html)?;
         self.write_finding(html)?;
-        let (found, common) = self.pictures.split_at(self.results().finding.pictures().len());
+        let Pictures { found, plots, is_instant, messages } = self.pictures;
         found.iter().try_for_each(|picture| write_picture(html, picture))?;
-        let (messages, plots): (Vec<_>, Vec<_>) = common.iter().partition(|picture| picture.file == MESSAGES);
         if !plots.is_empty() {
             html.push_str("<h2>Over time</h2>\n");
         }
-        plots.into_iter().try_for_each(|picture| write_picture(html, picture))?;
+        if *is_instant {
+            let waiting = if plots.len() > 1 {
+                " What is drawn instead is how long nodes waited for each other."
+            } else {
+                ""
+            };
+            writeln!(
+                html,
+                "<p>Handling takes no time in a simulation, and every answer came in the instant of its request: there is no \
+                 latency to draw.{waiting}</p>"
+            )?;
+        }
+        plots.iter().try_for_each(|picture| write_picture(html, picture))?;
         self.write_faults(html)?;
         self.write_messages(html)?;
-        messages.into_iter().try_for_each(|picture| write_picture(html, picture))?;
+        messages.iter().try_for_each(|picture| write_picture(html, picture))?;
         self.write_settings(html)?;
         self.write_files(html)?;
         html.push_str("</main>\n</body>\n</html>\n");
@@ -111,14 +131,57 @@ impl Page<'_> {
             Verdict::Unknown => {
                 writeln!(html, "<p>Whether {name} keeps what it promises cannot be told.</p>")?;
             }
-            Verdict::Invalid => writeln!(html, "<p>What the clients saw is not as it should be.</p>")?,
+            Verdict::Invalid => return self.write_reason(html),
         }
-        let sentences = self.report.explain();
-        if !sentences.is_empty() {
-            html.push_str("<ul>\n");
-            sentences.iter().try_for_each(|sentence| writeln!(html, "<li>{}</li>", Escaped(sentence)))?;
-            html.push_str("</ul>\n");
+        write_list(html, &self.report.explain())
+    }
+
+    /// What went wrong: the gravest in one sentence, why it happened, the operations that show it, and the rest.
+    fn write_reason(&self, html: &mut String) -> fmt::Result {
+        let results = self.results();
+        let mut sentences = self.report.explain().into_iter();
+        let first =
+            sentences.next().unwrap_or_else(|| "What the clients saw is not as it should be.".to_owned());
+        writeln!(html, "<section class=\"reason\">\n<p class=\"lead\">{}</p>", Escaped(&first))?;
+        for why in &results.why {
+            write!(html, "<p class=\"why\"><strong>why:</strong> <span>{}</span>", Escaped(&why.sentence))?;
+            for id in &why.messages {
+                write!(html, " <a href=\"#msg={id}\">message {id}</a>")?;
+            }
+            for place in &why.operations {
+                write!(html, " <a href=\"#op={place}\">operation {place}</a>")?;
+            }
+            html.push_str("</p>\n");
         }
+        let history = self.report.world.history();
+        let offending = results.offending(history);
+        if !offending.is_empty() {
+            html.push_str("<p class=\"note\">Operations that show it:");
+            for place in offending.iter().take(OFFENDING) {
+                let Some(of) = history.get(*place) else { continue };
+                let asked = of.operation.to_string();
+                write!(
+                    html,
+                    " <a href=\"#op={place}\">{place}: {} of n{}</a>",
+                    Escaped(&cut(&asked)),
+                    of.node
+                )?;
+            }
+            html.push_str("</p>\n");
+        }
+        html.push_str("</section>\n");
+        let is_why = |sentence: &String| {
+            sentence.strip_prefix("why: ").is_some_and(|of| results.why.iter().any(|why| why.sentence == of))
+        };
+        let rest: Vec<String> = sentences.filter(|sentence| !is_why(sentence)).collect();
+        let (shown, more) = rest.split_at(rest.len().min(SENTENCES));
+        write_list(html, shown)?;
+        if more.is_empty() {
+            return Ok(());
+        }
+        writeln!(html, "<details><summary>{} more</summary>", thousands(more.len()))?;
+        write_list(html, more)?;
+        html.push_str("</details>\n");
         Ok(())
     }
 
@@ -310,6 +373,25 @@ fn since_start(at: Instant) -> String {
     format!("{}.{:03}", millis / 1_000, millis % 1_000)
 }
 
+fn write_list(html: &mut String, sentences: &[String]) -> fmt::Result {
+    if sentences.is_empty() {
+        return Ok(());
+    }
+    html.push_str("<ul>\n");
+    sentences.iter().try_for_each(|sentence| writeln!(html, "<li>{}</li>", Escaped(sentence)))?;
+    html.push_str("</ul>\n");
+    Ok(())
+}
+
+/// The beginning of what an operation asks for.
+fn cut(asked: &str) -> String {
+    const SHOWN: usize = 48;
+    match asked.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &asked[..end]),
+        None => asked.to_owned(),
+    }
+}
+
 fn write_picture(html: &mut String, picture: &Picture) -> fmt::Result {
     let Picture { file, caption, svg } = picture;
     let caption = Escaped(caption);
@@ -340,51 +422,3 @@ fn millis(span: Duration) -> String {
 fn seconds(span: Duration) -> f64 {
     span.as_micros() as f64 / 1e6
 }
-
-// Pictures are drawn on white. On a dark page their lightness is turned over, and their hues stay.
-const STYLE: &str = ":root { --paper: #fff; --ink: #0f172a; --faint: #64748b; --rule: #e2e8f0; --card: #f8fafc;
-  --valid: #15803d; --invalid: #b91c1c; --unknown: #b45309; --ok: #2563eb; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #141414; --ink: #e5e7eb; --faint: #9ca3af; --rule: #333; --card: #1f1f1f;
-    --valid: #4ade80; --invalid: #f87171; --unknown: #fbbf24; --ok: #60a5fa; }
-  .verdict { color: #141414 !important; }
-  .picture svg { filter: invert(0.92) hue-rotate(180deg); }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 64rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; border-top: 6px solid var(--verdict); }
-main.valid { --verdict: var(--valid); }
-main.invalid { --verdict: var(--invalid); }
-main.unknown, main.incomplete { --verdict: var(--unknown); }
-h1 { margin: 0; font-size: 2rem; line-height: 1.2; }
-h2 { margin: 2.2rem 0 0.6rem; font-size: 1.25rem; }
-h3 { margin: 1rem 0 0.3rem; font-size: 0.9rem; color: var(--faint); }
-a { color: var(--ok); }
-.verdict { display: inline-block; padding: 0.1em 0.5em; border-radius: 0.3em; background: var(--verdict); color: #fff; }
-header p { margin: 0.6rem 0; font-size: 1.1rem; }
-header li, pre { overflow-wrap: anywhere; unicode-bidi: isolate; }
-.failure { margin-top: 1rem; padding: 0.2rem 1.2rem 1rem; border-left: 6px solid var(--invalid); background: var(--card); }
-.failure h2 { margin-top: 0.8rem; color: var(--invalid); }
-pre { margin: 0; padding: 0.6rem 0.8rem; border: 1px solid var(--rule); border-radius: 0.3rem; background: var(--card);
-  white-space: pre-wrap; font: 0.85rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
-.wide, .picture { overflow: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.3rem 0.9rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
-th:first-child, .faults :nth-child(2) { padding-left: 0; text-align: left; }
-thead th { color: var(--faint); font-size: 0.85rem; font-weight: 600; }
-thead .ok { color: var(--ok); }
-thead .fail { color: var(--invalid); }
-thead .info { color: var(--unknown); }
-.none, .note { color: var(--faint); }
-.note { font-size: 0.85rem; }
-dl { display: flex; flex-wrap: wrap; gap: 0.6rem; margin: 0; }
-dl div { padding: 0.4rem 0.9rem; border: 1px solid var(--rule); border-radius: 0.4rem; background: var(--card); }
-dt { color: var(--faint); font-size: 0.8rem; }
-dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
-figure { margin: 1rem 0; }
-figcaption { display: flex; justify-content: space-between; gap: 1rem; color: var(--faint); font-size: 0.85rem; }
-.picture { border: 1px solid var(--rule); border-radius: 0.4rem; }
-.picture svg { display: block; min-width: 100%; }
-.picture:has(svg.messages) { max-height: 46rem; }
-.picture svg:not(.messages) { width: 100%; min-width: 44rem; height: auto; }
-";

@@ -16,10 +16,17 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::super::checker::{Completion, Quantiles};
 use super::super::history::Invocation;
+use super::super::journal::{Address, Numbers};
 use super::super::nemesis::Fault;
 use super::super::world::World;
 use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
+
+/// An operation that took no longer was answered in the instant of its request.
+const INSTANT: Duration = Duration::from_micros(10);
+
+/// So many types of requests are told apart.
+const PANELS_MAX: usize = 6;
 
 /// So many points are drawn at most: a megabyte of them, whatever the test.
 const POINTS_MAX: usize = 10_000;
@@ -112,6 +119,54 @@ impl<'a> Timeline<'a> {
         Some(Self { world, kinds, span })
     }
 
+    /// Whether every answer came in the instant of its request, as where clients' links have no latency and nodes ask
+    /// nobody.
+    pub fn is_instant(&self) -> bool {
+        let mut answered = self.world.history().iter().filter(|of| of.outcome.completion() == Completion::Ok);
+        answered.all(|of| completed(of).is_some_and(|at| at - of.interval.invoked <= INSTANT))
+    }
+
+    /// How long nodes waited for the answers of other nodes and services, by type of request; nothing if they asked
+    /// nobody, or those links have no latency either.
+    pub fn round_trips(&self) -> io::Result<Option<String>> {
+        let mut open: BTreeMap<(Address, Address, i64), (Instant, String)> = BTreeMap::new();
+        let mut trips: BTreeMap<String, Vec<(Instant, Duration)>> = BTreeMap::new();
+        let entries = self.world.journal().entries();
+        for entry in entries.iter().filter(|entry| !entry.src.is_client() && !entry.dest.is_client()) {
+            let Numbers { msg_id, in_reply_to, kind } = serde_json::from_str(&entry.body).unwrap_or_default();
+            if let Some(id) = in_reply_to {
+                let of_request = open.remove(&(entry.dest, entry.src, id));
+                if let (Some((sent, kind)), Some(&arrived)) = (of_request, entry.received.first()) {
+                    trips.entry(kind).or_default().push((sent, arrived - sent));
+                }
+            } else if let Some(id) = msg_id {
+                open.insert((entry.src, entry.dest, id), (entry.sent, kind));
+            }
+        }
+        if !trips.values().flatten().any(|(_, took)| *took > INSTANT) {
+            return Ok(None);
+        }
+        let scale = Scale::of_latencies(trips.values().flatten().map(|(_, took)| log_millis(*took)));
+        let (low, high) = (scale.range.start, scale.range.end);
+        let mut points: BTreeMap<&str, Vec<(u32, u32)>> = BTreeMap::new();
+        for (kind, trips) in trips.iter().take(PANELS_MAX) {
+            let point = |&(sent, took): &(Instant, Duration)| {
+                let y = 1.0 - (log_millis(took) - low) / (high - low);
+                (pixel(since_start(sent) / self.span, PLOT_WIDTH), pixel(y, PLOT_HEIGHT))
+            };
+            points.insert(kind, trips.iter().map(point).collect());
+        }
+        thin(points.values_mut().collect(), POINTS_MAX);
+        let title = "Round trips between nodes and services in ms, over the seconds in which they began";
+        let names: Vec<&str> = points.keys().copied().collect();
+        let svg =
+            self.draw(title, "", &[Sign { text: "answered", ..OK }], &scale, &names, |kind, chart| {
+                let canvas = chart.plotting_area().strip_coord_spec();
+                points[kind].iter().try_for_each(|&point| OK.mark.draw(&canvas, point, OK.color))
+            })?;
+        Ok(Some(svg))
+    }
+
     /// How long each operation took.
     ///
     /// # Errors
@@ -145,7 +200,7 @@ impl<'a> Timeline<'a> {
             String::new()
         };
         let title = "Latency of operations in ms, over the seconds in which they began";
-        self.draw(title, &note, &ENDS.map(|(_, sign)| sign), &scale, |kind, chart| {
+        self.draw(title, &note, &ENDS.map(|(_, sign)| sign), &scale, &self.names(), |kind, chart| {
             let canvas = chart.plotting_area().strip_coord_spec();
             for (_, Sign { mark, color, .. }, points) in series.iter().filter(|(of, ..)| *of == kind) {
                 points.iter().try_for_each(|&point| mark.draw(&canvas, point, *color))?;
@@ -182,7 +237,7 @@ impl<'a> Timeline<'a> {
             self.kinds.iter().map(|(&kind, those)| (kind, quantiles(those))).collect();
         let scale = Scale::of_latencies(kinds.values().flatten().flatten().flatten().copied());
         let title = "Quantiles of the latency of successes in ms, over the seconds in which they began";
-        self.draw(title, &self.bucket_note(), &SIGNS, &scale, |kind, chart| {
+        self.draw(title, &self.bucket_note(), &SIGNS, &scale, &self.names(), |kind, chart| {
             for (place, Sign { color, .. }) in SIGNS.into_iter().enumerate() {
                 let point = |(bucket, those): (usize, &Option<[f64; 4]>)| {
                     Some((self.middle(bucket), (*those)?[place]))
@@ -225,7 +280,8 @@ impl<'a> Timeline<'a> {
         let highest = series.iter().flat_map(|(_, _, rates)| rates).fold(0.0, |a: f64, &b| a.max(b));
         let title = "Operations that ended in a second, over seconds";
         let signs = ENDS.map(|(_, sign)| Sign { mark: Mark::Line, ..sign });
-        self.draw(title, &self.bucket_note(), &signs, &Scale::from_zero(highest), |kind, chart| {
+        let scale = Scale::from_zero(highest);
+        self.draw(title, &self.bucket_note(), &signs, &scale, &self.names(), |kind, chart| {
             for (_, Sign { color, .. }, rates) in series.iter().filter(|(of, ..)| *of == kind) {
                 if rates.iter().any(|&rate| rate > 0.0) {
                     let points = rates.iter().enumerate().map(|(bucket, &rate)| (self.middle(bucket), rate));
@@ -236,30 +292,31 @@ impl<'a> Timeline<'a> {
         })
     }
 
-    /// A picture with a panel for each kind of operation. `note` stands beside the title.
+    /// A picture with a panel for each of these names. `note` stands beside the title.
     fn draw(
         &self,
         title: &str,
         note: &str,
         signs: &[Sign],
         scale: &Scale,
-        panel: impl FnMut(&'static str, &mut Chart<'_, '_>) -> Drawn,
+        names: &[&str],
+        panel: impl FnMut(&str, &mut Chart<'_, '_>) -> Drawn,
     ) -> io::Result<String> {
         let mut svg = String::new();
-        self.draw_into(&mut svg, title, note, signs, scale, panel).map_err(io::Error::other)?;
+        self.draw_into(&mut svg, (title, note), signs, scale, names, panel).map_err(io::Error::other)?;
         Ok(svg)
     }
 
     fn draw_into(
         &self,
         svg: &mut String,
-        title: &str,
-        note: &str,
+        (title, note): (&str, &str),
         signs: &[Sign],
         scale: &Scale,
-        mut panel: impl FnMut(&'static str, &mut Chart<'_, '_>) -> Drawn,
+        names: &[&str],
+        mut panel: impl FnMut(&str, &mut Chart<'_, '_>) -> Drawn,
     ) -> Drawn {
-        let panels = u32::try_from(self.kinds.len()).expect("there are a few kinds");
+        let panels = u32::try_from(names.len()).expect("there are a few kinds");
         let lanes = u32::try_from(self.faults().len()).expect("there are a few faults");
         let top = HEADER_HEIGHT + lanes * LANE_HEIGHT;
         let height = top + panels * PANEL_HEIGHT;
@@ -270,7 +327,7 @@ impl<'a> Timeline<'a> {
         let bold = (FONT, 16, FontStyle::Bold).with_color(INK).into_text_style(&canvas);
         let small = (FONT, 14).with_color(FAINT).into_text_style(&canvas);
         let seconds = Scale::of_seconds(self.span);
-        for (&kind, place) in self.kinds.keys().zip(0..) {
+        for (&kind, place) in names.iter().zip(0..) {
             let top = top + place * PANEL_HEIGHT;
             canvas.draw(&Text::new(kind, at(LEFT, top + 8), bold.clone()))?;
             let area = canvas.clone().shrink((0, top), (WIDTH, PANEL_HEIGHT));
@@ -316,6 +373,11 @@ impl<'a> Timeline<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The kinds of operations.
+    fn names(&self) -> Vec<&'static str> {
+        self.kinds.keys().copied().collect()
     }
 
     /// The kinds of faults that there were.

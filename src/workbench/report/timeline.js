@@ -1,8 +1,8 @@
 // The picture over time that a report's page hangs on: a lane for each client and each node, operations as bars,
 // faults as bands, messages as lines. Everything comes from the data elements of the page itself.
 //
-// Addresses: #op=17 selects an operation, #msg=42 a message, #page=3 a page of the list; &from=1.2&to=3.4 the part
-// that is seen, in seconds.
+// Addresses: #op=17 selects an operation, and &sheet=2 the second hundred of its messages; #msg=42 a message; #page=3 a
+// page of the list; &from=1.2&to=3.4 the part that is seen, in seconds.
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
@@ -18,6 +18,8 @@
   // More messages than this at a time say nothing: their number is drawn instead.
   const DRAWN = 1500;
   const PAGE = 50, LISTED = 100;
+  // An operation that causes more messages than this is told by the first of them.
+  const CAUSED_MAX = 20000;
 
   const operations = lines("timeline-operations").map((line, index) => {
     const [process, client, node, invoked, completed, type, f, asked, got, final] = JSON.parse(line);
@@ -66,7 +68,7 @@
   const height = AXIS + lanes.length * LANE + GAP + 4;
 
   const first = data.from, last = Math.max(data.to * 1.01, data.from + 1000);
-  let from = first, to = last, selected = null, page = 0, filter = "all";
+  let from = first, to = last, selected = null, page = 0, sheet = 0, filter = "all";
   let carried = { places: new Set(), list: [] };
 
   const seconds = (us, digits = 3) => (us / 1e6).toFixed(digits) + " s";
@@ -152,7 +154,7 @@
         if (places.has(place)) continue;
         const body = texts[place].slice(texts[place].indexOf("{")).replace(ids, "");
         if (patterns.every((pattern) => pattern.test(body)) && !clientOf(message(place))) places.add(place);
-        if (places.size > 5000) break;
+        if (places.size >= CAUSED_MAX) break;
       }
     }
     return [...places].sort((a, b) => a - b);
@@ -363,10 +365,16 @@
           : "None of its messages are among those that were kept"));
       if (list.length) {
         const body = element("tbody");
-        list.slice(0, LISTED).forEach((place) => body.append(messageRow(place)));
+        const sheets = Math.ceil(list.length / LISTED);
+        sheet = Math.min(Math.max(sheet, 0), sheets - 1);
+        list.slice(sheet * LISTED, (sheet + 1) * LISTED).forEach((place) => body.append(messageRow(place)));
         detail.append(element("div", { class: "wide" }, element("table", { class: "messages" },
           element("thead", {}, element("tr", {}, ...["sent", "from and to", "what became of it", "body"].map((name) => element("th", {}, name)))), body)));
-        if (list.length > LISTED) detail.append(element("p", { class: "note" }, "… and " + (list.length - LISTED) + " more"));
+        if (sheets > 1) {
+          const turn = (by, label) => element("button", { type: "button", onclick: () => { sheet += by; showDetail(); write(); } }, label);
+          detail.append(element("p", { class: "tools" }, turn(-1, "previous messages"), turn(1, "next messages"),
+            element("span", { class: "note" }, "sheet " + (sheet + 1) + " of " + sheets)));
+        }
       }
     } else {
       const one = message(selected.place);
@@ -426,6 +434,7 @@
     const parts = [];
     if (selected) parts.push(selected.kind === "op" ? "op=" + selected.index : "msg=" + message(selected.place).id);
     else if (page) parts.push("page=" + (page + 1));
+    if (selected && selected.kind === "op" && sheet) parts.push("sheet=" + (sheet + 1));
     if (from !== first || to !== last) parts.push("from=" + (from / 1e6).toFixed(6), "to=" + (to / 1e6).toFixed(6));
     history.replaceState(null, "", parts.length ? "#" + parts.join("&") : "#");
   };
@@ -433,6 +442,7 @@
     const parts = new URLSearchParams(location.hash.slice(1));
     selected = null;
     carried = { places: new Set(), list: [] };
+    sheet = parts.has("sheet") ? parts.get("sheet") - 1 : 0;
     if (parts.has("page")) page = parts.get("page") - 1;
     if (parts.has("from") && parts.has("to")) view(parts.get("from") * 1e6, parts.get("to") * 1e6);
     if (parts.has("op") && operations[+parts.get("op")]) {

@@ -84,7 +84,7 @@ fn data(report: &Report<'_>) -> String {
         history.iter().map(|invocation| invocation.interval.completed).filter(|end| *end < Instant::END);
     let last =
         ends.chain(world.journal().entries().iter().map(|entry| entry.sent)).max().unwrap_or(Instant::START);
-    let offending = report.results.finding.offending(history);
+    let offending = report.results.offending(history);
     json!({
         "nodes": (0..settings.nodes).map(|node| Address::Node(node).to_string()).collect::<Vec<_>>(),
         "workers": settings.workers,

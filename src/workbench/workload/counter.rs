@@ -13,6 +13,7 @@ use super::{
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::Question;
 
 static ADD: Rpc = Rpc {
     request: "add",
@@ -159,6 +160,9 @@ fn check(history: &[Invocation]) -> counter::Report {
     counter::check(&adds, &reads)
 }
 
+/// Of so many wrong reads the journal is asked why.
+const ASKED: usize = 3;
+
 /// So many ranges of acceptable values are shown.
 const RANGES_SHOWN: usize = 40;
 
@@ -174,6 +178,28 @@ impl Finding for counter::Report {
     fn offending(&self, history: &[Invocation]) -> Vec<usize> {
         let answered = |read: &counter::Read| Place { node: read.node, at: read.interval.completed };
         answered_at(history, self.wrong.listed.iter().map(answered))
+    }
+
+    fn questions(&self, history: &[Invocation]) -> Vec<Question> {
+        let adds: Vec<(usize, i64)> = history
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| of.operation.f == "add" && of.answer().is_some())
+            .filter_map(|(place, of)| Some((place, of.operation.value.as_int().filter(|delta| *delta != 0)?)))
+            .collect();
+        // With adds in doubt nobody knows what is missing.
+        let Some([sum]) = self.acceptable.as_deref().filter(|_| self.indefinite == 0) else {
+            return Vec::new();
+        };
+        let question = |read: &counter::Read| {
+            let is_it = |of: &Invocation| (of.node, of.interval) == (read.node, read.interval);
+            Some(Question::Sum {
+                read: history.iter().position(is_it)?,
+                missing: sum.start().checked_sub(read.value)?,
+                adds: adds.clone(),
+            })
+        };
+        self.wrong.listed.iter().take(ASKED).filter_map(question).collect()
     }
 
     fn json(&self) -> serde_json::Value {

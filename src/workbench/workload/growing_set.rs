@@ -6,10 +6,11 @@ use super::super::checker::{Quantiles, Verdict, set_full};
 use super::super::history::answered_at;
 use super::{
     Client, Data, Fact, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
-    MissingValue, OnceEach, Operation, Reply, RequestBody, Rpc, Step,
+    OnceEach, Operation, Picture, Reply, RequestBody, Rpc, Step, set_picture,
 };
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::{Mark, Missed, Question};
 
 /// How a workload says these things.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub struct Words {
     pub read: (&'static Rpc, &'static str),
 }
 
-/// Of so many missing elements the journal is asked why.
-const MISSING: usize = 3;
+/// Of so many elements of a sort the journal is asked why.
+const ASKED: usize = 3;
 
 /// The kind of operation that reads.
 pub const READ: &str = "read";
@@ -120,14 +121,44 @@ impl Finding for set_full::Report {
         answered_at(history, missing.chain(duplicated).chain(unexpected))
     }
 
-    fn missing(&self) -> Vec<MissingValue> {
-        let missing = self.lost.listed.iter().chain(&self.stale.listed);
-        let value = |missing: &set_full::Missing| MissingValue {
-            value: missing.element,
-            node: missing.from.node,
-            at: missing.from.at,
+    fn questions(&self, history: &[Invocation]) -> Vec<Question> {
+        let written = |element: i64| {
+            history
+                .iter()
+                .position(|of| of.operation.f != READ && of.operation.value.as_int() == Some(element))
         };
-        missing.take(MISSING).map(value).collect()
+        let missing = |missing: &set_full::Missing| {
+            let is_it = |of: &Invocation| {
+                (of.node, of.interval.invoked) == (missing.from.node, missing.from.at)
+                    && of
+                        .answer()
+                        .and_then(Data::as_ints)
+                        .is_some_and(|read| !read.contains(&missing.element))
+            };
+            Some(Question::Missed(Missed {
+                write: written(missing.element)?,
+                name: missing.element.to_string(),
+                mark: Mark::value(&missing.element),
+                read: history.iter().position(is_it)?,
+                saw: None,
+            }))
+        };
+        let doubled = |duplicate: &set_full::Duplicate| {
+            Some(Question::Doubled {
+                write: written(duplicate.element)?,
+                what: (duplicate.element.to_string(), Mark::value(&duplicate.element)),
+                read: history.iter().position(|of| of.answered() == duplicate.read)?,
+            })
+        };
+        let missing = self.lost.listed.iter().chain(&self.stale.listed).filter_map(missing).take(ASKED);
+        missing.chain(self.duplicated.listed.iter().filter_map(doubled).take(ASKED)).collect()
+    }
+
+    fn is_mere_lack(&self) -> bool {
+        !(self.lost.is_empty() && self.stale.is_empty())
+            && self.duplicated.is_empty()
+            && self.unexpected.is_empty()
+            && self.denied.is_empty()
     }
 
     fn json(&self) -> serde_json::Value {
@@ -161,6 +192,10 @@ impl Finding for set_full::Report {
             facts.push(("ms until stable: quantiles 0, 0.5, 0.95, 0.99, 1", latencies.row()));
         }
         facts
+    }
+
+    fn pictures(&self, history: &[Invocation]) -> Vec<Picture> {
+        set_picture::draw(self, history).into_iter().collect()
     }
 
     fn summary(&self) -> Vec<String> {

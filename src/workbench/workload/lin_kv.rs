@@ -1,18 +1,19 @@
 //! `lin-kv`: registers that are read, written, and compared and set, each operation as if at one moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::json;
 
 use super::super::checker::{Verdict, linearizable};
 use super::{
     CallFailure, Client, Data, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
-    Operation, Outcome, Reply, RequestBody, Rpc, Shape, Step, Workload,
+    Operation, Outcome, Picture, Reply, RequestBody, Rpc, Shape, Step, Workload, register_picture,
 };
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::wire::error::ErrorCode;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::{Mark, Missed, Question};
 
 const KEY: Field = Field { name: "key", shape: Shape::Integer, about: "which register", example: "5" };
 
@@ -247,6 +248,45 @@ fn register_operation(invocation: &Invocation) -> Option<linearizable::Operation
     })
 }
 
+/// Of so many keys the journal is asked why.
+const ASKED: usize = 3;
+
+/// So many keys are drawn.
+const PICTURES: usize = 8;
+
+/// The write that an operation is without: the newest that it should have gone by.
+fn question(anomaly: &linearizable::Anomaly, history: &[Invocation]) -> Option<Question> {
+    let (key, write) = (anomaly.operation.key, anomaly.missed_write()?);
+    let (value, name) = match write.action {
+        linearizable::Action::Write(value) => (value, format!("the write of {value} to key {key}")),
+        linearizable::Action::Cas { from, to } => {
+            (to, format!("the change of key {key} from {from} to {to}"))
+        }
+        linearizable::Action::Read(_) => return None,
+    };
+    let saw = match anomaly.operation.action {
+        linearizable::Action::Read(Some(value)) => Some((value.to_string(), value.to_string())),
+        linearizable::Action::Read(None) => {
+            let code = ErrorCode::KEY_DOES_NOT_EXIST.0.to_string();
+            Some((format!("error {code}: there is nothing"), code))
+        }
+        _ => None,
+    };
+    Some(Question::Missed(Missed {
+        write: place_of(write, history)?,
+        name,
+        mark: Mark::of(&key, &value),
+        read: place_of(&anomaly.operation, history)?,
+        saw,
+    }))
+}
+
+fn place_of(operation: &linearizable::Operation, history: &[Invocation]) -> Option<usize> {
+    history.iter().position(|invocation| {
+        (invocation.process as u64, invocation.interval) == (operation.process, operation.interval)
+    })
+}
+
 impl Finding for linearizable::Report {
     fn verdict(&self) -> Verdict {
         self.verdict
@@ -261,12 +301,27 @@ impl Finding for linearizable::Report {
     }
 
     fn offending(&self, history: &[Invocation]) -> Vec<usize> {
-        let is_it = |anomaly: &linearizable::Anomaly, invocation: &Invocation| {
-            (invocation.process as u64, invocation.interval)
-                == (anomaly.operation.process, anomaly.operation.interval)
-        };
-        let place = |anomaly| history.iter().position(|invocation| is_it(anomaly, invocation));
+        let place = |anomaly: &linearizable::Anomaly| place_of(&anomaly.operation, history);
         self.anomalies.listed.iter().filter_map(place).collect()
+    }
+
+    fn questions(&self, history: &[Invocation]) -> Vec<Question> {
+        self.anomalies.listed.iter().take(ASKED).filter_map(|anomaly| question(anomaly, history)).collect()
+    }
+
+    fn pictures(&self, history: &[Invocation]) -> Vec<Picture> {
+        let places: HashMap<_, _> = history
+            .iter()
+            .enumerate()
+            .map(|(place, of)| ((of.process as u64, of.interval), (place, of.node)))
+            .collect();
+        let place = |of: &linearizable::Operation| places.get(&(of.process, of.interval)).copied();
+        self.anomalies
+            .listed
+            .iter()
+            .take(PICTURES)
+            .map(|anomaly| register_picture::draw(anomaly, place))
+            .collect()
     }
 
     fn json(&self) -> serde_json::Value {

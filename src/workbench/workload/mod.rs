@@ -20,6 +20,7 @@
 pub mod broadcast;
 pub mod counter;
 mod cycle_picture;
+mod drawing;
 pub mod echo;
 pub mod g_set;
 mod growing_set;
@@ -28,8 +29,11 @@ mod key_pool;
 pub mod lin_kv;
 pub mod list_append;
 pub mod manual;
+mod order_picture;
+mod register_picture;
 mod rpc;
 pub mod rw_register;
+mod set_picture;
 mod transactions;
 pub mod unique_ids;
 
@@ -42,6 +46,7 @@ use super::checker::Verdict;
 pub use super::data::Data;
 pub use super::history::{Invocation, Operation, Outcome};
 use super::settings::Settings;
+use super::why::Question;
 use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
@@ -289,9 +294,16 @@ pub trait Finding: fmt::Debug {
         Vec::new()
     }
 
-    /// Values that reads should have shown and did not, of which the journal may know why: a few, the gravest first.
-    fn missing(&self) -> Vec<MissingValue> {
+    /// What the journal may know a reason for: a few questions, the gravest first.
+    fn questions(&self, history: &[Invocation]) -> Vec<Question> {
+        let _ = history;
         Vec::new()
+    }
+
+    /// Whether nothing worse is found than that nodes do not know what others were told: where no node ever spoke to
+    /// another, that says all.
+    fn is_mere_lack(&self) -> bool {
+        false
     }
 
     /// `details` in `results.json`.
@@ -306,7 +318,8 @@ pub trait Finding: fmt::Debug {
     }
 
     /// Pictures for the page.
-    fn pictures(&self) -> Vec<Picture> {
+    fn pictures(&self, history: &[Invocation]) -> Vec<Picture> {
+        let _ = history;
         Vec::new()
     }
 }

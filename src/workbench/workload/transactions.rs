@@ -3,19 +3,20 @@
 
 use serde_json::json;
 
-use super::super::checker::isolation::Report;
+use super::super::checker::isolation::{Cycle, Member, Report};
 use super::super::checker::models::{Anomaly, Model};
 use super::super::checker::transactions::Transactions;
 use super::super::checker::{Completion, Verdict};
-use super::cycle_picture;
 use super::{
     Client, Data, Fact, Field, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
     Operation, Picture, Reply, RequestBody, Rpc, Shape, Step,
 };
+use super::{cycle_picture, order_picture};
 use crate::json::text::excerpt;
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::{Mark, Missed, Question};
 
 /// The only kind of operation.
 pub const TXN: &str = "txn";
@@ -305,6 +306,45 @@ pub fn facts(settings: &Settings) -> Vec<Fact> {
     ]
 }
 
+fn place_of(member: &Member, history: &[Invocation]) -> Option<usize> {
+    let is_it = |of: &Invocation| (Some(of.process), of.interval) == (member.process, member.interval);
+    history.iter().position(is_it)
+}
+
+/// Of a cycle: which writes its transactions should have seen, because they were acknowledged before; and which two of
+/// them each missed what the other wrote.
+fn questions(cycle: &Cycle, history: &[Invocation]) -> Vec<Question> {
+    let count = cycle.members.len();
+    let mut questions = Vec::new();
+    for (without, step) in cycle.steps.iter().enumerate().filter(|(_, step)| step.kind == "rw") {
+        let writer = (without + 1) % count;
+        let (reader, of_writer) = (&cycle.members[without], &cycle.members[writer]);
+        let (Some(read), Some(write)) = (place_of(reader, history), place_of(of_writer, history)) else {
+            continue;
+        };
+        if count == 2 && cycle.steps[writer].kind == "rw" {
+            if without == 0 {
+                let names = [1, 2].map(|number| format!("T{number}"));
+                questions.push(Question::Crossed { one: read, other: write, names });
+            }
+            continue;
+        }
+        let was_before =
+            of_writer.completion == Completion::Ok && of_writer.interval.completed < reader.interval.invoked;
+        let Some(op) = step.to_op.map(|op| &of_writer.ops[op]).filter(|_| was_before) else { continue };
+        let mut words = op.split(' ').skip(1);
+        let (Some(key), Some(value)) = (words.next(), words.next()) else { continue };
+        questions.push(Question::Missed(Missed {
+            write,
+            name: format!("{op} of T{}", writer + 1),
+            mark: Mark::of(&key, &value),
+            read,
+            saw: None,
+        }));
+    }
+    questions
+}
+
 fn names(models: &[Model]) -> Vec<&'static str> {
     models.iter().map(|model| model.name()).collect()
 }
@@ -316,6 +356,18 @@ impl Finding for Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn offending(&self, history: &[Invocation]) -> Vec<usize> {
+        let examples = self.findings.iter().filter(|of| of.is_forbidden).flat_map(|of| &of.examples);
+        let members =
+            examples.filter_map(|example| example.cycle.as_ref()).take(1).flat_map(|cycle| &cycle.members);
+        members.filter_map(|member| place_of(member, history)).collect()
+    }
+
+    fn questions(&self, history: &[Invocation]) -> Vec<Question> {
+        let Some((finding, cycle)) = self.cycle() else { return Vec::new() };
+        if finding.is_forbidden { questions(cycle, history) } else { Vec::new() }
     }
 
     /// Those that the models asked for forbid.
@@ -376,16 +428,16 @@ impl Finding for Report {
         ]
     }
 
-    fn pictures(&self) -> Vec<Picture> {
-        let cycles = self.findings.iter().filter(|finding| matches!(finding.anomaly, Anomaly::Cycle(..)));
-        let forbidden = cycles.clone().filter(|finding| finding.is_forbidden);
-        forbidden
-            .take(PICTURES)
-            .filter_map(|finding| {
-                let cycle = finding.examples.iter().find_map(|example| example.cycle.as_ref())?;
-                Some(cycle_picture::draw(finding.anomaly, cycle))
-            })
-            .collect()
+    fn pictures(&self, _: &[Invocation]) -> Vec<Picture> {
+        let forbidden = || self.findings.iter().filter(|finding| finding.is_forbidden);
+        let cycles = forbidden().filter(|finding| matches!(finding.anomaly, Anomaly::Cycle(..)));
+        let cycles = cycles.take(PICTURES).filter_map(|finding| {
+            let cycle = finding.examples.iter().find_map(|example| example.cycle.as_ref())?;
+            Some(cycle_picture::draw(finding.anomaly, cycle))
+        });
+        let orders = forbidden().flat_map(|finding| &finding.examples);
+        let orders = orders.filter_map(|example| example.orders.as_ref()).take(1);
+        orders.map(order_picture::draw).chain(cycles).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::Question;
 
 static GENERATE: Rpc = Rpc {
     request: "generate",
@@ -58,6 +59,9 @@ impl Workload for UniqueIds {
     }
 }
 
+/// Of so many ids the journal is asked why.
+const ASKED: usize = 3;
+
 #[derive(Debug)]
 struct Requests;
 
@@ -93,6 +97,18 @@ impl Finding for unique_ids::Report {
 
     fn explain(&self) -> Vec<String> {
         self.explain()
+    }
+
+    fn questions(&self, history: &[Invocation]) -> Vec<Question> {
+        let question = |duplicate: &unique_ids::Duplicate| {
+            let place = |answered| history.iter().position(|of| of.answered() == answered);
+            Some(Question::GivenTwice {
+                first: place(duplicate.first)?,
+                again: place(duplicate.again)?,
+                what: duplicate.id.clone(),
+            })
+        };
+        self.duplicated.listed.iter().take(ASKED).filter_map(question).collect()
     }
 
     fn offending(&self, history: &[Invocation]) -> Vec<usize> {

@@ -24,12 +24,13 @@ use self::client::Consumer;
 use self::generator::Logs;
 use self::pictures::draw;
 use super::super::checker::canonical::canonical;
-use super::super::checker::kafka::{self, Action, Commit, History, Key, Message, Payload, Start};
+use super::super::checker::kafka::{self, Action, Cause, Commit, History, Key, Message, Payload, Start};
 use super::super::checker::{UNKNOWN_NODE, Verdict};
 use super::{Client, Data, Fact, Field, Finding, Generator, Invocation, Picture, Rpc, Shape, Workload};
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
+use crate::workbench::why::{Mark, Missed, Question};
 
 const KEY: Field = Field { name: "key", shape: Shape::Text, about: "which log", example: "\"9\"" };
 
@@ -168,10 +169,40 @@ impl Workload for Kafka {
     }
 
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
-        let history = compact(history);
-        let report = kafka::check(&history);
-        let pictures = draw(&history, &report);
-        Box::new(Judged { report, pictures })
+        Box::new(kafka::check(&compact(history)))
+    }
+}
+
+/// Of so many anomalies of a kind the journal is asked why.
+const ASKED: usize = 2;
+
+/// What the journal may know of an anomaly.
+fn ask(anomaly: &kafka::Anomaly, history: &[Invocation]) -> Vec<Question> {
+    let key = &anomaly.key;
+    let name = |message: &str| format!("message {message} of key {key}");
+    match &anomaly.cause {
+        Some(Cause::Missed { send, message, polls }) => {
+            let missed = |poll: &usize| Missed {
+                write: *send,
+                name: name(message),
+                mark: Mark::of(key, message),
+                read: *poll,
+                saw: None,
+            };
+            polls.iter().map(missed).map(Question::Missed).collect()
+        }
+        Some(Cause::Twice { send, message, seen }) => {
+            let what = (name(message), Mark::of(key, message));
+            vec![Question::Doubled { write: *send, what, read: *seen }]
+        }
+        Some(Cause::SameOffset { first, again }) => {
+            // What a send in doubt was given nobody knows.
+            let is_given = |place: &usize| history.get(*place).is_some_and(|of| of.answer().is_some());
+            let what = format!("offset {} of key {key}", anomaly.offset.unwrap_or_default());
+            let question = Question::GivenTwice { first: *first, again: *again, what };
+            if is_given(first) && is_given(again) { vec![question] } else { Vec::new() }
+        }
+        None => Vec::new(),
     }
 }
 
@@ -312,34 +343,36 @@ fn assign_action(history: &mut History, value: &Data) -> Action {
     Action::Assign { keys, start, committed }
 }
 
-/// What the checker says, and the pictures of it.
-#[derive(Debug)]
-struct Judged {
-    report: kafka::Report,
-    pictures: Vec<Picture>,
-}
-
-impl Finding for Judged {
+impl Finding for kafka::Report {
     fn verdict(&self) -> Verdict {
-        self.report.verdict
+        self.verdict
     }
 
     fn explain(&self) -> Vec<String> {
-        self.report.explain()
+        self.explain()
     }
 
     /// The checker has an operation for each of the history's.
     fn offending(&self, _: &[Invocation]) -> Vec<usize> {
-        let first = self.report.anomalies.values().flat_map(|findings| findings.listed.iter().take(3));
+        let first = self.anomalies.values().flat_map(|findings| findings.listed.iter().take(3));
         first.map(|anomaly| anomaly.operation).collect()
     }
 
+    fn questions(&self, history: &[Invocation]) -> Vec<Question> {
+        let mut questions: Vec<Question> = Vec::new();
+        for findings in self.anomalies.values() {
+            let caused = findings.listed.iter().filter(|anomaly| anomaly.cause.is_some());
+            questions.extend(caused.take(ASKED).flat_map(|anomaly| ask(anomaly, history)));
+        }
+        questions
+    }
+
     fn anomalies(&self) -> Vec<String> {
-        self.report.anomalies.keys().map(ToString::to_string).collect()
+        self.anomalies.keys().map(ToString::to_string).collect()
     }
 
     fn json(&self) -> serde_json::Value {
-        let report = &self.report;
+        let report = self;
         let anomalies: serde_json::Map<_, _> = report
             .anomalies
             .iter()
@@ -371,7 +404,7 @@ impl Finding for Judged {
     }
 
     fn facts(&self) -> Vec<Fact> {
-        let report = &self.report;
+        let report = self;
         let anomalies = report.anomalies.values().map(|findings| findings.total).sum::<usize>();
         let lag = report.worst_lag.map_or_else(
             || "never".to_owned(),
@@ -388,7 +421,7 @@ impl Finding for Judged {
         ]
     }
 
-    fn pictures(&self) -> Vec<Picture> {
-        self.pictures.clone()
+    fn pictures(&self, history: &[Invocation]) -> Vec<Picture> {
+        draw(&compact(history), self)
     }
 }

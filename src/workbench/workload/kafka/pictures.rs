@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::super::Picture;
+use super::super::drawing::{FAINT, INK, LINE, file_name, open, rectangle, short, text};
 use crate::time::Instant;
 use crate::workbench::checker::kafka::{Action, History, Key, Lag, Message, Report};
 
@@ -30,10 +31,6 @@ const CHART_HEIGHT: usize = 180;
 const CHART_LEFT: usize = 64;
 const CHART_TOP: usize = 34;
 
-const FONT: &str = "font-family=\"ui-sans-serif, system-ui, sans-serif\" font-size=\"11\"";
-const INK: &str = "#0f172a";
-const FAINT: &str = "#64748b";
-const LINE: &str = "#e2e8f0";
 const WRITTEN: &str = "#dbeafe";
 const READ: &str = "#dcfce7";
 const COLORS: [&str; SERIES_MAX + 1] = [
@@ -50,8 +47,7 @@ pub(super) fn draw(history: &History, report: &Report) -> Vec<Picture> {
             "Key {name}: a row for each operation, a column for each offset; w was written there, r was read. Where an \
              offset has several messages, each has a colour of its own"
         );
-        let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(40).collect();
-        Some(Picture { file: format!("log-{safe}.svg"), caption, svg })
+        Some(Picture { file: format!("log-{}.svg", file_name(name)), caption, svg })
     });
     let mut pictures: Vec<Picture> = grids.collect();
     // Keys may be the same but for characters that no file name has.
@@ -352,48 +348,6 @@ fn chart<'a>(title: &str, most: f64, unit: &str, end: u64, names: impl Iterator<
 
 fn height_of(value: f64, most: f64) -> f64 {
     float(CHART_TOP) + float(CHART_HEIGHT) * (1.0 - value / most)
-}
-
-fn open(width: usize, height: usize) -> String {
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-         {FONT}><rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>"
-    )
-}
-
-fn rectangle(svg: &mut String, x: usize, y: usize, width: usize, height: usize, color: &str) {
-    // Writing to a string cannot fail.
-    let _ = write!(
-        svg,
-        "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"2\" fill=\"{color}\"/>"
-    );
-}
-
-fn text(svg: &mut String, x: usize, y: usize, color: &str, anchor: &str, text: &str) {
-    let _ = write!(svg, "<text x=\"{x}\" y=\"{y}\" fill=\"{color}\" text-anchor=\"{anchor}\">");
-    for c in text.chars() {
-        match c {
-            '&' => svg.push_str("&amp;"),
-            '<' => svg.push_str("&lt;"),
-            '>' => svg.push_str("&gt;"),
-            // XML has no such characters.
-            c if c.is_control() => svg.push(' '),
-            c => svg.push(c),
-        }
-    }
-    svg.push_str("</text>");
-}
-
-/// What fits into a cell: of a long number its end tells more.
-fn short(value: &str) -> String {
-    const SHOWN: usize = 6;
-    match value.char_indices().rev().nth(SHOWN) {
-        Some((at, _)) if value.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("…{}", value[at..].chars().skip(2).collect::<String>())
-        }
-        Some(_) => format!("{}…", value.chars().take(SHOWN - 1).collect::<String>()),
-        None => value.to_owned(),
-    }
 }
 
 fn short_name(name: &str) -> String {

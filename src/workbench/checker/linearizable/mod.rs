@@ -1,0 +1,280 @@
+//! Linearizable registers: each key's operations can be put in an order in which each of them takes effect at
+//! one moment between its request and its answer, and each answer is right.
+//!
+//! A key is a register that holds nothing at first, and is read, written, and compared and set. What a
+//! definite failure says of the register is not made use of, as in Maelstrom: such an operation did not happen.
+//! An indefinite one may take effect at any time after its request, or never.
+
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use self::search::{DeadEnd, Outcome, Search};
+use super::{Completion, Findings, Interval, Seconds, Verdict};
+use crate::time::Instant;
+
+/// An operation on one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The key.
+    pub key: i64,
+    /// Who asked: the process of the history.
+    pub process: u64,
+    /// What was asked; for a read that succeeded, also the answer.
+    pub action: Action,
+    /// When.
+    pub interval: Interval,
+    /// How it ended. Reads count only if they succeeded.
+    pub completion: Completion,
+}
+
+/// What is done to a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Returns what the register holds. Maelstrom counts a read that finds nothing as a failure; one that is
+    /// given here as a success with `None` has to be explained.
+    Read(Option<i64>),
+    /// Makes it hold a value.
+    Write(i64),
+    /// Makes it hold `to`, if it holds `from`.
+    Cas {
+        /// What it has to hold.
+        from: i64,
+        /// What it holds then.
+        to: i64,
+    },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Invalid if a key is not linearizable; unknown if none is known not to be and the search for some took too
+    /// long, or if there is nothing to explain.
+    pub verdict: Verdict,
+    /// How many keys there are.
+    pub keys: usize,
+    /// How many operations succeeded, which is how many had to be explained.
+    pub explained: usize,
+    /// The keys that are not linearizable, in order.
+    pub anomalies: Findings<Anomaly>,
+    /// The keys whose search took too long, in order.
+    pub undecided: Findings<i64>,
+}
+
+/// Why a key is not linearizable: all operations that were answered before this one was can be explained, and
+/// with this one they cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// The operation.
+    pub operation: Operation,
+    /// An order, as long as any that was found, that explains all that were answered before.
+    pub order: Vec<Operation>,
+    /// All that the register could hold when the operation took effect.
+    pub values: Vec<Option<i64>>,
+    /// Where what the operation saw may come from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from that an operation saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody wrote it, or it is nothing, as at first.
+    Written,
+    /// Nobody ever tried to write it.
+    Nobody,
+    /// Whoever tried to write it was told that it failed; this is the first who did.
+    Failed(Operation),
+    /// It was written only after it had been seen; this is the first who did.
+    Later(Operation),
+}
+
+impl Origin {
+    fn of(seen: &Operation, operations: &[&Operation]) -> Self {
+        let (Action::Read(Some(value)) | Action::Cas { from: value, .. }) = seen.action else {
+            return Self::Written;
+        };
+        let writes = |operation: &&&Operation| match operation.action {
+            Action::Write(to) | Action::Cas { to, .. } => to == value && **operation != seen,
+            Action::Read(_) => false,
+        };
+        let mut writers: Vec<&Operation> = operations.iter().filter(writes).copied().collect();
+        writers.sort_by_key(|operation| operation.interval.invoked);
+        let mut happened = writers.iter().filter(|operation| operation.completion != Completion::Fail);
+        match (writers.first(), happened.next()) {
+            (None, _) => Self::Nobody,
+            (Some(first), None) => Self::Failed(**first),
+            (_, Some(first)) if first.interval.invoked > seen.answered() => Self::Later(**first),
+            _ => Self::Written,
+        }
+    }
+}
+
+/// Checks each key's operations.
+///
+/// For each key the search may take so many steps: looks at an operation that might come next, or at a
+/// configuration that is remembered. A hundred million take some seconds and, at worst, some hundred megabytes.
+/// Most keys take far less: a thousand operations of about ten clients a millisecond where there is an order, and
+/// a second where there is none and one in twenty operations is indefinite.
+pub fn check(operations: &[Operation], steps: u64) -> Report {
+    let mut keys = BTreeMap::<i64, Vec<&Operation>>::new();
+    for operation in operations {
+        keys.entry(operation.key).or_default().push(operation);
+    }
+    let (mut anomalies, mut undecided) = (Vec::new(), Vec::new());
+    for (&key, operations) in &keys {
+        match Search::new(operations, steps).run() {
+            Outcome::Explained => {}
+            Outcome::Stuck(operation, DeadEnd { order, values, .. }) => anomalies.push(Anomaly {
+                operation,
+                order,
+                values: values.into_iter().collect(),
+                origin: Origin::of(&operation, operations),
+            }),
+            Outcome::TookTooLong => undecided.push(key),
+        }
+    }
+    let explained = operations.iter().filter(|operation| operation.completion == Completion::Ok).count();
+    let verdict = if !anomalies.is_empty() {
+        Verdict::Invalid
+    } else if !undecided.is_empty() || explained == 0 {
+        Verdict::Unknown
+    } else {
+        Verdict::Valid
+    };
+    Report {
+        verdict,
+        keys: keys.len(),
+        explained,
+        anomalies: anomalies.into_iter().collect(),
+        undecided: undecided.into_iter().collect(),
+    }
+}
+
+impl Operation {
+    /// When the answer came; not before the request, whatever the history says.
+    fn answered(&self) -> Instant {
+        self.interval.completed.max(self.interval.invoked)
+    }
+
+    /// What it puts in the place of `value`, if it is a write or cas that can succeed there.
+    fn effect(&self, value: Option<i64>) -> Option<i64> {
+        match self.action {
+            Action::Write(to) => Some(to),
+            Action::Cas { from, to } if value == Some(from) => Some(to),
+            Action::Read(_) | Action::Cas { .. } => None,
+        }
+    }
+}
+
+/// `process 7 read 2 (1.100 s to 1.203 s)`
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ", self.process)?;
+        match self.action {
+            Action::Read(value) => write!(f, "read {}", Held(value)),
+            Action::Write(value) => write!(f, "wrote {value}"),
+            Action::Cas { from, to } => write!(f, "changed {from} to {to}"),
+        }?;
+        match self.completion {
+            Completion::Ok => {
+                write!(f, " ({} to {})", Seconds(self.interval.invoked), Seconds(self.interval.completed))
+            }
+            Completion::Fail => write!(f, " ({}, failed)", Seconds(self.interval.invoked)),
+            Completion::Info => write!(f, " ({}, without an answer)", Seconds(self.interval.invoked)),
+        }
+    }
+}
+
+/// What a register holds, in words.
+struct Held(Option<i64>);
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => write!(f, "{value}"),
+            None => f.write_str("nothing"),
+        }
+    }
+}
+
+impl Report {
+    /// Why it is not valid.
+    pub fn explain(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if self.explained == 0 {
+            sentences.push("no operation succeeded, so nothing can be said about them".to_owned());
+        }
+        self.anomalies.explain(&mut sentences, Anomaly::explain);
+        self.undecided.explain(&mut sentences, |key| {
+            format!("nobody knows whether the operations on key {key} have an order that explains them: the search took too long")
+        });
+        sentences
+    }
+}
+
+impl Anomaly {
+    /// The write that the operation is without: the last, in the order, of those that were answered before the operation
+    /// was asked for and made the register hold something else. If what it saw was written after all of those, it is
+    /// without a later one, of which somebody else knew.
+    pub fn missed_write(&self) -> Option<&Operation> {
+        let saw = match self.operation.action {
+            Action::Read(value) => value,
+            Action::Cas { from, .. } => Some(from),
+            Action::Write(_) => return None,
+        };
+        let holds = |operation: &Operation| match operation.action {
+            Action::Write(to) | Action::Cas { to, .. } => Some(to),
+            Action::Read(_) => None,
+        };
+        let mut later = None;
+        for operation in self.order.iter().rev() {
+            let Some(value) = holds(operation) else { continue };
+            if Some(value) == saw {
+                break;
+            }
+            later = later.or(Some(operation));
+            if operation.completion == Completion::Ok
+                && operation.answered() < self.operation.interval.invoked
+            {
+                return Some(operation);
+            }
+        }
+        later
+    }
+
+    fn explain(&self) -> String {
+        const VALUES: usize = 8;
+        const OPERATIONS: usize = 5;
+
+        let (operation, key) = (self.operation, self.operation.key);
+        let mut values: Vec<_> =
+            self.values.iter().take(VALUES).map(|&value| Held(value).to_string()).collect();
+        if self.values.len() > VALUES {
+            values.push("…".to_owned());
+        }
+        let values = values.join(" or ");
+        let mut sentence = format!(
+            "key {key}: {operation}, but no order of the operations explains it: after all that was answered before, \
+             the key could only hold {values}"
+        );
+        let last = self.order.len().saturating_sub(OPERATIONS);
+        if let Some(last) = self.order.get(last..).filter(|last| !last.is_empty()) {
+            let last: Vec<_> = last.iter().map(Operation::to_string).collect();
+            sentence += "; one order up to there ends with: ";
+            sentence += &last.join(", ");
+        }
+        sentence += &match &self.origin {
+            Origin::Written => String::new(),
+            Origin::Nobody => "; nobody ever tried to write what it saw".to_owned(),
+            Origin::Failed(writer) => format!("; whoever tried to write what it saw was refused: {writer}"),
+            Origin::Later(writer) => format!("; what it saw was written only later: {writer}"),
+        };
+        if operation.action == Action::Read(None) {
+            sentence += ". Maelstrom would not have noticed: it takes such an answer for none";
+        }
+        sentence
+    }
+}
