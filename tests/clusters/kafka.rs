@@ -218,21 +218,46 @@ fn all_kinds_of_operations_happen_and_every_message_is_polled_in_the_end() {
 
 #[test]
 fn every_flaw_is_found_by_its_name_and_said_in_a_sentence() {
-    for (flaw, name, sentence) in [
-        (Flaw::LosesWrites, "lost-write", "it is lost"),
-        (Flaw::ReusesOffsets, "inconsistent-offsets", "two messages are at offset"),
-        (Flaw::StoresTwice, "duplicate", "is in the log twice, at offset"),
-        (Flaw::LeavesOut, "int-poll-skip", "one poll (process"),
-        (Flaw::TurnsAround, "int-nonmonotonic-poll", "which does not come after it"),
-        (Flaw::GoesBack, "nonmonotonic-poll", "which it had passed already"),
-        (Flaw::GoesBack, "below-requested-offset", "and what follows, and was given"),
-        (Flaw::Invents, "phantom", "but nobody ever sent it"),
-        (Flaw::HidesTheNewest, "unseen", "no poll had returned it by the end of the test"),
-        (Flaw::RefusesButStores, "G1a", "but its send had failed"),
-        (Flaw::InsertsBefore, "nonmonotonic-send", "where its earlier message"),
-        (Flaw::AnswersUnasked, "unasked-key", "had not asked for this key"),
-        (Flaw::MakesUpCommits, "commit-from-nowhere", "was said to be committed"),
-        (Flaw::ForgetsToSkip, "poll-skip", "it was never given"),
+    for (flaw, name, sentence, why) in [
+        (
+            Flaw::LosesWrites,
+            "lost-write",
+            "it is lost",
+            "n0 had acknowledged it itself, and did not go by it",
+        ),
+        (Flaw::ReusesOffsets, "inconsistent-offsets", "two messages are at offset", ""),
+        (
+            Flaw::StoresTwice,
+            "duplicate",
+            "is in the log twice, at offset",
+            "n0 was asked once to write message ",
+        ),
+        (
+            Flaw::LeavesOut,
+            "int-poll-skip",
+            "one poll (process",
+            "n0 had acknowledged it itself, and did not go by it",
+        ),
+        (Flaw::TurnsAround, "int-nonmonotonic-poll", "which does not come after it", ""),
+        (Flaw::GoesBack, "nonmonotonic-poll", "which it had passed already", ""),
+        (Flaw::GoesBack, "below-requested-offset", "and what follows, and was given", ""),
+        (Flaw::Invents, "phantom", "but nobody ever sent it", ""),
+        (
+            Flaw::HidesTheNewest,
+            "unseen",
+            "no poll had returned it by the end of the test",
+            "n0 had acknowledged it itself, and did not go by it",
+        ),
+        (Flaw::RefusesButStores, "G1a", "but its send had failed", ""),
+        (Flaw::InsertsBefore, "nonmonotonic-send", "where its earlier message", ""),
+        (Flaw::AnswersUnasked, "unasked-key", "had not asked for this key", ""),
+        (Flaw::MakesUpCommits, "commit-from-nowhere", "was said to be committed", ""),
+        (
+            Flaw::ForgetsToSkip,
+            "poll-skip",
+            "it was never given",
+            "n0 had acknowledged it itself, and did not go by it",
+        ),
     ] {
         let (results, _) = test(settings(1), flaw);
         let explanation = results.explain().join("\n");
@@ -240,6 +265,8 @@ fn every_flaw_is_found_by_its_name_and_said_in_a_sentence() {
         assert!(results.finding.anomalies().contains(&name.to_owned()), "{flaw:?}:\n{explanation}");
         let of_kind = explanation.lines().find(|line| line.starts_with(&format!("{name}: key ")));
         assert!(of_kind.is_some_and(|line| line.contains(sentence)), "{flaw:?}:\n{explanation}");
+        let is_told = results.why.iter().any(|of| of.sentence.contains(why));
+        assert!(why.is_empty() || is_told, "{flaw:?}: {why} is not in\n{explanation}");
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod broken_nodes;
+mod browser;
 mod explore;
 mod histories;
 mod injected_faults;

@@ -319,8 +319,16 @@ impl Handler for Polite {
 fn test_of<H: Handler>(
     workload: &'static dyn Workload,
     faults: &[&str],
-    mut node: impl FnMut(usize) -> H,
+    node: impl FnMut(usize) -> H,
 ) -> Results {
+    Results::of(&world_of(workload, faults, node))
+}
+
+fn world_of<H: Handler>(
+    workload: &'static dyn Workload,
+    faults: &[&str],
+    mut node: impl FnMut(usize) -> H,
+) -> World {
     let settings = Settings {
         nodes: 3,
         workers: 6,
@@ -334,7 +342,13 @@ fn test_of<H: Handler>(
     simulation::run(&mut world, |place, seed| {
         Box::new(Node::new(node(place), Config { seed, ..Config::default() }))
     });
-    Results::of(&world)
+    world
+}
+
+/// A log of which a message was lost: a partition kept it from the others, and its node was killed.
+pub fn lost_message() -> World {
+    let faults = ["partition n0|n1,n2 at 3s for 2s", "kill n0 at 4s for 500ms"];
+    world_of(&Kafka, &faults, Copies::<Logs>::new)
 }
 
 const CUT: &str = "partition n0,n1|n2 at 3s for 2s";
@@ -398,8 +412,7 @@ fn a_stale_read_of_a_service_that_was_told() {
 
 #[test]
 fn a_message_of_a_log_that_was_lost_and_offsets_that_were_given_twice() {
-    let faults = ["partition n0|n1,n2 at 3s for 2s", "kill n0 at 4s for 500ms"];
-    let results = test_of(&Kafka, &faults, Copies::<Logs>::new);
+    let results = Results::of(&lost_message());
     assert_why(
         &results,
         &["is without message ", " told n", "the partition n0|n1,n2 (3.000 s to 5.000 s) swallowed it"],

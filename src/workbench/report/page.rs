@@ -142,9 +142,16 @@ impl Page<'_> {
         let mut sentences = self.report.explain().into_iter();
         let first =
             sentences.next().unwrap_or_else(|| "What the clients saw is not as it should be.".to_owned());
-        writeln!(html, "<section class=\"reason\">\n<p class=\"lead\">{}</p>", Escaped(&first))?;
+        // What comes after the first clause is not as grave.
+        let (clause, more) = first.split_at(first.find("; ").map_or(first.len(), |end| end + 1));
+        writeln!(
+            html,
+            "<section class=\"reason\">\n<p class=\"lead\"><strong>{}</strong>{}</p>",
+            Escaped(clause),
+            Escaped(more)
+        )?;
         for why in &results.why {
-            write!(html, "<p class=\"why\"><strong>why:</strong> <span>{}</span>", Escaped(&why.sentence))?;
+            write!(html, "<p class=\"why\">why: {}", Escaped(&why.sentence))?;
             for id in &why.messages {
                 write!(html, " <a href=\"#msg={id}\">message {id}</a>")?;
             }

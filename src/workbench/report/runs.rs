@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::super::checker::brief;
 use super::page::STYLE;
 use super::write_whole;
 use crate::telemetry::diagram::{Escaped, thousands};
@@ -78,7 +79,7 @@ impl Run {
             began: began.to_owned(),
             path: page.strip_prefix(store).ok()?.to_str()?.to_owned(),
             workload: results["workload"]["name"].as_str()?.to_owned(),
-            reason: if verdict == "valid" { String::new() } else { first.chars().take(240).collect() },
+            reason: if verdict == "valid" { String::new() } else { beginning(first) },
             settings: settings(&results),
             verdict,
         })
@@ -88,19 +89,19 @@ impl Run {
 /// `5 nodes, 10 clients, 100 a second, 60 s, latency 100 ms, partition; seed 7`
 fn settings(results: &Value) -> String {
     let mut parts = Vec::new();
-    let mut part = |name: &str, before: &str, after: &str| {
+    let mut part = |name: &str, after: &str| {
         if let Some(value) = results[name].as_f64().filter(|value| *value > 0.0) {
-            parts.push(format!("{before}{value}{after}"));
+            parts.push(format!("{}{after}", short(value)));
         }
     };
-    part("nodes", "", " nodes");
-    part("concurrency", "", " clients");
-    part("rate", "", " a second");
+    part("nodes", " nodes");
+    part("concurrency", " clients");
+    part("rate", " a second");
     if let Some(millis) = results["time_limit_ms"].as_f64() {
-        parts.push(format!("{} s", millis / 1e3));
+        parts.push(format!("{} s", short(millis / 1e3)));
     }
     if let Some(millis) = results["latency_ms"].as_f64().filter(|millis| *millis > 0.0) {
-        parts.push(format!("latency {millis} ms"));
+        parts.push(format!("latency {} ms", short(millis)));
     }
     parts.extend(
         results["nemesis"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned),
@@ -110,6 +111,20 @@ fn settings(results: &Value) -> String {
     }
     parts.extend(results["program"].as_str().map(|program| program.chars().take(80).collect()));
     parts.join(", ")
+}
+
+/// A number without digits that say nothing: `5`, `10.3`, `0.249`.
+fn short(value: f64) -> String {
+    if value.fract() == 0.0 { value.to_string() } else { brief(value) }
+}
+
+/// The beginning of a sentence.
+fn beginning(sentence: &str) -> String {
+    const SHOWN: usize = 240;
+    match sentence.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &sentence[..end]),
+        None => sentence.to_owned(),
+    }
 }
 
 fn page(runs: &[Run], more: usize) -> String {

@@ -242,6 +242,15 @@
     });
   };
 
+  // The bands in words.
+  const faultsInView = () => {
+    const seen = data.faults.filter((fault) => fault.from <= to && (fault.to === null || fault.to >= from));
+    const names = seen.slice(0, 3).map((fault) =>
+      fault.kind + " " + fault.target + " (" + seconds(fault.from) + (fault.to === null ? " on)" : " to " + seconds(fault.to) + ")"));
+    if (seen.length > 3) names.push("and " + (seen.length - 3) + " more");
+    return names.length ? "; faults: " + names.join(", ") : "";
+  };
+
   const line = (one, strong) => {
     const y = laneY(one.src), end = laneY(one.dest);
     if (y === undefined || end === undefined) return;
@@ -270,13 +279,11 @@
 
   const drawMessages = () => {
     const start = lowerBound(sent, from - (to - from) / 10), end = lowerBound(sent, to);
-    const note = $("timeline-note");
+    const count = (end - start).toLocaleString("en") + " messages in view";
     if (end - start <= DRAWN) {
       for (let place = start; place < end; place++) carried.places.has(place) || line(message(place), false);
-      note.textContent = end - start + " messages in view";
-    } else {
-      note.textContent = (end - start).toLocaleString("en") + " messages in view: zoom in to see them";
     }
+    $("timeline-note").textContent = (end - start <= DRAWN ? count : count + ": zoom in to see them") + faultsInView();
     const chosen = carried.list.slice(0, DRAWN);
     chosen.forEach((place) => line(message(place), true));
     if (selected && selected.kind === "msg") line(message(selected.place), true);
@@ -358,7 +365,7 @@
         element("p", {},
           "process " + operation.process + " asked " + data.nodes[operation.node] + " from "
           + seconds(operation.invoked, 6) + " to " + seconds(operation.completed, 6) + (operation.final ? ", at the end" : "")
-          + ": ", element("strong", { class: operation.type }, operation.type), " " + got(operation)));
+          + ": ", element("strong", { class: operation.type }, operation.type), operation.got === null ? "" : " " + got(operation)));
       const list = carried.list;
       detail.append(element("p", { class: "note" },
         list.length ? list.length + (list.length === 1 ? " message" : " messages") + " that it caused, or in which its value occurs"

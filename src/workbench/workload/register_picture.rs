@@ -15,9 +15,9 @@ use crate::workbench::checker::linearizable::{Action, Anomaly, Operation};
 const SHOWN: usize = 16;
 
 // All lengths are in pixels.
-const LABELS: usize = 118;
+const LABELS: usize = 130;
 /// From one thing that happens to the next.
-const STEP: usize = 36;
+const STEP: usize = 44;
 const LANE: usize = 40;
 const BAR: usize = 24;
 const TOP: usize = 40;
@@ -79,11 +79,9 @@ impl<'a> Drawing<'a> {
         let all: Vec<&Operation> = shown.iter().chain([&anomaly.operation]).collect();
         for (number, operation) in all.iter().enumerate() {
             events.push((operation.interval.invoked, Event::Asked, number));
-            if number < shown.len() {
-                // As early as it can, after those before it.
-                at = at.max(operation.interval.invoked);
-                events.push((at, Event::TakesEffect, number));
-            }
+            // As early as it can, after those before it.
+            at = at.max(operation.interval.invoked);
+            events.push((at, Event::TakesEffect, number));
             if operation.completion == Completion::Ok {
                 events.push((operation.interval.completed.max(at), Event::Answered, number));
             }
@@ -109,7 +107,10 @@ impl<'a> Drawing<'a> {
         text(&mut svg, 8, 20, INK, "start", &title);
         for (process, lane) in &self.lanes {
             let y = TOP + LANE * lane;
-            text(&mut svg, LABELS - 8, y + LANE / 2 + 4, FAINT, "end", &format!("process {process}"));
+            let node =
+                self.bars.iter().find(|bar| bar.operation.process == *process).and_then(|bar| bar.place);
+            let node = node.map_or_else(String::new, |(_, node)| format!(" · n{node}"));
+            text(&mut svg, LABELS - 8, y + LANE / 2 + 4, FAINT, "end", &format!("process {process}{node}"));
             rectangle(&mut svg, LABELS, y + LANE - 1, width - LABELS, 1, LINE);
         }
         text(&mut svg, LABELS - 8, bottom + 22, INK, "end", "the key then holds");
@@ -117,7 +118,7 @@ impl<'a> Drawing<'a> {
         let last = self.bars.len() - 1;
         for (number, bar) in self.bars.iter().enumerate() {
             self.write_bar(&mut svg, bar, number == last);
-            if let Some(column) = bar.columns[Event::TakesEffect as usize] {
+            if let Some(column) = bar.columns[Event::TakesEffect as usize].filter(|_| number < last) {
                 let before = value;
                 value = after(&[*bar.operation], value);
                 let (x, y) = (x_of(column), self.y_of(bar));
@@ -161,9 +162,8 @@ impl<'a> Drawing<'a> {
         let operation = bar.place.map(|(place, _)| place);
         link(svg, operation);
         rectangle(svg, from, y, to - from, BAR, fill);
-        let node = bar.place.map_or_else(String::new, |(_, node)| format!(" n{node}"));
         let ink = if is_wrong { "#ffffff" } else { INK };
-        text(svg, from + 5, y + 12, ink, "start", &(label(bar.operation.action) + &node));
+        text(svg, from + 5, y + 12, ink, "start", &label(bar.operation.action));
         end_link(svg, operation);
     }
 }

@@ -234,12 +234,26 @@ fn settings(model: Model, faults: &[Fault], seed: u64) -> Settings {
 }
 
 fn test(workload: &'static dyn Workload, way: Way, settings: Settings) -> Results {
+    Results::of(&world(workload, way, settings))
+}
+
+/// Transactions that each missed what another one wrote.
+pub fn write_skew() -> World {
+    world(&ListAppend, Way::SnapshotIsolation, settings(Model::Serializable, &[], 1))
+}
+
+/// Reads of a list that contradict each other on its order.
+pub fn swapped_elements() -> World {
+    world(&ListAppend, Way::SwapsElements, settings(Model::ReadCommitted, &[], 1))
+}
+
+fn world(workload: &'static dyn Workload, way: Way, settings: Settings) -> World {
     let has_lists = workload.name() == "txn-list-append";
     let mut world = World::new(workload, settings).unwrap();
     simulation::run(&mut world, |_, seed| {
         Box::new(Node::new(Database::new(way, has_lists), Config { seed, ..Config::default() }))
     });
-    Results::of(&world)
+    world
 }
 
 /// That the way is found to break the model, by these anomalies, and said in these words.
@@ -293,8 +307,14 @@ fn a_dirty_read_of_an_aborted_transaction_is_caught() {
 #[test]
 fn a_stale_read_is_caught() {
     for workload in [&ListAppend as &dyn Workload, &RwRegister] {
-        let words =
-            ["not strong-session-", "G-single-item-realtime", "client", "did T1 before T2", "T2 found"];
+        let words = [
+            "not strong-session-",
+            "G-single-item-realtime",
+            "client",
+            "did T1 before T2",
+            "T2 found",
+            "n0 had acknowledged it itself, and did not go by it",
+        ];
         assert_caught(workload, Way::ReadsOldStates, Model::StrictSerializable, &words);
         let results = test(workload, Way::ReadsOldStates, settings(Model::Serializable, &[], 1));
         assert_eq!(results.verdict, Verdict::Valid, "{:?}", results.explain());
@@ -303,7 +323,13 @@ fn a_stale_read_is_caught() {
 
 #[test]
 fn write_skew_is_caught() {
-    let words = ["G2-item", "each missed what another one of them wrote", "not repeatable-read"];
+    let words = [
+        "G2-item",
+        "each missed what another one of them wrote",
+        "not repeatable-read",
+        "why: T1 (n0, ",
+        "were under way at the same time, and both were acknowledged",
+    ];
     assert_caught(&ListAppend, Way::SnapshotIsolation, Model::Serializable, &words);
 }
 
