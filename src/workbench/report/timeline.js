@@ -21,8 +21,9 @@
   // An operation that causes more messages than this is told by the first of them.
   const CAUSED_MAX = 20000;
 
-  const operations = lines("timeline-operations").map((line, index) => {
-    const [process, client, node, invoked, completed, type, f, asked, got, final] = JSON.parse(line);
+  // One text is parsed faster than as many as there are lines.
+  const operations = JSON.parse("[" + lines("timeline-operations").join(",") + "]").map((row, index) => {
+    const [process, client, node, invoked, completed, type, f, asked, got, final] = row;
     return { index, process, client, node, invoked, completed, type: TYPES[type], f, asked, got, final };
   });
   // Messages are parsed when they are looked at: there may be hundreds of thousands of them.

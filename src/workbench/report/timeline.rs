@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::checker::Completion;
 use super::super::history::{Invocation, Outcome};
-use super::super::journal::{Address, Dropped, Entry};
+use super::super::journal::{Address, Dropped, Entry, Numbers};
 use super::super::world::World;
 use super::Report;
 use crate::json::write::WriteJson;
@@ -26,6 +26,13 @@ const OPERATIONS_MAX: usize = 200_000;
 /// So many bytes of an answer are in the picture; `history.jsonl` has all of it.
 const ANSWER_MAX: usize = 2_000;
 
+/// A page with more bytes of messages than this would take seconds to open: of long ones it has the beginning, and
+/// `journal.jsonl` has all.
+const BODIES_MAX: usize = 32 << 20;
+
+/// So many bytes of a long one.
+const BODY_MAX: usize = 500;
+
 /// Writes the section, if there was an operation or a message.
 pub fn write(report: &Report<'_>, html: &mut String) -> fmt::Result {
     let world = report.world;
@@ -37,7 +44,9 @@ pub fn write(report: &Report<'_>, html: &mut String) -> fmt::Result {
     let operations = world.history().iter().take(OPERATIONS_MAX);
     let operations: Vec<String> = operations.map(|invocation| operation(world, invocation)).collect();
     element(html, "text/plain", "timeline-operations", &operations.join("\n"))?;
-    let messages: Vec<String> = world.journal().entries().iter().map(message).collect();
+    let entries = world.journal().entries();
+    let is_large = entries.iter().map(|entry| entry.body.len()).sum::<usize>() > BODIES_MAX;
+    let messages: Vec<String> = entries.iter().map(|entry| message(entry, is_large)).collect();
     element(html, "text/plain", "timeline-messages", &messages.join("\n"))?;
     write!(html, "<script>\n//<![CDATA[\n{SCRIPT}//]]>\n</script>\n</section>\n")
 }
@@ -126,7 +135,7 @@ fn operation(world: &World, invocation: &Invocation) -> String {
 }
 
 /// `[id, sent, [received], why it was dropped, src, dest, body]`; times in microseconds.
-fn message(entry: &Entry) -> String {
+fn message(entry: &Entry, is_large: bool) -> String {
     let received: Vec<u64> = entry.received.iter().map(|at| at.as_micros()).collect();
     let dropped = match entry.dropped {
         None => "null",
@@ -141,8 +150,21 @@ fn message(entry: &Entry) -> String {
         text(&received),
         entry.src,
         entry.dest,
-        entry.body
+        if is_large && entry.body.len() > BODY_MAX { beginning(&entry.body) } else { entry.body.to_string() }
     )
+}
+
+/// What makes a message a request or an answer, and the beginning of its text.
+fn beginning(body: &str) -> String {
+    let Numbers { msg_id, in_reply_to, kind } = serde_json::from_str(body).unwrap_or_default();
+    let mut short =
+        json!({"type": kind, "…": format!("{} ({} bytes)", &body[..cut_at(body, BODY_MAX)], body.len())});
+    for (name, number) in [("msg_id", msg_id), ("in_reply_to", in_reply_to)] {
+        if let Some(number) = number {
+            short[name] = number.into();
+        }
+    }
+    short.to_string()
 }
 
 fn text<T: WriteJson + ?Sized>(value: &T) -> String {
@@ -156,8 +178,12 @@ fn cut(json: &str) -> String {
     if json.len() <= ANSWER_MAX {
         return json.to_owned();
     }
-    let end = (0..=ANSWER_MAX).rev().find(|end| json.is_char_boundary(*end)).unwrap_or(0);
-    text(format!("{}… ({} bytes)", &json[..end], json.len()).as_str())
+    text(format!("{}… ({} bytes)", &json[..cut_at(json, ANSWER_MAX)], json.len()).as_str())
+}
+
+/// The last place up to that one where a character begins.
+fn cut_at(text: &str, most: usize) -> usize {
+    (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
 }
 
 const SECTION: &str = r#"<section id="timeline">

@@ -7,6 +7,7 @@ use super::super::checker::isolation::{Cycle, Member, Report};
 use super::super::checker::models::{Anomaly, Model};
 use super::super::checker::transactions::Transactions;
 use super::super::checker::{Completion, Verdict};
+use super::key_pool::{KeyPool, Writes};
 use super::{
     Client, Data, Fact, Field, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
     Operation, Picture, Reply, RequestBody, Rpc, Shape, Step,
@@ -33,9 +34,6 @@ const FINAL_TRIES: u32 = 3;
 /// How long the final reads may go on.
 pub const FINAL_PHASE: Duration = Duration::from_secs(10);
 
-/// The most writes of a key where their number is drawn by Zipf's law.
-const WRITES_MAX: f64 = 256.0;
-
 /// Errors that mean something of their own here.
 pub const ERRORS: &[(crate::wire::error::ErrorCode, &str)] =
     &[(crate::wire::error::ErrorCode::TXN_CONFLICT, "it was aborted, and nothing of it happened")];
@@ -45,21 +43,14 @@ pub const fn field(shape: Shape, about: &'static str, example: &'static str) -> 
     Field { name: TXN, shape, about, example }
 }
 
-/// Thinks up transactions: one to so many micro-operations, reads and writes half each.
-///
-/// Of the keys in use each is taken twice as often as the one before it. A key that was written often enough gives way to
-/// a new one. Values of a key are 1, 2, 3, …, so no value is written to a key twice.
+/// Thinks up transactions: one to so many micro-operations, reads and writes half each. No value is written to a key
+/// twice.
 #[derive(Debug)]
 pub struct TransactionGenerator {
     /// What a write is called.
     write: &'static str,
     max_length: usize,
-    max_writes: usize,
-    /// Whether each key's number of writes is drawn by Zipf's law.
-    is_zipf: bool,
-    pool: Vec<Key>,
-    /// The name of the next key.
-    next: i64,
+    keys: KeyPool,
     /// Final transactions that are left, and how often each was tried.
     last_reads: Option<Vec<(Vec<i64>, u32)>>,
     /// The final transaction that each worker is at.
@@ -68,80 +59,32 @@ pub struct TransactionGenerator {
     own_tries: Vec<u32>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Key {
-    name: i64,
-    written: usize,
-    /// How often it may be written.
-    limit: usize,
-}
-
 impl TransactionGenerator {
     pub fn new(write: &'static str, settings: &Settings) -> Self {
+        let writes = match settings.transactions.zipf_writes {
+            true => Writes::Zipf,
+            false => Writes::AtMost(settings.max_writes_per_key),
+        };
         Self {
             write,
             max_length: settings.max_txn_length.max(1),
-            max_writes: settings.max_writes_per_key.max(1),
-            is_zipf: settings.transactions.zipf_writes,
-            pool: vec![Key { name: 0, written: 0, limit: 0 }; settings.key_count.unwrap_or(KEYS).max(1)],
-            next: 0,
+            keys: KeyPool::new(settings.key_count.unwrap_or(KEYS), writes),
             last_reads: None,
             doing: vec![None; settings.workers],
             own_tries: vec![FINAL_TRIES; settings.workers],
         }
     }
 
-    fn new_key(&mut self, rng: &mut fastrand::Rng) -> Key {
-        self.next += 1;
-        let limit = if self.is_zipf { zipf(rng) } else { self.max_writes };
-        Key { name: self.next - 1, written: 0, limit }
-    }
-
-    /// The place of a key in the pool: each with half the chance of the next.
-    fn place(&self, rng: &mut fastrand::Rng) -> usize {
-        loop {
-            let from_end = rng.u64(..).leading_zeros() as usize;
-            if from_end < self.pool.len() {
-                return self.pool.len() - 1 - from_end;
-            }
-        }
-    }
-
     fn micro_op(&mut self, rng: &mut fastrand::Rng) -> Data {
         loop {
-            let (reads, place) = (rng.bool(), self.place(rng));
-            let name = self.pool[place].name;
-            if reads {
-                return read(name);
+            if rng.bool() {
+                return read(self.keys.key(rng));
             }
-            if self.pool[place].written == self.pool[place].limit {
-                self.pool[place] = self.new_key(rng);
-                continue;
-            }
-            self.pool[place].written += 1;
-            let value = self.pool[place].written;
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            return Data::List(vec![self.write.into(), name.into(), value.into()]);
-        }
-    }
-
-    fn fill_pool(&mut self, rng: &mut fastrand::Rng) {
-        if self.next == 0 {
-            for place in 0..self.pool.len() {
-                self.pool[place] = self.new_key(rng);
+            if let Some((key, value)) = self.keys.try_write(rng) {
+                return Data::List(vec![self.write.into(), key.into(), value.into()]);
             }
         }
     }
-}
-
-/// A number from 1 up, each with a chance of about one in it.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is from 1 to a little more than the most"
-)]
-fn zipf(rng: &mut fastrand::Rng) -> usize {
-    (rng.f64() * (WRITES_MAX + 1.0).ln()).exp() as usize
 }
 
 fn read(key: i64) -> Data {
@@ -154,7 +97,6 @@ fn reads(keys: &[i64]) -> Operation {
 
 impl Generator for TransactionGenerator {
     fn next(&mut self, _: usize, cx: &mut GeneratorContext<'_>) -> Operation {
-        self.fill_pool(cx.rng);
         let length = cx.rng.usize(1..=self.max_length);
         let micro_ops = (0..length).map(|_| self.micro_op(cx.rng)).collect();
         Operation::new(TXN, Data::List(micro_ops))
@@ -176,7 +118,7 @@ impl Generator for TransactionGenerator {
     /// Reads of all keys there were, so that it shows whether what was acknowledged at last is there; and by each worker
     /// at least one, so that each node is asked.
     fn final_step(&mut self, worker: usize, _: &mut GeneratorContext<'_>) -> FinalStep {
-        let keys = self.next;
+        let keys = self.keys.count();
         let left = self.last_reads.get_or_insert_with(|| {
             let all: Vec<i64> = (0..keys).collect();
             all.chunks(FINAL_READS).rev().map(|keys| (keys.to_vec(), 0)).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::key_pool::KeyPool;
+use super::super::key_pool::{KeyPool, Writes};
 use super::super::{Data, FinalStep, Generator, GeneratorContext, Invocation, Operation, Outcome};
 use super::{assign, highest, sent};
 use crate::time::{Duration, Instant};
@@ -65,7 +65,10 @@ impl Logs {
     pub fn new(settings: &Settings) -> Self {
         let workers = settings.workers.max(1);
         Self {
-            keys: KeyPool::new(settings.key_count.unwrap_or(KEYS), settings.max_writes_per_key),
+            keys: KeyPool::new(
+                settings.key_count.unwrap_or(KEYS),
+                Writes::AtMost(settings.max_writes_per_key),
+            ),
             pending: None,
             known: BTreeMap::new(),
             crash_each: Duration::from_micros(CRASH_EACH.as_micros() / workers as u64),
@@ -86,7 +89,7 @@ impl Logs {
 
     /// An assign of a key, and now and then of all those of which somebody has to catch up. Every other one begins
     /// after what was committed.
-    fn assign(&self, key: u64, cx: &mut GeneratorContext<'_>) -> Operation {
+    fn assign(&self, key: i64, cx: &mut GeneratorContext<'_>) -> Operation {
         let mut keys: Vec<Box<str>> = vec![key.to_string().into()];
         if cx.rng.u32(0..3) == 0 {
             let behind = self.known.iter().filter(|(_, ends)| ends.sent > ends.polled).map(|(key, _)| key);
@@ -98,7 +101,7 @@ impl Logs {
     }
 
     /// A send or a poll, and the key that it is about. A poll is about a key only for the assign before it.
-    fn send_or_poll(&mut self, cx: &mut GeneratorContext<'_>) -> (u64, Operation) {
+    fn send_or_poll(&mut self, cx: &mut GeneratorContext<'_>) -> (i64, Operation) {
         loop {
             if cx.rng.bool() {
                 return (self.keys.key(cx.rng), poll());
