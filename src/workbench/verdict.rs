@@ -1,6 +1,6 @@
 //! Whether what happened in a test is right, and why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checker::{Seconds, Verdict, stats};
 use super::fault::Fault;
@@ -191,6 +191,8 @@ impl Results {
         };
         let mut offending: Vec<usize> = self.silent.iter().filter_map(unanswered).collect();
         offending.extend(self.finding.offending(history));
+        let mut known = BTreeSet::new();
+        offending.retain(|place| known.insert(*place));
         offending
     }
 

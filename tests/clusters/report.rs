@@ -11,10 +11,11 @@ use messenger::workbench::fault::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
 use messenger::workbench::settings::Settings;
+use messenger::workbench::simulation;
 use messenger::workbench::verdict::Results;
-use messenger::workbench::workload::broadcast::Broadcast;
 use messenger::workbench::workload::echo::Echo;
 use messenger::workbench::world::World;
+use messenger::{Config, handler_fn};
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Value, json};
 
@@ -181,8 +182,19 @@ fn where_every_answer_comes_at_once_no_latency_is_drawn() {
 /// Nodes that wait for each other have something to draw all the same, if a client's answer does not wait for that.
 #[test]
 fn where_only_nodes_wait_for_each_other_that_is_drawn() {
-    let mut world = World::new(&Broadcast, Settings { faults: Vec::new(), ..settings() }).unwrap();
-    own::simulate(&mut world);
+    let node = || {
+        handler_fn(|request, cx| match request.kind() {
+            "hello" => cx.reply(request, "hello_ok").send(),
+            _ => {
+                for peer in cx.peers() {
+                    cx.call(&peer, "hello").forget()?;
+                }
+                cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
+            }
+        })
+    };
+    let mut world = World::new(&Echo, Settings { faults: Vec::new(), ..settings() }).unwrap();
+    simulation::run(&mut world, |_, _| Box::new(messenger::node::Node::new(node(), Config::default())));
     let report = Written::of("round-trips", &world, &[]);
     assert!(report.seen().iter().any(|seen| seen.contains("is how long nodes waited for each other")));
     assert!(report.count("round-trips.svg", "circle", "#2563EB") > 100);

@@ -18,6 +18,9 @@ pub const STYLE: &str = include_str!("page.css");
 /// So many sentences are seen at once where something is wrong; the rest can be unfolded.
 const SENTENCES: usize = 8;
 
+/// So many reasons are given at the top.
+const WHYS: usize = 3;
+
 /// So many operations that are wrong are named at the top; the list below has all of them.
 const OFFENDING: usize = 12;
 
@@ -150,7 +153,8 @@ impl Page<'_> {
             Escaped(clause),
             Escaped(more)
         )?;
-        for why in &results.why {
+        let (whys, more_whys) = results.why.split_at(results.why.len().min(WHYS));
+        for why in whys {
             write!(html, "<p class=\"why\">why: {}", Escaped(&why.sentence))?;
             for id in &why.messages {
                 write!(html, " <a href=\"#msg={id}\">message {id}</a>")?;
@@ -180,7 +184,8 @@ impl Page<'_> {
         let is_why = |sentence: &String| {
             sentence.strip_prefix("why: ").is_some_and(|of| results.why.iter().any(|why| why.sentence == of))
         };
-        let rest: Vec<String> = sentences.filter(|sentence| !is_why(sentence)).collect();
+        let rest = more_whys.iter().map(|why| format!("why: {}", why.sentence));
+        let rest: Vec<String> = rest.chain(sentences.filter(|sentence| !is_why(sentence))).collect();
         let (shown, more) = rest.split_at(rest.len().min(SENTENCES));
         write_list(html, shown)?;
         if more.is_empty() {

@@ -117,8 +117,9 @@ impl<'a> Asking<'a> {
     fn in_service(&self, question: &Entry) -> Option<String> {
         let (service, name) = (question.dest, self.name());
         let to_it = || {
-            let all = self.evidence.carrying(&self.missed.mark, self.written, question.sent);
-            all.filter(move |entry| entry.dest == service)
+            let (until, by) = (question.sent.min(self.write.interval.completed), self.write.node);
+            let all = self.evidence.carrying(&self.missed.mark, self.written, until);
+            all.filter(move |entry| entry.dest == service && entry.src.node() == Some(by))
         };
         if let Some(there) = to_it().find(|entry| is_there(entry, question.sent)) {
             return Some(format!(

@@ -91,7 +91,7 @@ pub enum Cause {
         /// at another.
         polls: Vec<usize>,
     },
-    /// A message is at two offsets.
+    /// A message is at two offsets of one node.
     Twice {
         /// Who sent it.
         send: usize,

@@ -161,11 +161,13 @@ impl Found<'_> {
                 let missed = is_another.then_some(missed)?;
                 Some(Cause::Missed { send: send(missed)?, message: text(missed), polls })
             }
-            Kind::Duplicate => Some(Cause::Twice {
-                send: send(message)?,
-                message: text(message),
-                seen: case.operation as usize,
-            }),
+            Kind::Duplicate => {
+                // Two nodes may each have it once, and not agree where.
+                let node = |place: u32| self.operation(place).node;
+                let is_one_node = node(case.operation).is_some() && node(case.operation) == node(case.other?);
+                let seen = case.operation as usize;
+                is_one_node.then_some(Cause::Twice { send: send(message)?, message: text(message), seen })
+            }
             Kind::InconsistentOffsets => {
                 let (one, two) = (send(case.other_message?)?, send(message)?);
                 let completed = |place: usize| self.history.operations[place].interval.completed;

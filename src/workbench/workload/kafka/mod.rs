@@ -174,7 +174,7 @@ impl Workload for Kafka {
 }
 
 /// Of so many anomalies of a kind the journal is asked why.
-const ASKED: usize = 2;
+const ASKED: usize = 1;
 
 /// What the journal may know of an anomaly.
 fn ask(anomaly: &kafka::Anomaly, history: &[Invocation]) -> Vec<Question> {
