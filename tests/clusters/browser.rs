@@ -246,7 +246,7 @@ fn two_hundred_thousand_messages_are_paged_and_not_cut() {
     let html = page.open(&format!("#op={last}"));
     assert_has(detail(&html), &[&format!("Operation {last}: echo")]);
     let pages = operations.div_ceil(50);
-    assert_has(&html, &[&format!("page {} of ", pages), &format!("id=\"op-{last}\"")]);
+    assert_has(&html, &[&format!("page {pages} of "), &format!("id=\"op-{last}\"")]);
     assert_has(detail(&page.open(&format!("#msg={}", kept - 1))), &[&format!("Message {}: ", kept - 1)]);
 }
 

@@ -183,14 +183,14 @@ fn where_every_answer_comes_at_once_no_latency_is_drawn() {
 #[test]
 fn where_only_nodes_wait_for_each_other_that_is_drawn() {
     let node = || {
-        handler_fn(|request, cx| match request.kind() {
-            "hello" => cx.reply(request, "hello_ok").send(),
-            _ => {
-                for peer in cx.peers() {
-                    cx.call(&peer, "hello").forget()?;
-                }
-                cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
+        handler_fn(|request, cx| {
+            if request.kind() == "hello" {
+                return cx.reply(request, "hello_ok").send();
             }
+            for peer in cx.peers() {
+                cx.call(&peer, "hello").forget()?;
+            }
+            cx.reply(request, "echo_ok").field("echo", request.required("echo")?).send()
         })
     };
     let mut world = World::new(&Echo, Settings { faults: Vec::new(), ..settings() }).unwrap();

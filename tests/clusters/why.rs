@@ -154,7 +154,7 @@ impl<S: Default> Copies<S> {
         for peer in cx.peers().filter(|peer| (self.tells)(peer)) {
             let message = cx.message(&peer, "told");
             if self.is_obscure {
-                message.field("text", &format!("{key}<-{value}")).send()?;
+                message.field("text", format!("{key}<-{value}")).send()?;
             } else {
                 message.field("key", key).field("value", value).send()?;
             }
@@ -232,14 +232,14 @@ impl Handler for Copies<Logs> {
             "told" => {
                 let (key, value) = told(request)?;
                 let log = self.state.entry(key).or_default();
-                let next = log.len() as i64;
+                let next = end(log);
                 log.entry(next).or_insert(value);
                 Ok(())
             }
             "send" => {
                 let (key, value) = (request.string("key")?.parse().unwrap(), request.integer("msg")?);
                 let log = self.state.entry(key).or_default();
-                let offset = log.len() as i64;
+                let offset = end(log);
                 log.insert(offset, value);
                 self.tell(cx, key, value)?;
                 cx.reply(request, "send_ok").field("offset", offset).send()
@@ -263,6 +263,11 @@ impl Handler for Copies<Logs> {
             }
         }
     }
+}
+
+/// The offset after the last, in a log without gaps.
+fn end(log: &BTreeMap<i64, i64>) -> i64 {
+    i64::try_from(log.len()).unwrap()
 }
 
 /// A sum.

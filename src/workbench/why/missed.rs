@@ -1,6 +1,7 @@
 //! Why an operation is without what an earlier one wrote: where that news was at the time.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use super::super::checker::Seconds;
 use super::super::history::Invocation;
@@ -37,7 +38,9 @@ pub(super) fn why<'a>(evidence: Evidence<'a>, missed: &'a Missed) -> Option<Why>
     for _ in 0..HOPS {
         let Some((question, answer)) = asking.source() else { break };
         let (from, saw) = (question.dest, missed.saw.as_ref().map_or("?", |saw| &*saw.0));
-        told += &format!(
+        // Writing to a string cannot fail.
+        let _ = write!(
+            told,
             "n{} asked {from} at {}, and was answered with {saw}; ",
             asking.node,
             Seconds(question.sent)

@@ -1,6 +1,7 @@
 //! Why a sum is not whole: which adds its node cannot have heard of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use super::super::checker::Seconds;
 use super::super::journal::{Address, Entry};
@@ -49,7 +50,9 @@ pub(super) fn why(evidence: Evidence<'_>, read: usize, missing: i64, adds: &[(us
     );
     let mut proof = Vec::new();
     if let Some(last) = last_lost(evidence, node, &nodes, (since, asked)) {
-        sentence += &format!(
+        // Writing to a string cannot fail.
+        let _ = write!(
+            sentence,
             "; the last that was sent was {}, from {} at {}; {}",
             numbers(last).kind,
             last.src,
@@ -58,12 +61,12 @@ pub(super) fn why(evidence: Evidence<'_>, read: usize, missing: i64, adds: &[(us
         );
         proof.push(last);
     }
-    sentence += &match missing.checked_sub(sum)? {
-        0 => format!("; they come to {sum}, which is what is missing"),
+    let _ = match missing.checked_sub(sum)? {
+        0 => write!(sentence, "; they come to {sum}, which is what is missing"),
         rest if is_alone && rest > 0 => {
-            format!("; they come to {sum}, and {rest} more is missing{}", of_itself())
+            write!(sentence, "; they come to {sum}, and {rest} more is missing{}", of_itself())
         }
-        _ => format!("; they come to {sum} of the {missing} that are missing"),
+        _ => write!(sentence, "; they come to {sum} of the {missing} that are missing"),
     };
     let operations: Vec<usize> = [read].into_iter().chain(unheard.iter().map(|of| of.2).take(3)).collect();
     Some(Why::new(sentence, &proof, &operations))

@@ -61,9 +61,10 @@ pub struct TransactionGenerator {
 
 impl TransactionGenerator {
     pub fn new(write: &'static str, settings: &Settings) -> Self {
-        let writes = match settings.transactions.zipf_writes {
-            true => Writes::Zipf,
-            false => Writes::AtMost(settings.max_writes_per_key),
+        let writes = if settings.transactions.zipf_writes {
+            Writes::Zipf
+        } else {
+            Writes::AtMost(settings.max_writes_per_key)
         };
         Self {
             write,

@@ -179,9 +179,9 @@ impl Found<'_> {
     }
 
     /// The last poll of a key after a send, by the node that was sent the message, and by another.
-    fn last_polls(&self, key: Key, send: usize) -> Vec<usize> {
+    fn last_polls(&self, key: Key, of: usize) -> Vec<usize> {
         let operations = &self.history.operations;
-        let sent = &operations[send];
+        let send = &operations[of];
         let mut has_key: BTreeMap<u64, bool> = BTreeMap::new();
         let (mut same, mut other) = (None, None);
         for (place, operation) in operations.iter().enumerate() {
@@ -193,9 +193,9 @@ impl Found<'_> {
                 Action::Poll { .. }
                     if is_asked
                         && operation.completion == Completion::Ok
-                        && operation.interval.invoked > sent.interval.completed =>
+                        && operation.interval.invoked > send.interval.completed =>
                 {
-                    *(if operation.node == sent.node { &mut same } else { &mut other }) = Some(place);
+                    *(if operation.node == send.node { &mut same } else { &mut other }) = Some(place);
                 }
                 _ => {}
             }

@@ -10,7 +10,7 @@ mod search;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use self::search::{DeadEnd, Outcome, Search};
 use super::{Completion, Findings, Interval, Seconds, Verdict};
@@ -100,10 +100,10 @@ impl Origin {
             Action::Write(to) | Action::Cas { to, .. } => to == value && **operation != seen,
             Action::Read(_) => false,
         };
-        let mut writers: Vec<&Operation> = operations.iter().filter(writes).copied().collect();
-        writers.sort_by_key(|operation| operation.interval.invoked);
-        let mut happened = writers.iter().filter(|operation| operation.completion != Completion::Fail);
-        match (writers.first(), happened.next()) {
+        let mut sources: Vec<&Operation> = operations.iter().filter(writes).copied().collect();
+        sources.sort_by_key(|operation| operation.interval.invoked);
+        let mut happened = sources.iter().filter(|operation| operation.completion != Completion::Fail);
+        match (sources.first(), happened.next()) {
             (None, _) => Self::Nobody,
             (Some(first), None) => Self::Failed(**first),
             (_, Some(first)) if first.interval.invoked > seen.answered() => Self::Later(**first),
@@ -266,11 +266,14 @@ impl Anomaly {
             sentence += "; one order up to there ends with: ";
             sentence += &last.join(", ");
         }
-        sentence += &match &self.origin {
-            Origin::Written => String::new(),
-            Origin::Nobody => "; nobody ever tried to write what it saw".to_owned(),
-            Origin::Failed(writer) => format!("; whoever tried to write what it saw was refused: {writer}"),
-            Origin::Later(writer) => format!("; what it saw was written only later: {writer}"),
+        // Writing to a string cannot fail.
+        let _ = match &self.origin {
+            Origin::Written => Ok(()),
+            Origin::Nobody => write!(sentence, "; nobody ever tried to write what it saw"),
+            Origin::Failed(writer) => {
+                write!(sentence, "; whoever tried to write what it saw was refused: {writer}")
+            }
+            Origin::Later(writer) => write!(sentence, "; what it saw was written only later: {writer}"),
         };
         if operation.action == Action::Read(None) {
             sentence += ". Maelstrom would not have noticed: it takes such an answer for none";
