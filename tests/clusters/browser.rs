@@ -75,8 +75,19 @@ impl Page {
     fn open_file(&self, file: &str, address: &str) -> String {
         let profile = self.folder.join("profile");
         let mut child = Command::new(&self.browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
             .args([
                 "--window-size=1200,900",
                 "--enable-logging=stderr",

@@ -145,7 +145,20 @@ impl<'a> Asking<'a> {
         let Self { evidence, node, .. } = *self;
         let (asked, answered) = self.at;
         let name = self.name();
-        let carrying: Vec<&Entry> = evidence.carrying(&self.missed.mark, self.written, asked).collect();
+        let mut carrying: Vec<&Entry> = evidence.carrying(&self.missed.mark, self.written, asked).collect();
+        let completed = self.write.interval.completed;
+        let is_its_own = self.write.node == node && self.write.answer().is_some() && completed <= answered;
+        if !self.missed.is_unique {
+            // What others sent, or its node later, may be about another write of the same.
+            let is_of_it =
+                |entry: &&Entry| entry.src.node() == Some(self.write.node) && entry.sent <= completed;
+            let to_it = |entry: &&Entry| entry.dest.node() == Some(node);
+            let is_doubtful = carrying.iter().filter(|entry| to_it(entry)).any(|entry| !is_of_it(entry));
+            if is_doubtful && !is_its_own {
+                return None;
+            }
+            carrying.retain(is_of_it);
+        }
         let to_it: Vec<&Entry> =
             carrying.iter().copied().filter(|entry| entry.dest.node() == Some(node)).collect();
         let there: Vec<&Entry> = to_it.iter().copied().filter(|entry| is_there(entry, asked)).collect();
@@ -164,8 +177,7 @@ impl<'a> Asking<'a> {
                 vec![entry],
             ));
         }
-        let completed = self.write.interval.completed;
-        if self.write.node == node && self.write.answer().is_some() && completed <= answered {
+        if is_its_own {
             let told = match self.missed.mark.key {
                 Some(_) => format!("n{node} had acknowledged it itself"),
                 None => format!("n{node} acknowledged {name} itself, at {}", Seconds(completed)),

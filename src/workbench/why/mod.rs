@@ -71,6 +71,8 @@ pub struct Missed {
     pub name: String,
     /// The same in bodies.
     pub mark: Mark,
+    /// Whether no other operation wrote the same meanwhile, or tried to: then whatever has the mark is about this one.
+    pub is_unique: bool,
     /// Who should have known.
     pub read: usize,
     /// What that saw instead, where it shows in the answers that its node got from others: in words and in bodies.

@@ -139,6 +139,7 @@ impl Finding for set_full::Report {
                 write: written(missing.element)?,
                 name: missing.element.to_string(),
                 mark: Mark::value(&missing.element),
+                is_unique: true,
                 read: history.iter().position(is_it)?,
                 saw: None,
             }))

@@ -272,7 +272,6 @@ fn question(anomaly: &linearizable::Anomaly, history: &[Invocation]) -> Option<Q
         }
         _ => None,
     };
-    // A message with this value may be about another write of it.
     let is_meant = |of: &Invocation| {
         let same = match parts(&of.operation) {
             Some((of_key, linearizable::Action::Write(to) | linearizable::Action::Cas { to, .. })) => {
@@ -283,13 +282,11 @@ fn question(anomaly: &linearizable::Anomaly, history: &[Invocation]) -> Option<Q
         same && of.interval.invoked <= anomaly.operation.interval.completed
             && of.interval.completed >= write.interval.invoked
     };
-    if history.iter().filter(|of| is_meant(of)).count() > 1 {
-        return None;
-    }
     Some(Question::Missed(Missed {
         write: place_of(write, history)?,
         name,
         mark: Mark::of(&key, &value),
+        is_unique: history.iter().filter(|of| is_meant(of)).count() == 1,
         read: place_of(&anomaly.operation, history)?,
         saw,
     }))

@@ -281,6 +281,7 @@ fn questions(cycle: &Cycle, history: &[Invocation]) -> Vec<Question> {
             write,
             name: format!("{op} of T{}", writer + 1),
             mark: Mark::of(&key, &value),
+            is_unique: true,
             read,
             saw: None,
         }));

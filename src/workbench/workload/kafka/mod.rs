@@ -186,6 +186,7 @@ fn ask(anomaly: &kafka::Anomaly, history: &[Invocation]) -> Vec<Question> {
                 write: *send,
                 name: name(message),
                 mark: Mark::of(key, message),
+                is_unique: true,
                 read: *poll,
                 saw: None,
             };
