@@ -5,8 +5,6 @@
 //! kinds; one from a hub only leads on, and a way through hubs is one step of the kind with which it began.
 
 mod search;
-#[cfg(test)]
-mod tests;
 
 pub(super) use self::search::{BUDGET, Cycle, Weight, search};
 use super::transactions::{NONE, number};
@@ -326,3 +324,6 @@ pub(super) fn all_before_all(from: &[u32], to: &[u32], kinds: u8, first_hub: u32
     }
     first_hub + 2 * count
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,6 @@ mod kind;
 mod lag;
 mod logs;
 mod sentence;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -238,3 +236,6 @@ fn broken(cases: &BTreeMap<Kind, Vec<Case>>) -> Vec<(Key, Option<i64>)> {
     }
     keys
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,6 @@
 //! An indefinite one may take effect at any time after its request, or never.
 
 mod search;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -281,3 +279,6 @@ impl Anomaly {
         sentence
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,9 +110,33 @@ fn the_report_says_what_cannot_be_explained() {
             "key 3: process 7 read 2 (1.100 s to 1.203 s), but no order of the operations explains it: after all \
           that was answered before, the key could only hold 1 or 4; one order up to there ends with: process 8 \
           wrote 1 (0.000 s to 0.500 s), process 7 read 1 (0.700 s to 0.800 s), process 8 wrote 4 (0.600 s, \
-          without an answer)"
+          without an answer); nobody ever tried to write what it saw"
         ]
     );
+}
+
+#[test]
+fn what_was_seen_has_an_origin_or_none() {
+    let origin = |operations: &[Operation]| check(operations, STEPS).anomalies.listed[0].origin;
+    let seen = read(2, 20, 21);
+    assert_eq!(origin(&[write(1, 0, 1), seen]), Origin::Nobody);
+    let refused = Operation { completion: Completion::Fail, ..write(2, 2, 3) };
+    assert_eq!(origin(&[write(1, 0, 1), refused, seen]), Origin::Failed(refused));
+    let later = write(2, 30, 31);
+    assert_eq!(origin(&[write(1, 0, 1), seen, later]), Origin::Later(later));
+    assert_eq!(origin(&[write(2, 0, 1), write(1, 2, 3), seen]), Origin::Written);
+}
+
+/// The write that was answered last before the read; where the read saw that one, the one of which somebody knew later.
+#[test]
+fn an_operation_is_without_the_newest_write_that_it_should_have_gone_by() {
+    let missed =
+        |operations: &[Operation]| check(operations, STEPS).anomalies.listed[0].missed_write().copied();
+    let (one, two) = (write(1, 0, 1), write(2, 2, 3));
+    assert_eq!(missed(&[one, two, read(1, 4, 5)]), Some(two));
+    let lasts = write(3, 4, 20);
+    assert_eq!(missed(&[one, two, lasts, read(1, 6, 7)]), Some(two));
+    assert_eq!(missed(&[one, two, lasts, read(3, 6, 7), read(2, 8, 9)]), Some(lasts));
 }
 
 #[test]
