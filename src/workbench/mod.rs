@@ -41,6 +41,7 @@ pub mod limits;
 pub mod nemesis;
 pub mod network;
 pub mod plan;
+pub mod question;
 pub mod report;
 pub mod services;
 pub mod settings;

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 
 use foldhash::fast::FixedState;
 
-use super::graph::{self, Edges, Graph, Weight, kind};
+use super::graph::search::{self, Weight};
+use super::graph::{self, Edges, Graph, kind};
 use super::models::{Anomaly, Class, Model, Order, Refuted};
 use super::transactions::{Action, MicroOp, NONE, Transactions, number};
 use super::{Completion, Interval, Seconds, Verdict};
@@ -169,7 +170,7 @@ impl Report {
             sentences.push(format!(
                 "the search for {} was given up after {} million steps",
                 names.join(", "),
-                graph::BUDGET / 1_000_000
+                search::BUDGET / 1_000_000
             ));
         }
         sentences.extend(self.models.iter().filter(|model| model.is_checked_in_part()).map(|model| {
@@ -319,7 +320,7 @@ pub(super) fn conclude(
     }
     let graph = Graph::new(vertices, number(transactions.len()), &edges);
     drop(edges);
-    let found = graph::search(&graph, &orders, &Heavy(transactions), graph::BUDGET);
+    let found = search::search(&graph, &orders, &Heavy(transactions), search::BUDGET);
     drop(graph);
     for (class, order, size) in found.unshown {
         notes.note(Anomaly::Cycle(class, order), || {
@@ -440,7 +441,7 @@ impl Weight for Heavy<'_> {
 }
 
 /// A cycle in words, and for its picture. It begins with its earliest transaction.
-fn describe(transactions: &Transactions, cycle: &graph::Cycle, prover: &dyn Prove) -> Example {
+fn describe(transactions: &Transactions, cycle: &search::Cycle, prover: &dyn Prove) -> Example {
     let mut ring = cycle.steps.clone();
     let earliest =
         (0..ring.len()).min_by_key(|&at| transactions.all[ring[at].0 as usize].interval.invoked).unwrap_or(0);

@@ -2,26 +2,9 @@
 
 use serde_json::Value;
 
-/// What an operation wrote, as it would stand in a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// What it was written to, where one value may be written to several keys.
-    pub key: Option<Box<str>>,
-    /// What was written.
-    pub value: Box<str>,
-}
+use super::super::question::Mark;
 
 impl Mark {
-    /// A value that nobody else writes.
-    pub fn value(value: &dyn ToString) -> Self {
-        Self { key: None, value: value.to_string().into() }
-    }
-
-    /// A value that nobody else writes to this key.
-    pub fn of(key: &dyn ToString, value: &dyn ToString) -> Self {
-        Self { key: Some(key.to_string().into()), value: value.to_string().into() }
-    }
-
     /// Whether it stands somewhere in a body, other than as the number of a message.
     pub(super) fn is_in(&self, body: &str) -> bool {
         if !body.contains(&*self.value) || self.key.as_ref().is_some_and(|key| !body.contains(&**key)) {

@@ -7,8 +7,9 @@ use super::super::fault::Fault;
 use super::super::history::Invocation;
 use super::super::journal::{Address, Dropped, Entry, Numbers};
 use super::super::nemesis::Window;
+use super::super::question::Mark;
 use super::super::world::World;
-use super::carried::{Mark, holds, is_about};
+use super::carried::{holds, is_about};
 use crate::time::Instant;
 
 /// A test that is over, of which every message is known.

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use super::super::checker::Seconds;
 use super::super::history::Invocation;
 use super::super::journal::{Address, Entry};
+use super::super::question::Missed;
 use super::evidence::{Evidence, first, is_there, numbers};
-use super::{Missed, Why, list, plural};
+use super::{Why, list, plural};
 use crate::time::Instant;
 
 /// How often an answer is followed to whoever gave it.

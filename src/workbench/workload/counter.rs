@@ -12,8 +12,8 @@ use super::{
 };
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
+use crate::workbench::question::Question;
 use crate::workbench::settings::Settings;
-use crate::workbench::why::Question;
 
 static ADD: Rpc = Rpc {
     request: "add",

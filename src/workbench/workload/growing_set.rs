@@ -9,8 +9,8 @@ use super::{
     OnceEach, Operation, Picture, Reply, RequestBody, Rpc, Step, set_picture,
 };
 use crate::telemetry::diagram::thousands;
+use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
-use crate::workbench::why::{Mark, Missed, Question};
 
 /// How a workload says these things.
 #[derive(Debug)]

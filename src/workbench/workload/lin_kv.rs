@@ -12,8 +12,8 @@ use super::{
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::wire::error::ErrorCode;
+use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
-use crate::workbench::why::{Mark, Missed, Question};
 
 const KEY: Field = Field { name: "key", shape: Shape::Integer, about: "which register", example: "5" };
 

@@ -45,8 +45,8 @@ pub use self::rpc::{ErrorReply, Field, MalformedReply, Reply, RequestBody, Rpc, 
 use super::checker::Verdict;
 pub use super::data::Data;
 pub use super::history::{Invocation, Operation, Outcome};
+use super::question::Question;
 use super::settings::Settings;
-use super::why::Question;
 use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 
@@ -71,17 +71,6 @@ pub fn by_name(name: &str) -> Option<&'static dyn Workload> {
 
 /// How long a client waits for an answer, unless the workload has it otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A value that a read should have shown and did not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MissingValue {
-    /// The value, which only one operation writes.
-    pub value: i64,
-    /// The node that was asked.
-    pub node: usize,
-    /// When it answered.
-    pub at: Instant,
-}
 
 /// One kind of test. See the [module](self).
 pub trait Workload: fmt::Debug + Send + Sync {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::drawing::{FAINT, INK, LINE, WRONG, end_link, link, open, rectangle, text};
-use super::growing_set::READ;
 use super::{Data, Invocation, Picture};
 use crate::workbench::checker::Seconds;
 use crate::workbench::checker::set_full::{Missing, Report};
@@ -29,7 +28,6 @@ pub fn draw(report: &Report, history: &[Invocation]) -> Option<Picture> {
     let mut reads: Vec<(usize, &Invocation, &[i64])> = history
         .iter()
         .enumerate()
-        .filter(|(_, of)| of.operation.f == READ)
         .filter_map(|(place, of)| Some((place, of, of.answer().and_then(Data::as_ints)?)))
         .collect();
     reads.sort_by_key(|(_, of, _)| of.interval.invoked);

@@ -16,8 +16,8 @@ use super::{cycle_picture, order_picture};
 use crate::json::text::excerpt;
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
+use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
-use crate::workbench::why::{Mark, Missed, Question};
 
 /// The only kind of operation.
 pub const TXN: &str = "txn";

@@ -9,8 +9,8 @@ use super::{
     Reply, RequestBody, Rpc, Shape, Step, Workload,
 };
 use crate::telemetry::diagram::thousands;
+use crate::workbench::question::Question;
 use crate::workbench::settings::Settings;
-use crate::workbench::why::Question;
 
 static GENERATE: Rpc = Rpc {
     request: "generate",

@@ -4,9 +4,8 @@
 //! those" costs as many edges as there are transactions and not their product. An edge from a transaction has
 //! kinds; one from a hub only leads on, and a way through hubs is one step of the kind with which it began.
 
-mod search;
+pub(super) mod search;
 
-pub(super) use self::search::{BUDGET, Cycle, Weight, search};
 use super::transactions::{NONE, number};
 
 /// Kinds of an edge, a bit each.

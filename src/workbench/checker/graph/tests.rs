@@ -2,7 +2,7 @@
 
 use super::super::models::{Class, Order};
 use super::kind::{PROCESS, RW, WR, WW};
-use super::search::Found;
+use super::search::*;
 use super::*;
 
 struct Alike;

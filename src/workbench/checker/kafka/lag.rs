@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::Completion;
-use super::found::Process;
 use super::history::{Action, History, Key, Message, Operation};
 use super::logs::Facts;
+use super::process::Process;
 use crate::time::{Duration, Instant};
 
 /// How far a poll was behind.

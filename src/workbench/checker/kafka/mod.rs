@@ -15,6 +15,7 @@ mod history;
 mod kind;
 mod lag;
 mod logs;
+mod process;
 mod sentence;
 
 use std::collections::{BTreeMap, BTreeSet};

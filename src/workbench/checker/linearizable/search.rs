@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::Completion;
-use super::{Action, Operation};
+use super::operation::{Action, Operation};
 
 /// Operations in a word of a bitmap.
 const WORD: usize = u64::BITS as usize;

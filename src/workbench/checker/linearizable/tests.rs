@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::Interval;
 use super::*;
+use crate::time::Instant;
 
 const STEPS: u64 = 1_000_000;
 

@@ -29,8 +29,8 @@ use super::super::checker::{UNKNOWN_NODE, Verdict};
 use super::{Client, Data, Fact, Field, Finding, Generator, Invocation, Picture, Rpc, Shape, Workload};
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
+use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
-use crate::workbench::why::{Mark, Missed, Question};
 
 const KEY: Field = Field { name: "key", shape: Shape::Text, about: "which log", example: "\"9\"" };
 
