@@ -1,5 +1,4 @@
-//! How fast histories are judged: transactions over lists and registers, registers alone, and logs, in numbers that a
-//! test of a day comes to.
+//! How fast histories are judged: transactions over lists and registers, in numbers that a test of a day comes to.
 //!
 //! `cargo bench --bench checkers`. The histories are right, as most are: of twelve clients that are served one after
 //! the other at some moment between request and answer. The judge has to read everything and to look for cycles
@@ -14,9 +13,7 @@ use messenger::Instant;
 use messenger::workbench::checker::models::Model;
 use messenger::workbench::checker::rw_register::Assumptions;
 use messenger::workbench::checker::transactions::Transactions;
-use messenger::workbench::checker::{
-    Completion, Interval, Verdict, kafka, linearizable, list_append, rw_register,
-};
+use messenger::workbench::checker::{Completion, Interval, Verdict, list_append, rw_register};
 
 const CLIENTS: usize = 12;
 const KEYS: usize = 10;
@@ -93,108 +90,6 @@ fn transactions(criterion: &mut Criterion) {
     }
 }
 
-/// A register's operations: of twelve clients, half of whom only read.
-fn register(count: usize) -> Vec<linearizable::Operation> {
-    let (mut rng, mut value) = (Rng::with_seed(7), None);
-    let operation = |index: usize| {
-        let at = 100 * index as u64 + 1_000;
-        let around = 50 * CLIENTS as u64 - rng.u64(0..100);
-        let action = match rng.u8(0..6) {
-            0..3 => linearizable::Action::Read(value),
-            3 if value.is_some() => {
-                let (from, to) = (value.unwrap_or_default(), rng.i64(0..5));
-                value = Some(to);
-                linearizable::Action::Cas { from, to }
-            }
-            _ => {
-                value = Some(rng.i64(0..5));
-                linearizable::Action::Write(value.unwrap_or_default())
-            }
-        };
-        linearizable::Operation {
-            key: 0,
-            process: (index % CLIENTS) as u64,
-            action,
-            interval: Interval {
-                invoked: Instant::from_micros(at - around),
-                completed: Instant::from_micros(at + around),
-            },
-            completion: Completion::Ok,
-        }
-    };
-    (0..count).map(operation).collect()
-}
-
-fn registers(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("lin-kv");
-    group.sample_size(10);
-    for count in [10_000, 100_000] {
-        group.throughput(Throughput::Elements(count as u64));
-        let operations = register(count);
-        let judge =
-            |operations: &[linearizable::Operation]| linearizable::check(operations, 100_000_000).verdict;
-        assert_eq!(judge(&operations), Verdict::Valid);
-        group.bench_function(format!("judge {count}"), |bencher| {
-            bencher.iter(|| judge(black_box(&operations)))
-        });
-    }
-    group.finish();
-}
-
-/// Messages that are sent to a few logs, and polled some at a time by each of a dozen clients.
-fn logs(count: usize) -> kafka::History {
-    let (mut rng, mut history) = (Rng::with_seed(7), kafka::History::default());
-    let keys: Vec<kafka::Key> = (0..KEYS).map(|key| history.key(&key.to_string())).collect();
-    let mut logs: Vec<Vec<kafka::Message>> = vec![Vec::new(); KEYS];
-    let mut read = vec![vec![0; KEYS]; CLIENTS];
-    let mut push = |history: &mut kafka::History, index: usize, action| {
-        let (process, at) = (index % CLIENTS, 100 * index as u64);
-        let interval =
-            Interval { invoked: Instant::from_micros(at), completed: Instant::from_micros(at + 90) };
-        let (process, completion) = (process as u64, Completion::Ok);
-        history.push(kafka::Operation { process, node: Some(0), interval, completion, action });
-    };
-    for client in 0..CLIENTS {
-        let action =
-            kafka::Action::Assign { keys: keys.clone(), start: kafka::Start::Zero, committed: Vec::new() };
-        push(&mut history, client, action);
-    }
-    for index in CLIENTS..CLIENTS + count {
-        let (client, place) = (index % CLIENTS, rng.usize(0..KEYS));
-        let log = &mut logs[place];
-        let action = if rng.bool() {
-            let message = history.message(keys[place], kafka::Payload::Integer(log.len() as i64));
-            log.push(message);
-            kafka::Action::Send { message, offset: Some(log.len() as i64 - 1) }
-        } else {
-            let from = &mut read[client][place];
-            let to = log.len().min(*from + 32);
-            let list = (*from..to).map(|offset| (offset as i64, log[offset])).collect();
-            *from = to;
-            kafka::Action::Poll { lists: vec![(keys[place], list)], commit: kafka::Commit::Ok }
-        };
-        push(&mut history, index, action);
-    }
-    history
-}
-
-fn messages(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("kafka");
-    group.sample_size(10);
-    for count in [10_000, 100_000] {
-        group.throughput(Throughput::Elements(count as u64));
-        let history = logs(count);
-        // What was sent last nobody polled yet.
-        let accused =
-            |report: &kafka::Report| report.anomalies.keys().any(|kind| *kind != kafka::Kind::Unseen);
-        assert!(!accused(&kafka::check(&history)));
-        group.bench_function(format!("judge {count}"), |bencher| {
-            bencher.iter(|| kafka::check(black_box(&history)))
-        });
-    }
-    group.finish();
-}
-
 /// The most memory that this process ever had, in bytes; zero where the system does not tell.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -203,5 +98,5 @@ fn peak_memory() -> u64 {
     1_024 * kilobytes.unwrap_or_default()
 }
 
-criterion_group!(benches, transactions, registers, messages);
+criterion_group!(benches, transactions);
 criterion_main!(benches);
