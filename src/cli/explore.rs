@@ -368,6 +368,8 @@ struct Search<'a> {
 struct Counts {
     seeds: u64,
     unknown: u64,
+    /// The first seed that could not be decided.
+    first_unknown: Option<u64>,
     messages: u64,
     simulated: RealDuration,
     faults: BTreeMap<&'static str, usize>,
@@ -434,7 +436,11 @@ impl<'a> Search<'a> {
         }
         let mut counts = self.counts.lock().expect("no thread panicked");
         counts.seeds += 1;
-        counts.unknown += u64::from(tried.verdict == Verdict::Unknown);
+        if tried.verdict == Verdict::Unknown {
+            counts.unknown += 1;
+            counts.first_unknown =
+                Some(counts.first_unknown.map_or(tried.seed, |first| first.min(tried.seed)));
+        }
         counts.messages += tried.messages;
         counts.simulated += RealDuration::from(tried.simulated);
         for (fault, count) in &tried.faults {
@@ -482,10 +488,13 @@ impl<'a> Search<'a> {
         let rate = counts.seeds as f64 / elapsed.max(0.001);
         let faults: Vec<String> =
             counts.faults.iter().map(|(fault, count)| format!("{count} {fault}")).collect();
-        let unknown =
-            if counts.unknown > 0 { format!(", {} undecided", counts.unknown) } else { String::new() };
+        let unknown = counts.first_unknown.map_or_else(String::new, |seed| {
+            let first = if counts.unknown == 1 { "seed" } else { "the first is seed" };
+            format!(", {} undecided ({first} {seed})", counts.unknown)
+        });
+        let noun = if counts.seeds == 1 { "seed" } else { "seeds" };
         format!(
-            "{} seeds{unknown}, {rate:.0} a second, {:.0} s simulated in {elapsed:.1} s, {} messages; faults: {}",
+            "{} {noun}{unknown}, {rate:.0} a second, {:.0} s simulated in {elapsed:.1} s, {} messages; faults: {}",
             counts.seeds,
             counts.simulated.as_secs_f64(),
             counts.messages,
@@ -555,10 +564,14 @@ fn report(
     let after = size(&plan);
     let (world, results) = tested.failing(&plan, &signature);
     tested.check_stopped()?;
+    let done = match (is_minimal, before == after) {
+        (true, _) => "",
+        (false, true) => ", but the time did not suffice to cut anything: --shrink gives it more",
+        (false, false) => ", as far as the time went",
+    };
     let text = format!(
-        "seed {seed} fails; cut down in {:.1} s and {tries} tests{}\n  before: {before}\n  after:  {after}",
+        "seed {seed} fails; cut down in {:.1} s and {tries} tests{done}\n  before: {before}\n  after:  {after}",
         took.as_secs_f64(),
-        if is_minimal { "" } else { ", as far as the time went" }
     );
     say(args, &text);
     let name = tested.name(args.workload);

@@ -37,6 +37,8 @@ pub struct Results {
     pub messages_per_operation: f64,
     /// Nodes of which no final operation succeeded, where there should be one, and of what kind those were.
     pub unread: Vec<(usize, &'static str)>,
+    /// Kinds of operations of which every one was refused as not supported.
+    pub unsupported: Vec<&'static str>,
     /// Nodes that no client asked, and whether there were too few clients for all nodes.
     pub unasked: (Vec<usize>, bool),
     /// Nodes that should agree in the end never sent each other anything.
@@ -170,6 +172,7 @@ impl Results {
             servers: journal.servers,
             messages_per_operation,
             unread,
+            unsupported: unsupported(history),
             unasked: (unasked, settings.workers < settings.nodes),
             is_isolated: workload.final_phase().is_some() && settings.nodes > 1 && journal.servers.sent == 0,
             late_answers: world.late_answers().clone(),
@@ -210,6 +213,9 @@ impl Results {
             return sentences;
         }
         sentences.extend(self.silent.iter().map(SilentNode::explain));
+        sentences.extend(self.unsupported.iter().map(|f| {
+            format!("every {f} was answered with error 10, not supported: the node does not handle that request yet")
+        }));
         for (node, f) in &self.unread {
             sentences.push(format!(
                 "no final {f} of n{node} succeeded, so nobody knows what it has. Maelstrom would not have noticed: it \
@@ -307,6 +313,17 @@ fn operations_per_second(world: &World) -> f64 {
     let operations = world.history().iter().filter(|invocation| !invocation.is_final).count();
     let micros = world.run_time().as_micros();
     if micros > 0 { operations as f64 * 1e6 / micros as f64 } else { 0.0 }
+}
+
+/// The kinds of operations of which every one was answered with error 10.
+fn unsupported(history: &[Invocation]) -> Vec<&'static str> {
+    let is_refused =
+        |of: &Invocation| matches!(&of.outcome, Outcome::Fail(reason) if reason.starts_with("error 10:"));
+    let mut kinds: BTreeMap<&'static str, bool> = BTreeMap::new();
+    for of in history {
+        *kinds.entry(of.operation.f).or_insert(true) &= is_refused(of);
+    }
+    kinds.into_iter().filter(|(_, are_refused)| *are_refused).map(|(f, _)| f).collect()
 }
 
 /// The kind of its final operations, if none of them succeeded. A node without one was not asked.

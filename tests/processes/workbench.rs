@@ -515,12 +515,13 @@ fn a_failing_seed_tells_how_to_repeat_it() {
     let folder = folder("repeat");
     let args = [
         "-w",
-        "g-set",
+        "broadcast",
         "--sim",
+        "--planted",
         "--rate",
-        "50",
+        "1",
         "--nemesis",
-        "kill",
+        "partition",
         "--nemesis-interval",
         "1",
         "--time-limit",
@@ -529,16 +530,16 @@ fn a_failing_seed_tells_how_to_repeat_it() {
         "50",
     ];
     let (status, stdout) = outcome(&test(&folder, &[&args[..], &["--seed", "1"]].concat()));
-    assert_eq!(status, Some(1), "nodes that forget when they die lose elements: {stdout}");
-    let last = stdout.split("g-set: ").last().unwrap();
+    assert_eq!(status, Some(1), "nodes that tell others once lose elements: {stdout}");
+    let title = "testing a node for broadcast with a planted bug, in virtual time\n";
+    let last = stdout.split(title).last().unwrap();
     let again = last.lines().find_map(|line| line.trim().strip_prefix("again: ")).unwrap();
     let words: Vec<&str> = again.split(' ').skip(2).collect();
     let (status, repeated) = outcome(&run(messenger(&[&["test"][..], &words].concat()), b""));
     assert_eq!(status, Some(1));
     let gist =
         |text: &str| text.lines().filter(|line| !line.contains("report: ")).collect::<Vec<_>>().join("\n");
-    let first = "testing messenger's own node for g-set, in virtual time\ng-set: ";
-    assert_eq!(gist(&repeated), first.to_owned() + &gist(last));
+    assert_eq!(gist(&repeated), title.to_owned() + &gist(last));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The default node: the messages of the course, a file for each kind of task.
 //!
+//! 1-1 to 1-5 are the tasks of the first chapter, and 1-2-4 is the fourth task of the second.
+//!
 //! | task | message | file |
 //! | --- | --- | --- |
 //! | 1-1 to 1-5 | `init`, errors | done by [`Node`](crate::node::Node), before a handler is asked |

@@ -20,6 +20,7 @@
 //! overlapped its add and began later lacks it, is stable here.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use super::{Completion, Findings, Interval, Place, Quantiles, Seconds, Verdict};
 use crate::time::{Duration, Instant};
@@ -312,6 +313,8 @@ impl Report {
                 "no read shows any element that was added, so nothing can be said about them".to_owned(),
             );
         }
+        // Said once: it holds for each that is like it.
+        let mut is_said = false;
         self.lost.explain(&mut sentences, |Missing { element, known, from, last_shown }| {
             let last_shown_at = last_shown.as_ref().map(|read| read.at);
             let last_shown = match last_shown {
@@ -319,7 +322,7 @@ impl Report {
                 None => "was never seen in any read".to_owned(),
             };
             let is_shown_at_once = last_shown_at == Some(from.at);
-            let at_once = if is_shown_at_once {
+            let at_once = if is_shown_at_once && !mem::replace(&mut is_said, true) {
                 ". Maelstrom would not have noticed: it goes by another read of that moment, which shows it"
             } else {
                 ""

@@ -573,8 +573,16 @@
     filter = "offending";
     $("timeline-filter").value = filter;
     const operation = operations[data.offending[0]];
-    if (operation) {
-      // All of the test, with what went wrong chosen in it.
+    // What went wrong, in all of the test. If it was only seen after the rest at the end: the message that is the reason,
+    // in what came before.
+    const reason = document.querySelector("p.why a[href^='#msg=']");
+    const place = reason ? placeOfMessage(+reason.getAttribute("href").slice(5)) : -1;
+    const ends = (calm, one) => (one.final ? calm : Math.max(calm, Math.min(one.completed, last)));
+    const calm = operations.reduce(ends, first + 1000);
+    if (operation && operation.final && place >= 0 && message(place).at <= calm) {
+      const end = Math.min(calm * 1.05, last);
+      history.replaceState(null, "", reason.getAttribute("href") + "&from=" + first / 1e6 + "&to=" + end / 1e6);
+    } else if (operation) {
       history.replaceState(null, "", "#op=" + operation.index + "&from=" + first / 1e6 + "&to=" + last / 1e6);
     }
   }
