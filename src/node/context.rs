@@ -106,7 +106,7 @@ impl<H> Context<'_, H> {
 
     /// Starts the answer to a request that was put off: add its fields, then send it.
     ///
-    /// If it is too late for its client, the answer is dropped and counted: see [`Config::answer_within`].
+    /// If it is too late for its client, the answer is dropped and counted: see [`Config::answer_within`](crate::Config::answer_within).
     pub fn answer(&mut self, deferred: Deferred, kind: &str) -> Message<'_> {
         self.core.answer(self.out, deferred, kind)
     }
@@ -330,7 +330,7 @@ impl<H> Context<'_, H> {
         self.core.read_clock() - self.core.arrived.unwrap_or(self.core.now)
     }
 
-    /// The newest messages, at most `count` of them, the oldest first: see [`Config::trace_size`].
+    /// The newest messages, at most `count` of them, the oldest first: see [`Config::trace_size`](crate::Config::trace_size).
     pub fn trace(&self, count: usize) -> Vec<Entry> {
         self.core.writer.trace.newest(count)
     }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::telemetry::metrics::KindId;
 use crate::time::Instant;
 
-/// A request that will be answered later, with [`Context::answer`].
+/// A request that will be answered later, with [`Context::answer`](crate::Context::answer).
 ///
 /// If it is dropped without an answer, by a panic for instance, its client gets error 13: a client is never
 /// left to wait for nothing.
