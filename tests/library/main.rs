@@ -14,6 +14,7 @@ mod virtual_time;
 mod differential;
 mod durability;
 mod faults;
+mod host;
 mod layers;
 mod node;
 mod observing;

@@ -1,71 +1,24 @@
 //! One node of Raft, and what the others say: the mistakes that are made again and again, one by one.
 
-use messenger::node::{Config, Node};
+use messenger::Duration;
 use messenger::nodes::raft::Raft;
-use messenger::store::{Memory, Store as _};
-use messenger::wire::lines::Line;
-use messenger::wire::out::OutBuffer;
-use messenger::{Duration, Instant};
+use messenger::store::Store as _;
 use serde_json::{Value, json};
 
+use crate::host::Host;
+
 /// Node n1 of n1, n2 and n3.
-struct Server {
-    node: Node<Raft>,
-    store: Memory,
-    out: OutBuffer,
-    now: Instant,
+type Server = Host<Raft>;
+
+fn raft() -> Raft {
+    Raft::new(Duration::from_millis(1000))
+}
+
+fn server() -> Server {
+    Host::new(3, raft())
 }
 
 impl Server {
-    fn new() -> Self {
-        Self::start(Memory::default())
-    }
-
-    fn start(mut store: Memory) -> Self {
-        let mut node = Node::new(Raft::new(Duration::from_millis(1000)), Config::default());
-        store.recover(&mut |record| node.recover(record)).unwrap();
-        let mut server = Self { node, store, out: OutBuffer::new(), now: Instant::START };
-        let init = json!({"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": ["n1", "n2", "n3"]});
-        server.tell("c0", &init);
-        server
-    }
-
-    /// Killed, and started again.
-    fn restart(self) -> Self {
-        Self::start(self.store)
-    }
-
-    /// Receivers and bodies of what it says to that.
-    fn tell(&mut self, src: &str, body: &Value) -> Vec<(String, Value)> {
-        let line = json!({"src": src, "dest": "n1", "body": body}).to_string();
-        self.node.handle_line(self.now, Line::new(line.as_bytes()), &mut self.out);
-        self.said()
-    }
-
-    fn pass_ms(&mut self, millis: u64) -> Vec<(String, Value)> {
-        let (end, mut said) = (self.now + Duration::from_millis(millis), Vec::new());
-        while let Some(due) = self.node.poll_timeout().filter(|&due| due <= end) {
-            self.now = self.now.max(due);
-            self.node.handle_timeout(self.now, &mut self.out);
-            said.extend(self.said());
-        }
-        self.now = end;
-        said
-    }
-
-    fn said(&mut self) -> Vec<(String, Value)> {
-        while let Some(records) = self.node.poll_persist() {
-            self.store.commit(records).unwrap();
-            self.node.handle_durable(&mut self.out);
-        }
-        let text = String::from_utf8(self.out.waiting().to_vec()).unwrap();
-        self.out.consume(self.out.len());
-        let messages = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        messages
-            .map(|message| (message["dest"].as_str().unwrap().to_owned(), message["body"].clone()))
-            .collect()
-    }
-
     /// Has it become the leader of the next term, with the votes of n2; the term.
     fn lead(&mut self) -> u64 {
         let mut said = Vec::new();
@@ -113,11 +66,11 @@ fn result(said: &[(String, Value)]) -> (bool, u64) {
 
 #[test]
 fn it_votes_once_in_a_term_and_remembers_it() {
-    let mut server = Server::new();
+    let mut server = server();
     assert!(is_granted(&server.tell("n2", &vote(5, (0, 0), false))));
     assert!(!is_granted(&server.tell("n3", &vote(5, (0, 0), false))));
     assert!(is_granted(&server.tell("n2", &vote(5, (0, 0), false))), "the same again");
-    let mut server = server.restart();
+    let mut server = server.restart(raft());
     assert!(!is_granted(&server.tell("n3", &vote(5, (0, 0), false))));
     assert!(!is_granted(&server.tell("n3", &vote(4, (0, 0), false))));
     assert!(is_granted(&server.tell("n3", &vote(6, (0, 0), false))));
@@ -125,7 +78,7 @@ fn it_votes_once_in_a_term_and_remembers_it() {
 
 #[test]
 fn it_votes_for_no_log_that_is_behind_its_own() {
-    let mut server = Server::new();
+    let mut server = server();
     server.tell("n2", &append(2, (0, 0), &[1, 2], 0));
     assert!(!is_granted(&server.tell("n3", &vote(3, (2, 1), false))), "a shorter one");
     assert!(!is_granted(&server.tell("n3", &vote(4, (1, 9), false))), "a longer one with an older last term");
@@ -135,7 +88,7 @@ fn it_votes_for_no_log_that_is_behind_its_own() {
 /// A node that was cut off asks first, with whatever term, and deposes nobody.
 #[test]
 fn it_promises_no_vote_while_it_hears_a_leader() {
-    let mut server = Server::new();
+    let mut server = server();
     server.tell("n2", &append(2, (0, 0), &[], 0));
     assert!(!is_granted(&server.tell("n3", &vote(3, (9, 9), true))));
     // Nothing has changed by that.
@@ -146,7 +99,7 @@ fn it_promises_no_vote_while_it_hears_a_leader() {
 
 #[test]
 fn only_a_conflict_truncates() {
-    let mut server = Server::new();
+    let mut server = server();
     assert_eq!(result(&server.tell("n2", &append(2, (0, 0), &[1, 2, 3], 0))), (false, 3));
     // An older message that comes late agrees with what is here.
     assert_eq!(result(&server.tell("n2", &append(2, (0, 0), &[1], 0))), (false, 1));
@@ -154,14 +107,14 @@ fn only_a_conflict_truncates() {
     // Another leader has another third entry.
     assert_eq!(result(&server.tell("n3", &append(4, (2, 2), &[9], 0))), (false, 3));
     assert_eq!(result(&server.tell("n3", &append(4, (2, 3), &[], 0))), (true, 2));
-    let mut server = server.restart();
+    let mut server = server.restart(raft());
     assert_eq!(result(&server.tell("n3", &append(4, (4, 3), &[], 0))), (false, 3), "and it is on disk");
 }
 
 /// Whatever a leader believes, what is committed is not asked for again.
 #[test]
 fn a_refusal_never_goes_back_behind_what_is_committed() {
-    let mut server = Server::new();
+    let mut server = server();
     server.tell("n2", &append(2, (0, 0), &[1, 2, 3], 2));
     assert_eq!(result(&server.tell("n3", &append(5, (4, 9), &[], 0))), (true, 3));
     assert_eq!(result(&server.tell("n3", &append(5, (4, 2), &[], 0))), (true, 2));
@@ -170,7 +123,7 @@ fn a_refusal_never_goes_back_behind_what_is_committed() {
 /// The node is asked by a client, the leader answers: the request is handed on once, and never again.
 #[test]
 fn a_request_is_handed_on_once() {
-    let mut server = Server::new();
+    let mut server = server();
     let read = json!({"type": "read", "msg_id": 7, "key": 1});
     assert!(server.tell("c1", &read).is_empty(), "nobody leads yet");
     server.pass_ms(400);
@@ -193,7 +146,7 @@ fn a_request_is_handed_on_once() {
 /// The network may double what is handed on, and who led when the first one came may lead no more: nobody knows.
 #[test]
 fn a_write_that_was_handed_on_is_never_refused_for_certain() {
-    let mut server = Server::new();
+    let mut server = server();
     let write = json!({"write": {"key": 1, "value": 2}});
     let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": write});
     let said = server.tell("n3", &forward);
@@ -203,7 +156,7 @@ fn a_write_that_was_handed_on_is_never_refused_for_certain() {
 /// What waited for a leader as long as a client does was appended by nobody, and is refused for certain.
 #[test]
 fn a_request_waits_for_a_leader_as_long_as_its_client_does() {
-    let mut server = Server::new();
+    let mut server = server();
     for client in 0..10_000 {
         let read = json!({"type": "read", "msg_id": 7, "key": 1});
         assert!(server.tell(&format!("c{client}"), &read).is_empty());
@@ -217,7 +170,7 @@ fn a_request_waits_for_a_leader_as_long_as_its_client_does() {
 
 #[test]
 fn a_leader_commits_and_answers_when_a_majority_has_it_and_once() {
-    let mut server = Server::new();
+    let mut server = server();
     let term = server.lead();
     let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": {"write": {"key": 1, "value": 2}}});
     assert!(server.tell("n3", &forward).is_empty());
@@ -236,7 +189,7 @@ fn a_leader_commits_and_answers_when_a_majority_has_it_and_once() {
     );
     assert!(server.tell("n2", &acknowledge(term, 2)).is_empty());
     // Started again it knows the entry, and answers nobody.
-    let mut server = server.restart();
+    let mut server = server.restart(raft());
     let said = server.tell("n2", &append(term + 1, (term, 2), &[], 2));
     assert!(said.iter().all(|(dest, _)| dest == "n2"), "{said:?}");
     assert_eq!(result(&said), (false, 2));
@@ -245,7 +198,7 @@ fn a_leader_commits_and_answers_when_a_majority_has_it_and_once() {
 /// A read waits for a round that began after it came: who was deposed has none.
 #[test]
 fn a_leader_reads_only_when_it_has_heard_that_it_still_leads() {
-    let mut server = Server::new();
+    let mut server = server();
     let term = server.lead();
     let result = |round: u64| json!({"type": "append_result", "term": term, "is_refused": false, "match_index": 1, "round": round});
     server.tell("n2", &result(1));
@@ -261,7 +214,7 @@ fn a_leader_reads_only_when_it_has_heard_that_it_still_leads() {
 /// A log of many entries becomes a snapshot, from which a node starts again.
 #[test]
 fn a_long_log_becomes_a_snapshot() {
-    let mut server = Server::new();
+    let mut server = server();
     for first in (0..1500).step_by(100) {
         let values: Vec<u64> = (first..first + 100).collect();
         let prev = (if first == 0 { 0 } else { 2 }, first);
@@ -276,7 +229,7 @@ fn a_long_log_becomes_a_snapshot() {
         })
         .unwrap();
     assert!(records < 10, "{records} records");
-    let mut server = server.restart();
+    let mut server = server.restart(raft());
     assert_eq!(result(&server.tell("n2", &append(2, (2, 1500), &[], 1500))), (false, 1500));
     // What is in the snapshot is agreed about, whatever an old message says.
     assert_eq!(result(&server.tell("n2", &append(2, (2, 5), &[1, 2], 0))), (false, 7));

@@ -1,93 +1,13 @@
 //! This crate's nodes after a kill: they know what they acknowledged and keep what they promised, and their logs are no
 //! longer than what they know.
 
-use messenger::node::{Config, Node};
 use messenger::nodes::broadcast::Broadcast;
 use messenger::nodes::counter::Counter;
 use messenger::nodes::kafka::Kafka;
 use messenger::nodes::txn_rw_register::TxnRwRegister;
-use messenger::store::{Memory, Store as _};
-use messenger::wire::lines::Line;
-use messenger::wire::out::OutBuffer;
-use messenger::{Duration, Handler, Instant};
 use serde_json::{Value, json};
 
-/// Node n1 with a disk that is fast, of as many nodes as it is told.
-struct Host<H> {
-    node: Node<H>,
-    store: Memory,
-    out: OutBuffer,
-    now: Instant,
-    nodes: usize,
-}
-
-impl<H: Handler> Host<H> {
-    fn new(nodes: usize, handler: H) -> Self {
-        Self::start(nodes, handler, Memory::default(), Instant::START)
-    }
-
-    fn start(nodes: usize, handler: H, mut store: Memory, now: Instant) -> Self {
-        let mut node = Node::new(handler, Config::default());
-        store.recover(&mut |record| node.recover(record)).unwrap();
-        let mut host = Self { node, store, out: OutBuffer::new(), now, nodes };
-        let names: Vec<_> = (1..=nodes).map(|number| format!("n{number}")).collect();
-        host.tell("c0", &json!({"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": names}));
-        host
-    }
-
-    fn restart(self, handler: H) -> Self {
-        Self::start(self.nodes, handler, self.store, self.now + Duration::from_millis(1))
-    }
-
-    /// Receivers and bodies of what it says to that.
-    fn tell(&mut self, src: &str, body: &Value) -> Vec<(String, Value)> {
-        let line = json!({"src": src, "dest": "n1", "body": body}).to_string();
-        self.node.handle_line(self.now, Line::new(line.as_bytes()), &mut self.out);
-        self.said()
-    }
-
-    /// What it answers a client.
-    fn ask(&mut self, mut body: Value) -> Value {
-        body["msg_id"] = 7.into();
-        let said = self.tell("c1", &body);
-        said.into_iter().find(|(dest, _)| dest == "c1").expect("an answer at once").1
-    }
-
-    fn pass_ms(&mut self, millis: u64) -> Vec<(String, Value)> {
-        let (end, mut said) = (self.now + Duration::from_millis(millis), Vec::new());
-        while let Some(due) = self.node.poll_timeout().filter(|&due| due <= end) {
-            self.now = self.now.max(due);
-            self.node.handle_timeout(self.now, &mut self.out);
-            said.extend(self.said());
-        }
-        self.now = end;
-        said
-    }
-
-    fn said(&mut self) -> Vec<(String, Value)> {
-        while let Some(records) = self.node.poll_persist() {
-            self.store.commit(records).unwrap();
-            self.node.handle_durable(&mut self.out);
-        }
-        let text = String::from_utf8(self.out.waiting().to_vec()).unwrap();
-        self.out.consume(self.out.len());
-        let messages = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        messages
-            .map(|message| (message["dest"].as_str().unwrap().to_owned(), message["body"].clone()))
-            .collect()
-    }
-
-    /// How many records its log has, and how many bytes.
-    fn log(&mut self) -> (usize, usize) {
-        let (mut records, mut bytes) = (0, 0);
-        let mut count = |record: &[u8]| {
-            (records, bytes) = (records + 1, bytes + record.len());
-            Ok(())
-        };
-        self.store.recover(&mut count).unwrap();
-        (records, bytes)
-    }
-}
+use crate::host::Host;
 
 #[test]
 fn a_counter_goes_on_under_its_name_and_its_log_is_a_record_long() {
