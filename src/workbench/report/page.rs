@@ -13,7 +13,7 @@ use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
 
 /// The styles of all pages.
-pub const STYLE: &str = include_str!("page.css");
+const STYLE: &str = include_str!("page.css");
 
 /// So many sentences are seen at once where something is wrong; the rest can be unfolded.
 const SENTENCES: usize = 8;
@@ -44,19 +44,10 @@ impl Page<'_> {
     fn write(&self, html: &mut String) -> fmt::Result {
         let (name, verdict) = (self.workload().name(), self.report.verdict());
         let program = Escaped(self.report.program);
+        write_head(html, &format_args!("{name}: {verdict}"), TIMELINE_STYLE)?;
         writeln!(
             html,
-            r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<meta name="color-scheme" content="light dark"/>
-<title>{name}: {verdict}</title>
-<style>
-{STYLE}{TIMELINE_STYLE}</style>
-</head>
-<body>
+            r#"<body>
 <main class="{verdict}">
 <header>
 <h1>{name} <span class="verdict">{verdict}</span></h1>
@@ -402,6 +393,23 @@ fn cut(asked: &str) -> String {
         Some((end, _)) => format!("{}…", &asked[..end]),
         None => asked.to_owned(),
     }
+}
+
+/// The head of a page, with the style of all pages and its own.
+pub fn write_head(html: &mut String, title: &dyn Display, style: &str) -> fmt::Result {
+    writeln!(
+        html,
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta name="color-scheme" content="light dark"/>
+<title>{title}</title>
+<style>
+{STYLE}{style}</style>
+</head>"#
+    )
 }
 
 fn write_picture(html: &mut String, picture: &Picture) -> fmt::Result {

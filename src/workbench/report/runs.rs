@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::super::checker::brief;
-use super::page::STYLE;
+use super::page::write_head;
 use super::write_whole;
 use crate::telemetry::diagram::{Escaped, thousands};
 
@@ -128,18 +128,12 @@ fn beginning(sentence: &str) -> String {
 }
 
 fn page(runs: &[Run], more: usize) -> String {
-    let mut html = format!(
-        r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<meta name="color-scheme" content="light dark"/>
-<title>Runs</title>
-<style>
-{STYLE}</style>
-</head>
-<body>
+    let mut html = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_head(&mut html, &"Runs", "");
+    let _ = write!(
+        html,
+        r#"<body>
 <main class="runs">
 <h1>Runs</h1>
 <p class="note">{}, the newest first.</p>
@@ -153,7 +147,6 @@ fn page(runs: &[Run], more: usize) -> String {
         }
     );
     for Run { began, path, workload, verdict, reason, settings } in runs {
-        // Writing to a string cannot fail.
         let _ = writeln!(
             html,
             r#"<tr class="{}"><th><a href="{}">{}</a></th><td>{}</td><td><span class="verdict">{}</span></td><td>{}<br/><span class="note">{}</span></td></tr>"#,
