@@ -78,9 +78,7 @@ impl<'o> BodyWriter<'o, '_> {
     fn variant(self, variant: &'static str) -> Result<BodyWriter<'o, 'static>, Unwritable> {
         let Self { out, start, kind } = self;
         let Some(place @ None) = kind else { return Err(reserved()) };
-        if out.len() != start {
-            out.push(b',');
-        }
+        separate(start, out);
         out.extend_from_slice(b"\"type\":");
         let from = out.len();
         variant.write_json(out);
@@ -94,9 +92,7 @@ impl<'o> BodyWriter<'o, '_> {
             ("msg_id" | "in_reply_to", _) | ("type", None | Some(Some(_))) => return Err(reserved()),
             _ => {}
         }
-        if self.out.len() != self.start {
-            self.out.push(b',');
-        }
+        separate(self.start, self.out);
         key.write_json(self.out);
         self.out.push(b':');
         Ok(())
@@ -119,6 +115,14 @@ impl<'o> BodyWriter<'o, '_> {
             **kind = Some(start..self.out.len());
         }
         Ok(())
+    }
+}
+
+/// Writes the comma before a member, unless it is the first.
+#[inline]
+fn separate(start: usize, out: &mut Vec<u8>) {
+    if out.len() != start {
+        out.push(b',');
     }
 }
 
@@ -220,9 +224,7 @@ impl ser::SerializeMap for BodyMap<'_, '_> {
             b"\"msg_id\"" | b"\"in_reply_to\"" => return Err(reserved()),
             _ => {}
         }
-        if self.body.out.len() != self.body.start {
-            self.body.out.push(b',');
-        }
+        separate(self.body.start, self.body.out);
         self.body.out.extend_from_slice(&text);
         self.body.out.push(b':');
         Ok(())

@@ -4,7 +4,7 @@ use serde::ser::{self, Impossible, Serialize};
 
 use super::name::is_exact;
 use super::unwritable::{Unwritable, Written};
-use crate::json::write::{Raw, WriteJson as _};
+use crate::json::write::{Raw, WriteJson};
 
 /// Refuses whatever is not named before.
 macro_rules! refused {
@@ -74,12 +74,16 @@ pub(super) struct KeyWriter<'o> {
 macro_rules! quoted {
     ($($method:ident $scalar:ty)*) => {$(
         fn $method(self, value: $scalar) -> Written {
-            self.out.push(b'"');
-            value.write_json(self.out);
-            self.out.push(b'"');
+            quote(&value, self.out);
             Ok(())
         }
     )*};
+}
+
+fn quote(scalar: &impl WriteJson, out: &mut Vec<u8>) {
+    out.push(b'"');
+    scalar.write_json(out);
+    out.push(b'"');
 }
 
 impl ser::Serializer for KeyWriter<'_> {
@@ -107,9 +111,7 @@ impl ser::Serializer for KeyWriter<'_> {
         if !value.is_finite() {
             return Err(no_key());
         }
-        self.out.push(b'"');
-        value.write_json(self.out);
-        self.out.push(b'"');
+        quote(&value, self.out);
         Ok(())
     }
 
