@@ -8,9 +8,10 @@ use super::history::{Invocation, Outcome};
 use super::journal::{Address, Traffic};
 use super::settings::Settings;
 use super::why::{self, Why};
-use super::workload::{Finding, Workload};
+use super::workload::{Finding, Workload, reason_prefix};
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
+use crate::wire::error::ErrorCode;
 
 /// What there is to say about a test.
 #[derive(Debug)]
@@ -317,8 +318,9 @@ fn operations_per_second(world: &World) -> f64 {
 
 /// The kinds of operations of which every one was answered with error 10.
 fn unsupported(history: &[Invocation]) -> Vec<&'static str> {
+    let prefix = reason_prefix(ErrorCode::NOT_SUPPORTED);
     let is_refused =
-        |of: &Invocation| matches!(&of.outcome, Outcome::Fail(reason) if reason.starts_with("error 10:"));
+        |of: &Invocation| matches!(&of.outcome, Outcome::Fail(reason) if reason.starts_with(&prefix));
     let mut kinds: BTreeMap<&'static str, bool> = BTreeMap::new();
     for of in history {
         *kinds.entry(of.operation.f).or_insert(true) &= is_refused(of);

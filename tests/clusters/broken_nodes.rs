@@ -119,6 +119,24 @@ fn an_id_that_comes_twice_is_caught() {
     );
 }
 
+/// Handles nothing yet.
+struct Unfinished;
+
+impl Handler for Unfinished {
+    fn on_request(&mut self, request: &Request<'_>, _: &mut Context<'_, Self>) -> Result<(), RpcError> {
+        Err(RpcError::not_supported(request.kind()))
+    }
+}
+
+#[test]
+fn what_a_node_does_not_handle_yet_is_named() {
+    let named = "every generate was answered with error 10, not supported";
+    let (verdict, explanation) = test(&UniqueIds, |_| Unfinished);
+    assert!(verdict != Verdict::Valid && explanation.starts_with(named), "{verdict:?}: {explanation}");
+    let (_, explanation) = test(&UniqueIds, |place| Counting { next: 200 * place as u64 });
+    assert!(!explanation.contains("not supported"), "{explanation}");
+}
+
 /// Keeps what it is told, and tells the others of most of it, once.
 pub struct Gossip {
     pub values: Vec<i64>,

@@ -457,6 +457,14 @@ mod tests {
     }
 
     #[test]
+    fn what_maelstrom_does_instead_is_said_once() {
+        let adds = [add(7, 10, 20), add(8, 10, 20)];
+        let sentences = check(&adds, &[read(&[7, 8], 50, 60), read(&[], 50, 60)]).explain();
+        let said = sentences.iter().map(|sentence| sentence.contains("Maelstrom would not have noticed"));
+        assert_eq!(said.collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
     fn elements_may_be_any_integers() {
         let values = [i64::MIN, -1, 0, 5, i64::MAX];
         let adds = values.map(|value| add(value, 10, 20));

@@ -49,6 +49,7 @@ use super::question::Question;
 use super::settings::Settings;
 use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
+use crate::wire::error::ErrorCode;
 
 /// Every workload of this crate, as Maelstrom lists them.
 pub static ALL: [&dyn Workload; 10] = [
@@ -252,11 +253,16 @@ impl CallFailure {
         match self {
             Self::Timeout => Outcome::Silence { is_indefinite: true },
             Self::Error(ErrorReply { code, text }) => {
-                let reason = format!("error {}: {}", code.0, excerpt(text)).into();
+                let reason = format!("{}{}", reason_prefix(*code), excerpt(text)).into();
                 if code.is_definite() { Outcome::Fail(reason) } else { Outcome::Info(reason) }
             }
         }
     }
+}
+
+/// How the reason begins of an operation that was answered with this error.
+pub(super) fn reason_prefix(code: ErrorCode) -> String {
+    format!("error {}: ", code.0)
 }
 
 /// What a workload says of a history: its part of the report.
