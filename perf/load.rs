@@ -9,6 +9,8 @@
 //! cargo bench --bench load -- --against 'peer=python3 peer.py' -- --an-option-of-our-node
 //! ```
 //!
+//! Paths start at the root of the workspace.
+//!
 //! Every reply is checked, in any order, once the clock has stopped: the driver shares the machine
 //! with the node, so while the clock runs it only writes, reads and counts newlines. If anything
 //! was wrong, the run has no figures and the exit status is 1. A node whose answer to `init` is that very line copies
@@ -125,7 +127,10 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     // `cargo bench` appends a `--bench` to whatever it was given.
     let arguments = env::args_os().filter(|argument| argument != "--bench");
-    match compare(&Options::parse_from(arguments)) {
+    let options = Options::parse_from(arguments);
+    // And it runs a bench in the folder of its package.
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    match env::set_current_dir(root).map_err(Into::into).and_then(|()| compare(&options)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
