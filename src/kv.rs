@@ -16,7 +16,7 @@
 use std::marker::PhantomData;
 
 use crate::json::read::FromJson;
-use crate::json::write::ToJson;
+use crate::json::to_json::ToJson;
 use crate::node::{CallError, Handle, OwnedReply, WaitingCall};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;

@@ -38,7 +38,7 @@ pub struct GradeArgs {
     jobs: u8,
     /// How long a program may take for a line that a conversation expects
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    patience: crate::Duration,
+    patience: crate::time::Duration,
     /// Print the grade as JSON
     #[arg(long)]
     json: bool,

@@ -83,6 +83,6 @@ pub fn run(workload: Workload, over: Option<Over>, args: &NodeArgs) -> io::Resul
     }
 }
 
-fn serve(workload: impl crate::Handler, config: Config, options: &Options) -> io::Result<()> {
+fn serve(workload: impl crate::node::Handler, config: Config, options: &Options) -> io::Result<()> {
     reactor::run(&mut Node::new(workload, config), options)
 }

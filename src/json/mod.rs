@@ -8,8 +8,7 @@
 //! the only grammar.
 //!
 //! Each file uses only those before it: [`text`], [`error`], `scan` (kinds of bytes, many at a time), `unescape`, `index`
-//! (simd-json's), `cursor` (the grammar), [`value`], [`parser`], [`write`](mod@write), `typed` (serde's
-//! model) and [`read`].
+//! (simd-json's), `cursor` (the grammar), [`value`], [`parser`], `write`, `typed` (serde's model), [`to_json`] and [`read`].
 
 pub(crate) mod cursor;
 pub mod error;
@@ -19,8 +18,9 @@ pub mod parser;
 pub mod read;
 pub(crate) mod scan;
 pub mod text;
+pub mod to_json;
 #[cfg(feature = "serde")]
 pub(crate) mod typed;
 pub(crate) mod unescape;
 pub mod value;
-pub mod write;
+pub(crate) mod write;

@@ -8,9 +8,10 @@ use super::fields::{write_field, write_members, write_name};
 use super::message::Message;
 use super::peers::Broadcast;
 use super::sequential::WaitingCall;
+use crate::json::to_json::ToJson;
 #[cfg(feature = "serde")]
 use crate::json::typed::write_fields;
-use crate::json::write::{ToJson, WriteJson};
+use crate::json::write::WriteJson;
 use crate::wire::envelope::Body;
 
 /// Gives builders of messages the methods that add fields. Each has a method `body_mut`, where they are written, and

@@ -1,8 +1,9 @@
 //! How the fields of a body are written.
 
 use crate::json::scan::find_special;
+use crate::json::to_json::ToJson;
 use crate::json::value::Value;
-use crate::json::write::{ToJson, WriteJson};
+use crate::json::write::WriteJson;
 use crate::wire::envelope::Body;
 #[cfg(feature = "serde")]
 use crate::{

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use clojure_reader::edn::{self, Edn};
 
-use super::{Members, ReadError};
+use super::error::ReadError;
+use super::event::Members;
 use crate::json::write::WriteJson as _;
 use crate::workbench::checker::UNKNOWN_NODE;
 use crate::workbench::data::Data;

@@ -1,6 +1,7 @@
 //! Operations as JSON.
 
-use super::{Members, ReadError};
+use super::error::ReadError;
+use super::event::Members;
 use crate::json::parser::Parser;
 use crate::workbench::data::Data;
 

@@ -5,7 +5,8 @@ use std::mem;
 
 use foldhash::fast::RandomState;
 
-use super::{Event, ReadError};
+use super::error::ReadError;
+use super::event::Event;
 use crate::time::Instant;
 use crate::workbench::checker::{Completion, Interval, UNKNOWN_NODE};
 use crate::workbench::data::Data;

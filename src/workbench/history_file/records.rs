@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::ReadError;
+use super::error::ReadError;
 
 /// Cuts a file into its operations: maps in braces, one after the other, or in an array around all of them. That is the
 /// same in JSON and EDN, but for what EDN has besides: comments, characters such as `\{`, and tags before a map.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::checker::{Quantiles, Verdict, stats};
 use super::super::journal::Traffic;
 use super::super::world::Failure;
-use super::Report;
+use super::finished::Report;
 use crate::time::{Duration, Instant};
 
 /// What `results.json` has.

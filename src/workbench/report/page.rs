@@ -7,8 +7,9 @@ use super::super::checker::{Quantiles, Verdict, brief as number};
 use super::super::verdict::Results;
 use super::super::workload::{Picture, Workload};
 use super::super::world::Failure;
+use super::finished::Report;
+use super::pictures::Pictures;
 use super::timeline::{self, STYLE as TIMELINE_STYLE};
-use super::{Pictures, Report};
 use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
 

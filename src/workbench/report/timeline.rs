@@ -11,7 +11,7 @@ use super::super::checker::Completion;
 use super::super::history::{Invocation, Outcome};
 use super::super::journal::{Address, Dropped, Entry, Numbers};
 use super::super::world::World;
-use super::Report;
+use super::finished::Report;
 use crate::json::write::WriteJson;
 use crate::time::Instant;
 

@@ -4,8 +4,8 @@ use super::super::checker::Seconds;
 use super::super::history::Invocation;
 use super::super::journal::{Address, Entry};
 use super::super::question::Mark;
-use super::Why;
 use super::evidence::{Evidence, is_there};
+use super::reason::Why;
 
 /// Why a node shows something twice that one operation wrote.
 pub(super) fn shown_twice(

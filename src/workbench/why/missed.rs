@@ -8,7 +8,7 @@ use super::super::history::Invocation;
 use super::super::journal::{Address, Entry};
 use super::super::question::Missed;
 use super::evidence::{Evidence, first, is_there, numbers};
-use super::{Why, list, plural};
+use super::reason::{Why, list, plural};
 use crate::time::Instant;
 
 /// How often an answer is followed to whoever gave it.

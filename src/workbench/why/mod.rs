@@ -8,34 +8,17 @@ mod carried;
 mod doubled;
 mod evidence;
 mod missed;
+mod reason;
 mod silence;
 mod sum;
 
 use std::collections::BTreeSet;
 
 use self::evidence::Evidence;
-use super::journal::Entry;
+pub use self::reason::Why;
 use super::question::Question;
 use super::world::World;
 use crate::time::Instant;
-
-/// A reason, and the messages that prove it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Why {
-    /// What happened, without an end.
-    pub sentence: String,
-    /// The numbers of messages that it speaks of.
-    pub messages: Vec<u64>,
-    /// The operations that it speaks of, by their places in the history.
-    pub operations: Vec<usize>,
-}
-
-impl Why {
-    fn new(sentence: String, messages: &[&Entry], operations: &[usize]) -> Self {
-        let messages = messages.iter().map(|entry| entry.id).collect();
-        Self { sentence, messages, operations: operations.to_vec() }
-    }
-}
 
 /// Answers questions, as far as the journal knows, and says nothing twice.
 ///
@@ -61,16 +44,3 @@ pub fn answer(world: &World, silent: &[(usize, Instant)], questions: &[Question]
 
 /// Of so many silent nodes it is told what they waited for.
 const SILENT_MAX: usize = 3;
-
-const fn plural(count: usize) -> &'static str {
-    if count == 1 { "message" } else { "messages" }
-}
-
-/// `n0, n1 and lin-kv`
-fn list(names: impl IntoIterator<Item = impl ToString>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
-    match &names[..] {
-        [names @ .., last] if !names.is_empty() => format!("{} and {last}", names.join(", ")),
-        names => names.concat(),
-    }
-}

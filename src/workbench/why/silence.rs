@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::checker::Seconds;
 use super::super::journal::{Address, Entry};
 use super::evidence::{Evidence, first, is_there, numbers};
-use super::{Why, plural};
+use super::reason::{Why, plural};
 use crate::time::Instant;
 
 pub(super) fn why(evidence: Evidence<'_>, node: usize, since: Instant) -> Option<Why> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::super::checker::Seconds;
 use super::super::journal::{Address, Entry};
 use super::evidence::{Evidence, first, is_there, numbers};
-use super::{Why, list};
+use super::reason::{Why, list};
 use crate::time::Instant;
 
 pub(super) fn why(evidence: Evidence<'_>, read: usize, missing: i64, adds: &[(usize, i64)]) -> Option<Why> {

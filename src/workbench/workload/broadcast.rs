@@ -1,9 +1,10 @@
 //! `broadcast`: nodes tell each other what they were told.
 
+use super::super::history::Invocation;
+use super::contract::{Client, Fact, Finding, Generator, Workload};
+use super::final_phase::ONCE_EACH;
 use super::growing_set::{Elements, READ, SetClient, Words, check};
-use super::{
-    Client, Fact, Field, Finding, Generator, Invocation, ONCE_EACH, RequestBody, Rpc, Shape, Workload,
-};
+use super::rpc::{Field, RequestBody, Rpc, Shape};
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
 

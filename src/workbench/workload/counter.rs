@@ -5,11 +5,11 @@ use std::ops::{Range, RangeInclusive};
 use serde_json::json;
 
 use super::super::checker::{Place, Verdict, counter};
-use super::super::history::answered_at;
-use super::{
-    Client, Data, Fact, Field, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
-    ONCE_EACH, OnceEach, Operation, Reply, RequestBody, Rpc, Shape, Step, Workload,
-};
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation, answered_at};
+use super::contract::{Client, Fact, FinalStep, Finding, Generator, GeneratorContext, Step, Workload};
+use super::final_phase::{ONCE_EACH, OnceEach};
+use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::workbench::question::Question;

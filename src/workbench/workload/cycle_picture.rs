@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::Picture;
+use super::contract::Picture;
 use crate::telemetry::sequence::printable;
 use crate::workbench::checker::isolation::{Cycle, Member, Step, meaning};
 use crate::workbench::checker::models::Anomaly;

@@ -3,11 +3,10 @@
 use serde_json::json;
 
 use super::super::checker::{Verdict, echo};
-use super::super::history::answered_at;
-use super::{
-    Client, Data, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation,
-    Outcome, Reply, RequestBody, Rpc, Shape, Step, Workload,
-};
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation, Outcome, answered_at};
+use super::contract::{Client, Fact, Finding, Generator, GeneratorContext, Step, Workload};
+use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use crate::telemetry::diagram::thousands;
 use crate::workbench::settings::Settings;
 
@@ -148,8 +147,6 @@ mod tests {
             process: 0,
         };
         let operation = Sayings.next(0, &mut cx);
-        assert!(
-            matches!(&operation.value, super::super::Data::Text(text) if text.starts_with("Please echo "))
-        );
+        assert!(matches!(&operation.value, Data::Text(text) if text.starts_with("Please echo ")));
     }
 }

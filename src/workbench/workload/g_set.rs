@@ -1,7 +1,10 @@
 //! `g-set`: a set that only grows.
 
+use super::super::history::Invocation;
+use super::contract::{Client, Finding, Generator, Workload};
+use super::final_phase::ONCE_EACH;
 use super::growing_set::{Elements, READ, SetClient, Words, check};
-use super::{Client, Field, Finding, Generator, Invocation, ONCE_EACH, Rpc, Shape, Workload};
+use super::rpc::{Field, Rpc, Shape};
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
 

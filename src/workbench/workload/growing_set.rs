@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::super::checker::{Quantiles, Verdict, set_full};
-use super::super::history::answered_at;
-use super::{
-    Client, Data, Fact, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
-    OnceEach, Operation, Picture, Reply, RequestBody, Rpc, Step, set_picture,
-};
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation, answered_at};
+use super::contract::{Client, Fact, FinalStep, Finding, Generator, GeneratorContext, Picture, Step};
+use super::final_phase::OnceEach;
+use super::rpc::{MalformedReply, Reply, RequestBody, Rpc};
+use super::set_picture;
 use crate::telemetry::diagram::thousands;
 use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;

@@ -5,10 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::json;
 
 use super::super::checker::{Verdict, linearizable};
-use super::{
-    CallFailure, Client, Data, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
-    Operation, Outcome, Picture, Reply, RequestBody, Rpc, Shape, Step, Workload, register_picture,
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation, Outcome};
+use super::contract::{
+    CallFailure, Client, Fact, Finding, Generator, GeneratorContext, Picture, Step, Workload,
 };
+use super::register_picture;
+use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::wire::error::ErrorCode;

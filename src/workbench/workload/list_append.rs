@@ -2,8 +2,10 @@
 
 use super::super::checker::list_append;
 use super::super::checker::transactions::Transactions;
+use super::super::history::Invocation;
+use super::contract::{Client, Fact, Finding, Generator, Workload};
+use super::rpc::{Rpc, Shape};
 use super::transactions::{self, TransactionClient, TransactionGenerator};
-use super::{Client, Fact, Finding, Generator, Invocation, Rpc, Shape, Workload};
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
 

@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Field, Rpc, Workload};
+use super::contract::Workload;
+use super::rpc::{Field, Rpc};
 use crate::wire::error::ErrorCode;
+use crate::workbench::settings::Settings;
 
 /// The requests, replies and errors of a workload, each with a line as it may look.
 ///
@@ -41,7 +43,7 @@ never will; any other code leaves that open:
 A reply has its type, in_reply_to, a msg_id if you like, and the fields that are named here, and nothing else. A client
 waits {} seconds for it, if messages between nodes take no time. Operations that change nothing: {}."#,
         definite.join(", "),
-        workload.patience(&super::Settings::default()).as_micros() / 1_000_000,
+        workload.patience(&Settings::default()).as_micros() / 1_000_000,
         idempotent(workload),
     )
 }

@@ -1,7 +1,7 @@
 //! The picture of reads that contradict each other on the order of a list: a row for each read, a column for each place,
 //! and a colour for each element, so that one sees which went where.
 
-use super::Picture;
+use super::contract::Picture;
 use super::drawing::{FAINT, INK, WRONG, open, rectangle, text};
 use crate::workbench::checker::isolation::Orders;
 

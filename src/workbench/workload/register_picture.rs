@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Picture;
+use super::contract::Picture;
 use super::drawing::{FAINT, INK, LINE, WRONG, end_link, link, open, rectangle, text};
 use crate::time::Instant;
 use crate::workbench::checker::Completion;

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::super::data::Data;
 use crate::json::text::excerpt;
+use crate::json::to_json::ToJson;
 use crate::json::value::{Kind, Value};
-use crate::json::write::{ToJson, WriteJson as _};
+use crate::json::write::WriteJson as _;
 use crate::wire::envelope::{Body, SchemaError};
 use crate::wire::error::ErrorCode;
 

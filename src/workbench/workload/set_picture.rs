@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::super::data::Data;
+use super::super::history::Invocation;
+use super::contract::Picture;
 use super::drawing::{FAINT, INK, LINE, WRONG, end_link, link, open, rectangle, text};
-use super::{Data, Invocation, Picture};
 use crate::workbench::checker::Seconds;
 use crate::workbench::checker::set_full::{Missing, Report};
 

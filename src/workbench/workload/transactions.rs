@@ -7,11 +7,11 @@ use super::super::checker::isolation::{Cycle, Member, Report};
 use super::super::checker::models::{Anomaly, Model};
 use super::super::checker::transactions::Transactions;
 use super::super::checker::{Completion, Verdict};
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation};
+use super::contract::{Client, Fact, FinalStep, Finding, Generator, GeneratorContext, Picture, Step};
 use super::key_pool::{KeyPool, Writes};
-use super::{
-    Client, Data, Fact, Field, FinalStep, Finding, Generator, GeneratorContext, Invocation, MalformedReply,
-    Operation, Picture, Reply, RequestBody, Rpc, Shape, Step,
-};
+use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use super::{cycle_picture, order_picture};
 use crate::json::text::excerpt;
 use crate::telemetry::diagram::thousands;

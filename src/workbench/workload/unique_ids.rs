@@ -3,11 +3,10 @@
 use serde_json::json;
 
 use super::super::checker::{Verdict, unique_ids};
-use super::super::history::answered_at;
-use super::{
-    Client, Data, Fact, Field, Finding, Generator, GeneratorContext, Invocation, MalformedReply, Operation,
-    Reply, RequestBody, Rpc, Shape, Step, Workload,
-};
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation, answered_at};
+use super::contract::{Client, Fact, Finding, Generator, GeneratorContext, Step, Workload};
+use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use crate::telemetry::diagram::thousands;
 use crate::workbench::question::Question;
 use crate::workbench::settings::Settings;

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{CallFailure, Client, Data, MalformedReply, Operation, Outcome, Reply, RequestBody, Step};
-use super::{COMMIT, LIST, POLL, SEND, assign, assigned, highest, key_text, keys_of, sent};
+use super::super::super::data::Data;
+use super::super::super::history::{Operation, Outcome};
+use super::super::contract::{CallFailure, Client, Step};
+use super::super::rpc::{MalformedReply, Reply, RequestBody};
+use super::messages::{COMMIT, LIST, POLL, SEND};
+use super::value::{assign, assigned, highest, key_text, keys_of, sent};
 use crate::workbench::checker::kafka::Start;
 
 /// The client of a process.

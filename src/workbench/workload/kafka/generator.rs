@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::super::super::data::Data;
+use super::super::super::history::{Invocation, Operation, Outcome};
+use super::super::contract::{FinalStep, Generator, GeneratorContext};
 use super::super::key_pool::{KeyPool, Writes};
-use super::super::{Data, FinalStep, Generator, GeneratorContext, Invocation, Operation, Outcome};
-use super::{assign, highest, sent};
+use super::value::{assign, highest, sent};
 use crate::time::{Duration, Instant};
 use crate::workbench::settings::Settings;
 

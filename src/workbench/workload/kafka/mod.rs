@@ -15,91 +15,30 @@
 //! | `crash` | `null` | always indefinite |
 
 mod client;
+mod compact;
 mod generator;
+mod messages;
 mod pictures;
+mod value;
 
 use serde_json::json;
 
 use self::client::Consumer;
+use self::compact::compact;
 use self::generator::Logs;
+use self::messages::{COMMIT, LIST, POLL, SEND};
 use self::pictures::draw;
-use super::super::checker::canonical::canonical;
-use super::super::checker::kafka::{self, Action, Cause, Commit, History, Key, Message, Payload, Start};
-use super::super::checker::{UNKNOWN_NODE, Verdict};
-use super::{Client, Data, Fact, Field, Finding, Generator, Invocation, Picture, Rpc, Shape, Workload};
+use self::value::{assign, keys_of};
+use super::super::checker::Verdict;
+use super::super::checker::kafka::{self, Cause};
+use super::super::data::Data;
+use super::super::history::Invocation;
+use super::contract::{Client, Fact, Finding, Generator, Picture, Workload};
+use super::rpc::Rpc;
 use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
-
-const KEY: Field = Field { name: "key", shape: Shape::Text, about: "which log", example: "\"9\"" };
-
-static SEND: Rpc = Rpc {
-    request: "send",
-    about: "Appends a message to a log",
-    fields: &[KEY, Field { name: "msg", shape: Shape::Any, about: "the message", example: "3" }],
-    reply: "send_ok",
-    reply_fields: &[Field {
-        name: "offset",
-        shape: Shape::Natural,
-        about: "where it is in the log: above those before it, and no other message of the key has it",
-        example: "1000",
-    }],
-    errors: &[],
-};
-
-static POLL: Rpc = Rpc {
-    request: "poll",
-    about: "Asks for messages",
-    fields: &[Field {
-        name: "offsets",
-        shape: Shape::Map(&Shape::Natural),
-        about: "for each log that is asked for, the first offset of interest",
-        example: "{\"9\":1000,\"8\":0}",
-    }],
-    reply: "poll_ok",
-    reply_fields: &[Field {
-        name: "msgs",
-        shape: Shape::Map(&Shape::List(&Shape::Tuple(&[Shape::Natural, Shape::Any]))),
-        about: "for each log any number of the messages from there on, each with its offset, and none left out between \
-                two; a log without new ones may be left out",
-        example: "{\"9\":[[1000,3],[1001,4]]}",
-    }],
-    errors: &[],
-};
-
-static COMMIT: Rpc = Rpc {
-    request: "commit_offsets",
-    about: "Says that the messages up to these offsets, and those at them, are processed",
-    fields: &[Field {
-        name: "offsets",
-        shape: Shape::Map(&Shape::Natural),
-        about: "for each log the highest offset that is processed",
-        example: "{\"9\":1001}",
-    }],
-    reply: "commit_offsets_ok",
-    reply_fields: &[],
-    errors: &[],
-};
-
-static LIST: Rpc = Rpc {
-    request: "list_committed_offsets",
-    about: "Asks up to where messages are processed",
-    fields: &[Field {
-        name: "keys",
-        shape: Shape::List(&Shape::Text),
-        about: "which logs",
-        example: "[\"9\",\"8\"]",
-    }],
-    reply: "list_committed_offsets_ok",
-    reply_fields: &[Field {
-        name: "offsets",
-        shape: Shape::Map(&Shape::Natural),
-        about: "for each of these logs the offset that was committed; none where nothing was",
-        example: "{\"9\":1001}",
-    }],
-    errors: &[],
-};
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
@@ -209,140 +148,6 @@ fn ask(anomaly: &kafka::Anomaly, history: &[Invocation]) -> Vec<Question> {
 
 /// How long clients read the logs at the end.
 const FINAL_PHASE: Duration = Duration::from_secs(10);
-
-/// An `assign`'s value.
-fn assign(keys: Data, from: &str, committed: Option<Data>) -> Data {
-    let mut members = vec![("keys".into(), keys), ("from".into(), from.into())];
-    members.extend(committed.map(|committed| ("committed".into(), committed)));
-    Data::Map(members)
-}
-
-/// The keys of an `assign`'s value.
-fn keys_of(value: &Data) -> &Data {
-    value.get("keys").unwrap_or(value)
-}
-
-/// The keys of an `assign`'s value, and where it starts.
-fn assigned(value: &Data) -> (Vec<Box<str>>, Start) {
-    let start = match value.get("from").and_then(Data::as_text) {
-        Some("beginning") => Start::Rewind,
-        Some("committed") => Start::Committed,
-        _ => Start::Zero,
-    };
-    (keys_of(value).items().map(|key| key_text(&key)).collect(), start)
-}
-
-/// The key, offset and message of a `send`'s value. It has an offset with its message once it is acknowledged.
-fn sent(value: &Data, is_acknowledged: bool) -> Option<(Box<str>, Option<i64>, Data)> {
-    let send = value.item(0)?;
-    let (key, what) = (key_text(&*send.item(1)?), send.item(2)?);
-    if is_acknowledged {
-        return Some((key, what.item(0)?.as_int(), what.item(1)?.into_owned()));
-    }
-    Some((key, None, what.into_owned()))
-}
-
-/// The keys of a `poll`'s value, each with its messages.
-fn polled(value: &Data) -> impl Iterator<Item = (&Data, &Data)> {
-    let lists = match value {
-        Data::List(operations) => match operations.first() {
-            Some(Data::List(poll)) => match poll.get(1) {
-                Some(Data::Map(lists)) => &lists[..],
-                _ => &[],
-            },
-            _ => &[],
-        },
-        _ => &[],
-    };
-    lists.iter().map(|(key, list)| (key, list))
-}
-
-/// The highest offset of each key of a `poll`'s value.
-fn highest(value: &Data) -> impl Iterator<Item = (Box<str>, i64)> {
-    polled(value).filter_map(|(key, list)| {
-        let offsets = list.items().filter_map(|pair| pair.item(0)?.as_int());
-        Some((key_text(key), offsets.max()?))
-    })
-}
-
-/// Keys are strings; in a history that somebody wrote by hand they may be numbers.
-fn key_text(key: &Data) -> Box<str> {
-    match key {
-        Data::Text(text) => text.clone(),
-        other => other.to_string().into(),
-    }
-}
-
-/// The history as its checker takes it.
-fn compact(history: &[Invocation]) -> History {
-    let mut compact = History::default();
-    for invocation in history {
-        let answer = invocation.answer();
-        let value = answer.unwrap_or(&invocation.operation.value);
-        let action = match invocation.operation.f {
-            // What cannot be read says nothing, as a crash does.
-            "send" => send_action(&mut compact, value, answer.is_some()).unwrap_or(Action::Crash),
-            "poll" => poll_action(&mut compact, value),
-            "assign" => assign_action(&mut compact, value),
-            _ => Action::Crash,
-        };
-        compact.push(kafka::Operation {
-            process: invocation.process as u64,
-            node: Some(invocation.node).filter(|node| *node != UNKNOWN_NODE),
-            interval: invocation.interval,
-            completion: invocation.outcome.completion(),
-            action,
-        });
-    }
-    compact
-}
-
-fn message(history: &mut History, key: Key, value: &Data) -> Message {
-    let payload = match value {
-        Data::Int(integer) => Payload::Integer(*integer),
-        other => Payload::Text(canonical(&other.to_string()).into()),
-    };
-    history.message(key, payload)
-}
-
-fn send_action(history: &mut History, value: &Data, is_acknowledged: bool) -> Option<Action> {
-    let (key, offset, what) = sent(value, is_acknowledged)?;
-    let key = history.key(&key);
-    Some(Action::Send { message: message(history, key, &what), offset })
-}
-
-fn poll_action(history: &mut History, value: &Data) -> Action {
-    let mut lists = Vec::new();
-    for (key, list) in polled(value) {
-        let key = history.key(&key_text(key));
-        let mut pairs = Vec::with_capacity(list.item_count().unwrap_or_default());
-        for pair in list.items() {
-            if let (Some(Some(offset)), Some(sent)) = (pair.item(0).map(|of| of.as_int()), pair.item(1)) {
-                pairs.push((offset, message(history, key, &sent)));
-            }
-        }
-        lists.push((key, pairs));
-    }
-    let is_refused = value.item(0).is_some_and(|poll| poll.item(2).is_some());
-    let commit = match lists.iter().any(|(_, list)| !list.is_empty()) {
-        true if is_refused => Commit::Failed,
-        true => Commit::Ok,
-        false => Commit::None,
-    };
-    Action::Poll { lists, commit }
-}
-
-fn assign_action(history: &mut History, value: &Data) -> Action {
-    let (keys, start) = assigned(value);
-    let keys = keys.iter().map(|key| history.key(key)).collect();
-    let mut committed = Vec::new();
-    if let Some(Data::Map(offsets)) = value.get("committed") {
-        for (key, offset) in offsets {
-            committed.extend(offset.as_int().map(|offset| (history.key(&key_text(key)), offset)));
-        }
-    }
-    Action::Assign { keys, start, committed }
-}
 
 impl Finding for kafka::Report {
     fn verdict(&self) -> Verdict {

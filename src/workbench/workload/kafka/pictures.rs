@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::super::Picture;
+use super::super::contract::Picture;
 use super::super::drawing::{FAINT, INK, LINE, file_name, open, rectangle, short, text};
 use crate::time::Instant;
 use crate::workbench::checker::kafka::{Action, History, Key, Lag, Message, Report};
