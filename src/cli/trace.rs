@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::reactor;
-use crate::telemetry::diagram::diagram;
-use crate::telemetry::recording::Recording;
-use crate::telemetry::sequence::{Filter, Log, start};
 use crate::wire::lines::{LineBuffer, NextLine};
+use crate::workbench::trace::recording::Recording;
+use crate::workbench::trace::svg::diagram;
+use crate::workbench::trace::transfer::{Filter, Log, start};
 use clap::Args;
 use log::warn;
 

@@ -1,11 +1,7 @@
-//! What people look at: counts, times, the newest messages; and, from what several nodes wrote down, which messages
-//! went where and when.
+//! What people look at: counts, times, and the newest messages.
 
-pub mod diagram;
 pub(crate) mod label;
 pub mod metrics;
-pub mod recording;
-pub mod sequence;
 pub mod trace;
 
 /// Whether this build observes at all. It always does, but for the build that `perf/observing` compares with.

@@ -12,10 +12,10 @@ use crate::json::parser::Parser;
 use crate::json::text::beginning;
 use crate::json::value::Integer;
 use crate::json::write::{Raw, WriteJson as _};
-use crate::telemetry::sequence::{Transfer, mark_unanswered};
 use crate::time::Instant;
 use crate::wire::envelope::UncheckedEnvelope;
 use crate::wire::lines::Line;
+use crate::workbench::trace::transfer::{Transfer, mark_unanswered};
 
 /// Somebody who sends and receives messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

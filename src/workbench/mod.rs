@@ -32,6 +32,7 @@ mod disk;
 pub mod driver;
 pub mod explore;
 pub mod fault;
+pub(crate) mod format;
 #[cfg(unix)]
 pub mod grade;
 pub mod history;
@@ -46,6 +47,7 @@ pub mod report;
 pub mod services;
 pub mod settings;
 pub mod shrink;
+pub mod trace;
 pub mod verdict;
 pub mod why;
 pub mod workload;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checker::{Seconds, Verdict, stats};
+use super::checker::{Verdict, stats};
 use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::{Address, Traffic};
@@ -12,6 +12,7 @@ use super::workload::{Finding, Workload, reason_prefix};
 use super::world::{Failure, UnexpectedReplies, World};
 use crate::time::Instant;
 use crate::wire::error::ErrorCode;
+use crate::workbench::format::Seconds;
 
 /// What there is to say about a test.
 #[derive(Debug)]

@@ -13,8 +13,9 @@ use super::graph::search::{self, Weight};
 use super::graph::{self, Edges, Graph, kind};
 use super::models::{Anomaly, Class, Model, Order, Refuted};
 use super::transactions::{Action, MicroOp, NONE, Transactions, number};
-use super::{Completion, Interval, Seconds, Verdict};
+use super::{Completion, Interval, Verdict};
 use crate::time::Duration;
+use crate::workbench::format::Seconds;
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]

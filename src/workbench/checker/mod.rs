@@ -24,8 +24,8 @@ pub mod unique_ids;
 
 use std::fmt;
 
-use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
+use crate::workbench::format::{Seconds, brief};
 
 /// What a checker says of a history. The worst of several verdicts is their maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,36 +183,6 @@ impl fmt::Display for Quantiles {
             _ => format!("{:.1} s", millis / 1e3),
         });
         write!(f, "{median} median, {p99} at 99 %, {max} at most")
-    }
-}
-
-/// A number in about three digits: `0.005`, `12.3`, `5,000`.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "nothing is counted below 0 or to 2^53"
-)]
-pub(in crate::workbench) fn brief(value: f64) -> String {
-    if value >= 1_000.0 {
-        return thousands(value.round() as usize);
-    }
-    let decimals = match value {
-        0.0 | 100.0.. => 0,
-        10.0.. => 1,
-        1.0.. => 2,
-        _ => 3,
-    };
-    format!("{value:.decimals$}")
-}
-
-/// A time as people read it: seconds since the start of the test.
-pub(in crate::workbench) struct Seconds(pub Instant);
-
-/// `1.203 s`
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_micros() / 1_000;
-        write!(f, "{}.{:03} s", millis / 1_000, millis % 1_000)
     }
 }
 

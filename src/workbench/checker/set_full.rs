@@ -22,8 +22,9 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use super::{Completion, Findings, Interval, Place, Quantiles, Seconds, Verdict};
+use super::{Completion, Findings, Interval, Place, Quantiles, Verdict};
 use crate::time::{Duration, Instant};
+use crate::workbench::format::Seconds;
 
 /// An attempt to add an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

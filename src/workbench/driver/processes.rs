@@ -19,9 +19,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::assertions::{Told, WORKBENCH};
-use crate::telemetry::diagram::counted;
 use crate::time::Instant;
 use crate::wire::lines::{LineBuffer, NextLine};
+use crate::workbench::format::counted;
 use crate::workbench::nemesis::ProcessCommand;
 use crate::workbench::world::World;
 

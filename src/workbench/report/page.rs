@@ -3,15 +3,15 @@
 use std::fmt::{self, Display, Write};
 
 use super::super::checker::stats::{Availability, Counts};
-use super::super::checker::{Quantiles, Verdict, brief as number};
+use super::super::checker::{Quantiles, Verdict};
 use super::super::verdict::Results;
 use super::super::workload::{Picture, Workload};
 use super::super::world::Failure;
 use super::finished::Report;
 use super::pictures::Pictures;
 use super::timeline::{self, STYLE as TIMELINE_STYLE};
-use crate::telemetry::diagram::{Escaped, thousands};
 use crate::time::{Duration, Instant};
+use crate::workbench::format::{Escaped, brief as number, thousands};
 
 /// The styles of all pages.
 const STYLE: &str = include_str!("page.css");

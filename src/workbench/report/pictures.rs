@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::finished::Report;
 use super::plots;
-use crate::telemetry::diagram::{counted, diagram, thousands};
 use crate::time::Instant;
+use crate::workbench::format::{counted, thousands};
+use crate::workbench::trace::svg::diagram;
 use crate::workbench::workload::Picture;
 
 /// So many messages are drawn.

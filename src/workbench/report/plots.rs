@@ -19,8 +19,8 @@ use super::super::history::Invocation;
 use super::super::journal::{Address, Numbers};
 use super::super::nemesis::Fault;
 use super::super::world::World;
-use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
+use crate::workbench::format::thousands;
 
 /// An operation that took no longer was answered in the instant of its request.
 const INSTANT: Duration = Duration::from_micros(10);

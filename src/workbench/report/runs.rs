@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::checker::brief;
 use super::page::write_head;
 use super::write_whole;
-use crate::telemetry::diagram::{Escaped, thousands};
+use crate::workbench::format::{Escaped, brief, thousands};
 
 /// So many runs are listed.
 pub const RUNS_MAX: usize = 1_000;

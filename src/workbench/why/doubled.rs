@@ -1,11 +1,11 @@
 //! Why something is there twice: whether it came twice, or was given out by nodes that could not know of each other.
 
-use super::super::checker::Seconds;
 use super::super::history::Invocation;
 use super::super::journal::{Address, Entry};
 use super::super::question::Mark;
 use super::evidence::{Evidence, is_there};
 use super::reason::Why;
+use crate::workbench::format::Seconds;
 
 /// Why a node shows something twice that one operation wrote.
 pub(super) fn shown_twice(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::checker::{Seconds, UNKNOWN_NODE};
+use super::super::checker::UNKNOWN_NODE;
 use super::super::fault::Fault;
 use super::super::history::Invocation;
 use super::super::journal::{Address, Dropped, Entry, Numbers};
@@ -11,6 +11,7 @@ use super::super::question::Mark;
 use super::super::world::World;
 use super::carried::{holds, is_about};
 use crate::time::Instant;
+use crate::workbench::format::Seconds;
 
 /// A test that is over, of which every message is known.
 #[derive(Clone, Copy)]

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::super::checker::Seconds;
 use super::super::history::Invocation;
 use super::super::journal::{Address, Entry};
 use super::super::question::Missed;
 use super::evidence::{Evidence, first, is_there, numbers};
-use super::reason::{Why, list, plural};
+use super::reason::{Why, plural};
 use crate::time::Instant;
+use crate::workbench::format::{Seconds, list};
 
 /// How often an answer is followed to whoever gave it.
 const HOPS: usize = 3;

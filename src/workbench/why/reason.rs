@@ -23,12 +23,3 @@ impl Why {
 pub(super) const fn plural(count: usize) -> &'static str {
     if count == 1 { "message" } else { "messages" }
 }
-
-/// `n0, n1 and lin-kv`
-pub(super) fn list(names: impl IntoIterator<Item = impl ToString>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
-    match &names[..] {
-        [names @ .., last] if !names.is_empty() => format!("{} and {last}", names.join(", ")),
-        names => names.concat(),
-    }
-}

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::checker::Seconds;
 use super::super::journal::{Address, Entry};
 use super::evidence::{Evidence, first, is_there, numbers};
 use super::reason::{Why, plural};
 use crate::time::Instant;
+use crate::workbench::format::Seconds;
 
 pub(super) fn why(evidence: Evidence<'_>, node: usize, since: Instant) -> Option<Why> {
     let (end, address) = (evidence.world.now(), Address::Node(node));

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::super::checker::Seconds;
 use super::super::journal::{Address, Entry};
 use super::evidence::{Evidence, first, is_there, numbers};
-use super::reason::{Why, list};
+use super::reason::Why;
 use crate::time::Instant;
+use crate::workbench::format::{Seconds, list};
 
 pub(super) fn why(evidence: Evidence<'_>, read: usize, missing: i64, adds: &[(usize, i64)]) -> Option<Why> {
     if evidence.are_names_borrowed() {

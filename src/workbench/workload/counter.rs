@@ -10,8 +10,8 @@ use super::super::history::{Invocation, Operation, answered_at};
 use super::contract::{Client, Fact, FinalStep, Finding, Generator, GeneratorContext, Step, Workload};
 use super::final_phase::{ONCE_EACH, OnceEach};
 use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
-use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
+use crate::workbench::format::thousands;
 use crate::workbench::question::Question;
 use crate::workbench::settings::Settings;
 

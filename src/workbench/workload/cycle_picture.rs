@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::contract::Picture;
-use crate::telemetry::sequence::printable;
+use crate::workbench::checker::Completion;
 use crate::workbench::checker::isolation::{Cycle, Member, Step, meaning};
 use crate::workbench::checker::models::Anomaly;
-use crate::workbench::checker::{Completion, Seconds};
+use crate::workbench::format::{Seconds, printable};
 
 /// Sizes, in pixels.
 const MARGIN: usize = 24;

@@ -9,7 +9,7 @@ use super::contract::{Client, Fact, FinalStep, Finding, Generator, GeneratorCont
 use super::final_phase::OnceEach;
 use super::rpc::{MalformedReply, Reply, RequestBody, Rpc};
 use super::set_picture;
-use crate::telemetry::diagram::thousands;
+use crate::workbench::format::thousands;
 use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
 

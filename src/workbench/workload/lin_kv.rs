@@ -12,9 +12,9 @@ use super::contract::{
 };
 use super::register_picture;
 use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
-use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
 use crate::wire::error::ErrorCode;
+use crate::workbench::format::thousands;
 use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
 

@@ -6,8 +6,8 @@ use super::super::data::Data;
 use super::super::history::Invocation;
 use super::contract::Picture;
 use super::drawing::{FAINT, INK, LINE, WRONG, end_link, link, open, rectangle, text};
-use crate::workbench::checker::Seconds;
 use crate::workbench::checker::set_full::{Missing, Report};
+use crate::workbench::format::Seconds;
 
 /// So many elements and reads are drawn.
 const ROWS_MAX: usize = 12;

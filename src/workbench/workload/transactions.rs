@@ -14,8 +14,8 @@ use super::key_pool::{KeyPool, Writes};
 use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
 use super::{cycle_picture, order_picture};
 use crate::json::text::excerpt;
-use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
+use crate::workbench::format::thousands;
 use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
 

@@ -7,7 +7,7 @@ use super::super::data::Data;
 use super::super::history::{Invocation, Operation, answered_at};
 use super::contract::{Client, Fact, Finding, Generator, GeneratorContext, Step, Workload};
 use super::rpc::{Field, MalformedReply, Reply, RequestBody, Rpc, Shape};
-use crate::telemetry::diagram::thousands;
+use crate::workbench::format::thousands;
 use crate::workbench::question::Question;
 use crate::workbench::settings::Settings;
 

@@ -9,8 +9,8 @@ use super::super::limits::Limits;
 use super::super::plan::Script;
 use super::super::workload::{GeneratorContext, Step};
 use super::{BEHIND_MAX, Event, Phase, Role, TICK, Worker, World};
-use crate::telemetry::diagram::thousands;
 use crate::time::{Duration, Instant};
+use crate::workbench::format::thousands;
 
 impl World {
     /// It is time for another operation.

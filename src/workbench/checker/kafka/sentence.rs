@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use super::super::{Completion, Findings, Place, Seconds};
+use super::super::{Completion, Findings, Place};
 use super::found::{Case, Found};
 use super::history::{Action, Key, Message, Operation};
 use super::kind::Kind;
 use super::{Anomaly, Cause};
+use crate::workbench::format::Seconds;
 
 /// Of so many anomalies of a kind the causes are looked for.
 const CAUSES: usize = 3;

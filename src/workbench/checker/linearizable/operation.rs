@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::super::{Completion, Interval, Seconds};
+use super::super::{Completion, Interval};
 use crate::time::Instant;
+use crate::workbench::format::Seconds;
 
 /// An operation on one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,8 +35,8 @@ use super::super::data::Data;
 use super::super::history::Invocation;
 use super::contract::{Client, Fact, Finding, Generator, Picture, Workload};
 use super::rpc::Rpc;
-use crate::telemetry::diagram::thousands;
 use crate::time::Duration;
+use crate::workbench::format::thousands;
 use crate::workbench::question::{Mark, Missed, Question};
 use crate::workbench::settings::Settings;
 

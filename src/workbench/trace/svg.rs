@@ -12,9 +12,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use super::sequence::{Transfer, events, printable, seconds};
+use super::transfer::{Transfer, events, seconds};
 use crate::json::text::beginning;
 use crate::time::{Duration, Instant};
+use crate::workbench::format::{Escaped, counted, printable, thousands};
 
 /// Draws the first `limit` of these messages; how many more there are is written below them. Times are shown
 /// as seconds from `start`.
@@ -372,35 +373,6 @@ impl PartialOrd for Participant<'_> {
     }
 }
 
-/// Text as XML and HTML may have it, but for attributes.
-pub(crate) struct Escaped<'a>(pub &'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in printable(self.0).chars() {
-            match c {
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '&' => f.write_str("&amp;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `1 message`, `1,234 messages`.
-pub(crate) fn counted(number: usize, what: &str) -> String {
-    format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
-}
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
 /// A pause in two or more digits: `1.2 s`, `34 ms`.
 fn span(pause: Duration) -> String {
     match pause.as_micros() {
@@ -442,7 +414,7 @@ svg.messages { font: 11px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, mon
 
 #[cfg(test)]
 mod tests {
-    use super::super::sequence::Event;
+    use super::super::transfer::Event;
     use super::*;
 
     #[test]
@@ -484,8 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn figures() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    fn pauses_are_told_in_two_or_more_digits() {
         let spans = [1_000, 9_999, 10_000, 999_999, 1_000_000, 1_250_000, 75_000_000];
         let shown = ["1.0 ms", "9.9 ms", "10 ms", "999 ms", "1.0 s", "1.2 s", "75.0 s"];
         assert_eq!(spans.map(|micros| span(Duration::from_micros(micros))), shown);

@@ -1,11 +1,11 @@
 //! Messages on their way between participants, whoever watched them, and the log that tells of them line
 //! by line.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use crate::time::Instant;
+use crate::workbench::format::printable;
 
 /// A message on its way, as far as anybody saw it.
 ///
@@ -179,15 +179,4 @@ impl Log<'_> {
 pub(super) fn seconds(at: Instant, start: Instant) -> String {
     let micros = (at - start).as_micros();
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
-}
-
-/// A text with what neither a terminal nor XML should get (control characters and the two noncharacters that
-/// XML 1.0 forbids) as escapes.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let is_bad = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-    if !text.contains(is_bad) {
-        return text.into();
-    }
-    let shown = |c: char| if is_bad(c) { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(shown).collect()
 }

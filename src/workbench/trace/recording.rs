@@ -22,7 +22,7 @@ use std::hash::{Hash, Hasher};
 
 use thiserror::Error;
 
-use super::sequence::{Transfer, mark_unanswered};
+use super::transfer::{Transfer, mark_unanswered};
 use crate::json::error::SyntaxError;
 use crate::json::parser::Parser;
 use crate::json::text::beginning;
