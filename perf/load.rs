@@ -6,6 +6,7 @@
 //! cargo bench --bench load -- open --rate 50000         # on schedule, whatever the node does
 //! cargo bench --bench load -- proxy                     # each request needs a call, which we answer
 //! cargo bench --bench load -- --mixed                   # ten clients, keys in any order, escapes
+//! cargo bench --bench load -- --mixed --uniform 'floor=target/release/floor_node'
 //! cargo bench --bench load -- --against 'peer=python3 peer.py' -- --an-option-of-our-node
 //! ```
 //!
@@ -93,6 +94,9 @@ struct Options {
     /// Another node, whose runs alternate with the main one's (repeatable)
     #[arg(long, value_name = "NAME=COMMAND", value_parser = Target::from_shell)]
     against: Vec<Target>,
+    /// The same, with uniform requests even if the load is mixed: the floor reads no others (repeatable)
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = Target::from_shell)]
+    uniform: Vec<Target>,
     /// End the nodes as Maelstrom does, by SIGKILL, not by the end of their input: some do not know it
     #[arg(long)]
     kill: bool,
@@ -142,9 +146,12 @@ fn main() -> ExitCode {
 
 /// Runs the targets in turn, prints the table, and says whether every reply was right.
 fn compare(options: &Options) -> Outcome<bool> {
-    let load = Load::new(options)?;
+    let load = Load::new(options, options.mixed)?;
+    let uniform = if options.uniform.is_empty() { None } else { Some(Load::new(options, false)?) };
+    let others = options.against.iter().cloned();
+    let of_uniform = options.uniform.iter().map(|target| Target { is_uniform: true, ..target.clone() });
     let mut targets: Vec<Target> =
-        iter::once(Target::main(options)?).chain(options.against.iter().cloned()).collect();
+        iter::once(Target::main(options)?).chain(others).chain(of_uniform).collect();
     let machine = machine();
     let title = load.title();
     if options.markdown {
@@ -161,7 +168,8 @@ fn compare(options: &Options) -> Outcome<bool> {
             order.reverse();
         }
         for target in order {
-            let run = measure(target, &load, &mut replies)
+            let load = uniform.as_ref().filter(|_| target.is_uniform).unwrap_or(&load);
+            let run = measure(target, load, &mut replies)
                 .map_err(|error| format!("{} {round}: {error}", target.name))?;
             if run.failures.count > 0 {
                 let (count, examples) = (run.failures.count, run.failures.examples.join("\n    "));
@@ -190,6 +198,8 @@ struct Target {
     name: String,
     /// The program and its arguments.
     command: Vec<OsString>,
+    /// Its requests are uniform, whatever the others'.
+    is_uniform: bool,
     runs: Vec<Run>,
 }
 
@@ -210,7 +220,7 @@ impl Target {
     }
 
     fn new(name: &str, command: Vec<OsString>) -> Self {
-        Self { name: name.into(), command, runs: Vec::new() }
+        Self { name: name.into(), command, is_uniform: false, runs: Vec::new() }
     }
 
     /// The lowest, the median and the highest of each figure; of none where one is missing.
@@ -283,6 +293,7 @@ fn build_messenger() -> Outcome<PathBuf> {
 /// The requests of a run. Request `index` has `msg_id` `index + 1`.
 struct Load<'a> {
     options: &'a Options,
+    is_mixed: bool,
     count: usize,
     size: usize,
     /// Each `size` bytes.
@@ -292,7 +303,7 @@ struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    fn new(options: &'a Options) -> Outcome<Self> {
+    fn new(options: &'a Options, is_mixed: bool) -> Outcome<Self> {
         let (count, size) = match options.mode {
             Mode::Flood => (1_000_000, 100),
             Mode::Closed => (100_000, 100),
@@ -303,7 +314,8 @@ impl<'a> Load<'a> {
         let size = options.size.unwrap_or(size);
         let at = |index| Duration::from_secs_f64(index as f64 / options.rate.get() as f64);
         let schedule = (0..count).map(at).collect();
-        let mut load = Self { options, count, size, requests: Vec::with_capacity(count * size), schedule };
+        let requests = Vec::with_capacity(count * size);
+        let mut load = Self { options, is_mixed, count, size, requests, schedule };
         let size_min = load.request(count - 1, "").len();
         if size < size_min {
             return Err(format!("{count} requests need --size {size_min} or more").into());
@@ -322,7 +334,7 @@ impl<'a> Load<'a> {
             Mode::Open => format!("open loop at {}/s", self.options.rate),
             Mode::Proxy => format!("proxies, {} at once", self.outstanding()),
         };
-        let mixed = if self.options.mixed { "mixed " } else { "" };
+        let mixed = if self.is_mixed { "mixed " } else { "" };
         format!("{shape}, {} {mixed}requests of {} bytes", self.count, self.size)
     }
 
@@ -360,7 +372,7 @@ impl<'a> Load<'a> {
     /// An object of these members; if the load is mixed, a quarter of the requests have theirs in any order.
     fn object(&self, index: usize, mut members: Vec<String>) -> String {
         let mut rng = fastrand::Rng::with_seed(index as u64);
-        if self.options.mixed && rng.u8(..4) == 0 {
+        if self.is_mixed && rng.u8(..4) == 0 {
             rng.shuffle(&mut members);
         }
         format!("{{{}}}", members.join(","))
@@ -368,7 +380,7 @@ impl<'a> Load<'a> {
 
     fn client(&self, index: usize) -> &'static str {
         let clients = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c0"];
-        if self.options.mixed {
+        if self.is_mixed {
             clients[fastrand::Rng::with_seed(!(index as u64)).usize(..10)]
         } else {
             clients[index % 5]
@@ -382,7 +394,7 @@ impl<'a> Load<'a> {
         let mut echo = format!("Please echo {}", index % 128);
         echo.extend(iter::repeat_n('.', room.saturating_sub(echo.len())));
         echo.drain(..echo.len() - room);
-        if self.options.mixed && room >= 2 && fastrand::Rng::with_seed(index as u64 ^ 1 << 40).u8(..8) == 0 {
+        if self.is_mixed && room >= 2 && fastrand::Rng::with_seed(index as u64 ^ 1 << 40).u8(..8) == 0 {
             echo.replace_range(..2, "\n");
         }
         echo
