@@ -127,10 +127,14 @@ impl<'a, 'i> Cursor<'a, 'i> {
         Ok(value)
     }
 
-    /// Makes sure that nothing follows.
+    /// Makes sure that nothing follows; how many tokens the line has.
     #[inline(always)]
-    pub(crate) fn end(&self) -> Walked<()> {
-        if self.at() >= self.text.line.len() { Ok(()) } else { Err(self.refuse("the end of the line")) }
+    pub(crate) fn end(&self) -> Walked<usize> {
+        if self.at() >= self.text.line.len() {
+            Ok(self.next)
+        } else {
+            Err(self.refuse("the end of the line"))
+        }
     }
 
     /// Walks an array or object with everything in it, without recursion; the offset of its end.

@@ -257,13 +257,13 @@ impl<'a> UncheckedEnvelope<'a> {
     }
 
     /// Reads a line by its tokens into an empty envelope, where it stays: to move what was just written takes longer than
-    /// to write it.
+    /// to write it. How many tokens it has.
     #[inline(always)]
     pub(super) fn read(
         &mut self,
         mut cursor: Cursor<'a, '_>,
         members: &'a mut Vec<(Span, Span)>,
-    ) -> Walked<()> {
+    ) -> Walked<usize> {
         let text = cursor.text();
         cursor.open_object()?;
         let mut is_first = true;
@@ -279,10 +279,9 @@ impl<'a> UncheckedEnvelope<'a> {
                 self.unknown = Some(key);
             }
         }
-        cursor.end()?;
         self.text = text;
         self.members = members;
-        Ok(())
+        cursor.end()
     }
 
     #[inline(always)]

@@ -120,9 +120,12 @@ impl Reader {
         };
         let (Some(token), Some(text)) = (token, line.text()) else { return self.read_alone(line, take) };
         let tokens = self.parser.index.tokens();
+        // Those of lines that were read by their templates, or refused.
         *token = skip_to(tokens, *token, start);
         let cursor = Cursor::new(text, &tokens[*token..], start);
-        read_indexed(&mut self.templates, &mut self.parser.members, line, cursor, take)
+        let (walked, end) = read_indexed(&mut self.templates, &mut self.parser.members, line, cursor, take);
+        *token += walked;
+        end
     }
 
     /// Hands on what a line is that is not in a buffer.
@@ -140,13 +143,13 @@ impl Reader {
     fn read_alone<T>(&mut self, line: Line<'_>, take: impl FnOnce(Read<'_>) -> T) -> T {
         let Self { templates, parser: Parser { index, copy, members }, .. } = self;
         match cursor_of(index, copy, line.bytes(), line.text()) {
-            Ok(cursor) => read_indexed(templates, members, line, cursor, take),
+            Ok(cursor) => read_indexed(templates, members, line, cursor, take).1,
             Err(error) => take(Read::NotJson(*error)),
         }
     }
 }
 
-/// Hands on what a line is by its tokens.
+/// Hands on what a line is by its tokens; how many of them were walked, and what comes of it.
 #[inline(always)]
 fn read_indexed<T>(
     templates: &mut Templates,
@@ -154,19 +157,21 @@ fn read_indexed<T>(
     line: Line<'_>,
     cursor: Cursor<'_, '_>,
     take: impl FnOnce(Read<'_>) -> T,
-) -> T {
+) -> (usize, T) {
     let mut unchecked = UncheckedEnvelope::default();
-    if let Err(error) = unchecked.read(cursor, members) {
-        return take(Read::NotJson(*error));
-    }
+    let walked = match unchecked.read(cursor, members) {
+        Ok(walked) => walked,
+        Err(error) => return (0, take(Read::NotJson(*error))),
+    };
     // By reference: an envelope that was just written is not moved.
-    match &unchecked.check() {
+    let end = match &unchecked.check() {
         Ok(envelope) => {
             templates.learn_walked(line, cursor);
             take(Read::Message(envelope))
         }
         Err(error) => take(Read::NotMessage(&unchecked, error.clone())),
-    }
+    };
+    (walked, end)
 }
 
 impl Default for Reader {
