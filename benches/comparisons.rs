@@ -12,8 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use messenger::json::parser::Parser;
-use messenger::wire::envelope::UncheckedEnvelope;
+use messenger::internals::{Parser, UncheckedEnvelope};
 use messenger::wire::lines::Line;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};

@@ -8,10 +8,8 @@ use std::borrow::Cow;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use messenger::json::parser::Parser;
-use messenger::wire::envelope::{self, UncheckedEnvelope};
+use messenger::internals::{self, Parser, Templates, UncheckedEnvelope};
 use messenger::wire::lines::Line;
-use messenger::wire::template::Templates;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use simd_json::{Buffers, INPUT_PADDING, Tape};
@@ -45,8 +43,8 @@ fn read_a_line(criterion: &mut Criterion) {
         padded.resize(size + INPUT_PADDING, 0);
         group.throughput(Throughput::Bytes(size as u64));
 
-        let look = |message: &envelope::Envelope<'_>| {
-            let envelope::Envelope { src, body, .. } = message;
+        let look = |message: &internals::Envelope<'_>| {
+            let internals::Envelope { src, body, .. } = message;
             black_box((src, &body.kind, body.msg_id, body.get("echo")));
         };
         // A node reads lines among others.

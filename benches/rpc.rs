@@ -11,8 +11,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use messenger::rpc::pending::{Attempt, Call, CallKey, PeerId, Pending};
-use messenger::timer::{TimerKey, Wheel};
+use messenger::internals::{Attempt, Call, CallKey, PeerId, Pending, TimerKey, Wheel};
 use messenger::{Duration, Instant, Policy};
 
 const TIMEOUT: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use messenger::internals::{TimerKey, Wheel};
 use messenger::time::{Duration, Instant};
-use messenger::timer::{TimerKey, Wheel};
 
 const PENDING: [usize; 3] = [1, 1_000, 1_000_000];
 

@@ -128,7 +128,7 @@
 //! | `serde` (default) | messages as types: [`Request::parse`], [`Context::reply_with`] and what ends in `_with`, `messages` |
 //! | `args` | the options of the command line for your node: `args::run` |
 //! | `workbench` | tests: `workbench::simulate`, the checkers, reports |
-//! | `cli` (default) | the command `messenger`; includes `args` and `workbench` |
+//! | `cli` (default) | the command `messenger`; includes `args`, `serde` and `workbench` |
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "args")]
@@ -137,7 +137,7 @@ pub mod assertions;
 pub mod boundary;
 #[cfg(all(feature = "cli", unix))]
 pub mod cli;
-#[cfg(all(feature = "cli", feature = "serde", unix))]
+#[cfg(all(feature = "cli", unix))]
 pub mod guide;
 pub mod json;
 pub mod kv;
@@ -151,8 +151,7 @@ pub mod rpc;
 pub mod store;
 pub mod telemetry;
 pub mod time;
-#[cfg_attr(not(feature = "internals"), doc(hidden))]
-pub mod timer;
+mod timer;
 pub mod wire;
 #[cfg(feature = "workbench")]
 pub mod workbench;
@@ -166,6 +165,16 @@ pub use crate::reactor::Options;
 pub use crate::rpc::retry::{Backoff, Policy, RetryOn};
 pub use crate::time::{Duration, Instant};
 pub use crate::wire::error::{ErrorCode, OrCode, RpcError};
+
+/// The machinery, for the benches and tests of this repository. Nothing is promised of it: it may change in any release.
+#[cfg(feature = "internals")]
+pub mod internals {
+    pub use crate::json::parser::Parser;
+    pub use crate::rpc::pending::{Attempt, Call, CallKey, PeerId, Pending};
+    pub use crate::timer::{TimerKey, Wheel};
+    pub use crate::wire::envelope::{Envelope, UncheckedEnvelope};
+    pub use crate::wire::template::Templates;
+}
 
 /// Runs a node on stdin and stdout, until stdin ends, a signal comes, or nobody reads stdout any more.
 ///

@@ -10,11 +10,11 @@
 //! - [`json`](crate::json): values that lie where they came, borrowed and unchanged to the byte. simd-json's first stage finds the
 //!   tokens of a line, or of all lines of a read, and a cursor over them is the only grammar.
 //! - [`wire`](crate::wire): bytes to messages and back. A [`LineBuffer`](crate::wire::lines::LineBuffer) takes what was read, and a
-//!   [`Reader`](crate::wire::reader::Reader) makes each line an [`Envelope`](crate::wire::envelope::Envelope) of borrowed
-//!   [`Value`](crate::Value)s. One that differs from an earlier line in its values alone is read by its [template](crate::wire::template), in
+//!   `Reader` makes each line an `Envelope` of borrowed
+//!   [`Value`](crate::Value)s. One that differs from an earlier line in its values alone is read by its template, in
 //!   one walk that also finds its end. serde reads types from there, and writes them into the output
 //!   (feature `serde`).
-//! - [`timer`](crate::timer): a hashed wheel for everything that waits.
+//! - `timer`: a hashed wheel for everything that waits.
 //! - [`rpc`](crate::rpc): calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
 //! - [`telemetry`](crate::telemetry): what was counted and how long it took; the newest messages; and, from the trace files of several
 //!   nodes, which messages went where and when, as a log and as a sequence diagram.

@@ -8,13 +8,12 @@
 //! the only grammar.
 //!
 //! Each file uses only those before it: [`text`], [`error`], `scan` (kinds of bytes, many at a time), `unescape`, `index`
-//! (simd-json's), `cursor` (the grammar), [`value`], [`parser`], `write`, `typed` (serde's model), [`to_json`] and [`read`].
+//! (simd-json's), `cursor` (the grammar), [`value`], `parser`, `write`, `typed` (serde's model), [`to_json`] and [`read`].
 
 pub(crate) mod cursor;
 pub mod error;
 pub(crate) mod index;
-#[cfg_attr(not(feature = "internals"), doc(hidden))]
-pub mod parser;
+pub(crate) mod parser;
 pub mod read;
 pub(crate) mod scan;
 pub mod text;

@@ -59,9 +59,9 @@ impl Request<'_> {
     /// Code 12 with the first field that is not what the type wants, what that is, and what came. Code 10 for an enum
     /// without a variant for the request's type.
     ///
-    /// [`Body::parse`]: crate::wire::envelope::Body::parse
+    /// [`Body::parse`]: crate::wire::Body::parse
     pub fn parse<'de, T: Deserialize<'de>>(&'de self) -> Result<T, RpcError> {
-        let body: &crate::wire::envelope::Body<'_> = self;
+        let body: &crate::wire::Body<'_> = self;
         body.parse().map_err(|error| match &*error.field {
             // That it is a string was checked, so it is one that nobody wants.
             "body.type" => RpcError::not_supported(self.kind()),
@@ -72,7 +72,7 @@ impl Request<'_> {
 
 impl<'a> Reply<'a> {
     /// The answer as a type of its own, which may borrow from its line: see
-    /// [`Body::parse`](crate::wire::envelope::Body::parse).
+    /// [`Body::parse`](crate::wire::Body::parse).
     ///
     /// # Errors
     /// [`CallError::BadReply`] with the first field that is not what the type wants, which includes a `type` that it
@@ -83,7 +83,7 @@ impl<'a> Reply<'a> {
 }
 
 impl OwnedReply {
-    /// The answer as a type of its own: see [`Body::parse`](crate::wire::envelope::Body::parse).
+    /// The answer as a type of its own: see [`Body::parse`](crate::wire::Body::parse).
     ///
     /// # Errors
     /// [`CallError::BadReply`] with the first field that is not what the type wants, which includes a `type` that it

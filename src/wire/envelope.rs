@@ -235,6 +235,10 @@ pub struct UncheckedEnvelope<'a> {
 /// Values, each in the place of its [`Name`].
 type Parts = [Option<Span>; Name::COUNT];
 
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, reason = "a node checks messages; others only look into them")
+)]
 impl<'a> UncheckedEnvelope<'a> {
     /// Reads one line, which has to be an object.
     ///

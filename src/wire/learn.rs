@@ -17,6 +17,10 @@ use crate::json::parser::{Parser, cursor_of};
 
 impl Templates {
     /// Learns the template of a line, if that is a message and there are [`SEGMENT_MAX`] bytes or more behind it.
+    #[cfg_attr(
+        not(feature = "internals"),
+        expect(dead_code, reason = "a reader learns what it walked already")
+    )]
     pub fn learn(&mut self, parser: &mut Parser, line: Line<'_>) {
         let Parser { index, copy, .. } = parser;
         if let Ok(cursor) = cursor_of(index, copy, line.bytes(), None) {

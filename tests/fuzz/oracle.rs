@@ -7,17 +7,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use messenger::json::parser::Parser;
+use messenger::internals::{Envelope, Parser, Templates, UncheckedEnvelope};
 use messenger::json::text::MAX_DEPTH;
 use messenger::json::value::{Integer, Value};
 use messenger::node::{Config, Node};
 use messenger::nodes::course::Messenger;
 use messenger::time::Instant;
-use messenger::wire::envelope::{Envelope, UncheckedEnvelope};
 use messenger::wire::lines::Line;
 use messenger::wire::lines::{LineBuffer, NextLine};
 use messenger::wire::out::OutBuffer;
-use messenger::wire::template::Templates;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

@@ -9,10 +9,11 @@
 //!
 //! 1. Each node gets its `init`. Then each client sends what [`Workload::setup`] writes, if it writes anything, and
 //!    waits for the reply.
-//! 2. For as long as [`Settings::time_limit`] says, whichever worker is free asks [`Generator::next`] for an operation
-//!    and hands it to its client. [`Client::begin`] and, for each answer, [`Client::reply`] or [`Client::failed`] say
-//!    what comes next: a request, or the [`Outcome`]. [`Generator::completed`] hears of each end. After an indefinite
-//!    outcome the worker goes on as another process with a new client.
+//! 2. For as long as [`Settings::time_limit`](super::settings::Settings::time_limit) says, whichever worker is free asks
+//!    [`Generator::next`] for an operation and hands it to its client. [`Client::begin`] and, for each answer,
+//!    [`Client::reply`] or [`Client::failed`] say what comes next: a request, or the [`Outcome`].
+//!    [`Generator::completed`] hears of each end. After an indefinite outcome the worker goes on as another process with
+//!    a new client.
 //! 3. What was wrong is healed, and the nodes rest for ten seconds. If the workload has a
 //!    [final phase](Workload::final_phase), each worker then does what [`Generator::final_step`] says, until that is
 //!    [`FinalStep::Done`] or the phase is over.
