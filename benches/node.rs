@@ -93,7 +93,7 @@ struct Body<'a> {
     echo: &'a RawValue,
 }
 
-/// So many echo requests of about `size` bytes, one a line: all alike, or mixed as `perf/flood mixed` has them, with ten
+/// So many echo requests of about `size` bytes, one a line: uniform, or mixed as `perf/flood mixed` has them, with ten
 /// clients, a quarter with their keys in any order, and one in eight with an escape.
 fn echoes(size: usize, count: usize, is_mixed: bool) -> String {
     let mut rng = fastrand::Rng::with_seed(7);
@@ -119,7 +119,7 @@ fn answer_a_read(criterion: &mut Criterion) {
     for size in [100, 256, 4096] {
         let count = 48 * 1024 / size;
         group.throughput(Throughput::Elements(count as u64));
-        for (name, is_mixed) in [("alike", false), ("mixed", true)] {
+        for (name, is_mixed) in [("uniform", false), ("mixed", true)] {
             let text = echoes(size, count, is_mixed);
             let (mut node, mut out) = initialized(Messenger::default());
             let mut lines = LineBuffer::new(1 << 20);
