@@ -8,7 +8,7 @@ use super::context::{Context, Continuations};
 use super::core::Core;
 #[cfg(feature = "serde")]
 use super::fields::type_name;
-use super::outcome::{CallError, Outcome};
+use super::outcome::{CallError, CallOutcome};
 use crate::json::value::Value;
 use crate::json::write::{WriteJson as _, write_in_one_line};
 use crate::rpc::pending::{CallKey, PeerId};
@@ -116,7 +116,7 @@ impl<'m, H> Call<'m, H> {
     /// If the call was not sent, and `callback` will never be called.
     pub fn then(
         self,
-        callback: impl FnOnce(&mut H, Outcome<'_>, &mut Context<'_, H>) + 'static,
+        callback: impl FnOnce(&mut H, CallOutcome<'_>, &mut Context<'_, H>) + 'static,
     ) -> Result<(), CallError> {
         let (key, continuations) = self.start(true)?;
         continuations.callbacks.put(key.place(), Box::new(callback));

@@ -5,17 +5,13 @@ use std::borrow::Cow;
 use smallvec::smallvec;
 
 use super::core::{Core, Peer};
-use super::outcome::CallError;
+use super::outcome::{CallError, CallOutcome, Reply};
 use super::timers::{TimerEvent, no_earlier_than_next_tick};
 use crate::rpc::pending::{self, Attempt, CallKey, PeerId};
 use crate::rpc::retry::Policy;
-use crate::time::Duration;
 use crate::wire::envelope::{Body, Envelope};
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::out::OutBuffer;
-
-/// A call that has ended by a reply: how many attempts it took and what they waited, or the error.
-type CallOutcome = Result<(u32, Duration), CallError>;
 
 impl Core {
     /// Whether a call to this peer may be made now.
@@ -72,12 +68,12 @@ impl Core {
         key
     }
 
-    /// Takes a reply in. If that ends a call, which one, and its reply's attempts and waits or the error.
-    pub(super) fn handle_reply(
+    /// Takes a reply in. If that ends a call, which one, and what came of it.
+    pub(super) fn handle_reply<'e>(
         &mut self,
         msg_id: Option<u64>,
-        envelope: &Envelope<'_>,
-    ) -> Option<(CallKey, CallOutcome)> {
+        envelope: &'e Envelope<'e>,
+    ) -> Option<(CallKey, CallOutcome<'e>)> {
         let found = msg_id.and_then(|msg_id| {
             let (key, call) = self.pending.find(msg_id)?;
             let is_the_peer = *self.peers[call.peer.0].name == *envelope.src;
@@ -111,7 +107,7 @@ impl Core {
         let call = self.end_call(key);
         let attempts = call.attempts();
         let outcome = match error {
-            None => Ok((attempts, call.waits)),
+            None => Ok(Reply { body: &envelope.body, attempts, waits: call.waits }),
             Some(error) => Err(CallError::Remote { error, attempts }),
         };
         Some((key, outcome))

@@ -9,7 +9,7 @@ use super::deferred::Deferred;
 use super::draft::{Disposition, Misuse};
 use super::inbox::Inbox;
 use super::message::Message;
-use super::outcome::Outcome;
+use super::outcome::CallOutcome;
 use super::places::ByPlace;
 use super::request::Request;
 use super::tasks::Tasks;
@@ -44,7 +44,7 @@ pub(super) struct Continuations<H> {
 }
 
 /// Gets the outcome of a call.
-pub(super) type Callback<H> = Box<dyn FnOnce(&mut H, Outcome<'_>, &mut Context<'_, H>)>;
+pub(super) type Callback<H> = Box<dyn FnOnce(&mut H, CallOutcome<'_>, &mut Context<'_, H>)>;
 
 /// Is called whenever a timer fires.
 pub(super) type TimerCallback<H> = Box<dyn FnMut(&mut H, &mut Context<'_, H>)>;

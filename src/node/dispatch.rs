@@ -9,7 +9,7 @@ use super::cluster::Cluster;
 use super::context::Context;
 use super::core::Core;
 use super::handler::Handler;
-use super::outcome::{Outcome, Reply};
+use super::outcome::CallOutcome;
 use super::request::{Origin, Request};
 use super::timers::{TimerEvent, TimerId};
 use crate::boundary::Admission;
@@ -133,8 +133,6 @@ fn handle_message<H: Handler>(handler: &mut H, envelope: &Envelope<'_>, cx: &mut
 fn dispatch<H: Handler>(handler: &mut H, envelope: &Envelope<'_>, cx: &mut Context<'_, H>) -> bool {
     if let Some(id) = envelope.body.in_reply_to {
         if let Some((key, outcome)) = cx.core.handle_reply(id.as_u64(), envelope) {
-            let body = &envelope.body;
-            let outcome = outcome.map(|(attempts, waits)| Reply { body, attempts, waits });
             end_call(handler, key, outcome, cx);
         }
         return false;
@@ -181,7 +179,7 @@ fn handle_failure(request: &Request<'_>, error: &RpcError, core: &mut Core, out:
 }
 
 /// Tells whoever waits for a call what came of it.
-fn end_call<H>(handler: &mut H, key: CallKey, outcome: Outcome<'_>, cx: &mut Context<'_, H>) {
+fn end_call<H>(handler: &mut H, key: CallKey, outcome: CallOutcome<'_>, cx: &mut Context<'_, H>) {
     if let Some(callback) = cx.continuations.callbacks.take(key.place()) {
         let _ = guard(cx, |cx| callback(handler, outcome, cx));
     }

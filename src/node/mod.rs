@@ -49,7 +49,7 @@ use self::dispatch::{handle_due, handle_read, panic_text, too_long};
 pub use self::handler::{Handler, HandlerFn, handler_fn};
 pub use self::inbox::RemoteError;
 pub use self::message::Message;
-pub use self::outcome::{CallError, Outcome, Reply};
+pub use self::outcome::{CallError, CallOutcome, Reply};
 pub use self::peers::{Broadcast, Peers};
 pub use self::remote::Remote;
 pub use self::request::Request;

@@ -66,4 +66,4 @@ pub struct Reply<'a> {
 }
 
 /// The result of a call.
-pub type Outcome<'a> = Result<Reply<'a>, CallError>;
+pub type CallOutcome<'a> = Result<Reply<'a>, CallError>;

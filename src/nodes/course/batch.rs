@@ -3,7 +3,7 @@
 use slab::Slab;
 
 use crate::json::value::Value;
-use crate::node::{Context, Deferred, Handler, Outcome, Request};
+use crate::node::{CallOutcome, Context, Deferred, Handler, Request};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
@@ -70,7 +70,13 @@ impl Batches {
         Ok(())
     }
 
-    fn take_echo<H>(&mut self, index: usize, place: usize, outcome: &Outcome<'_>, cx: &mut Context<'_, H>) {
+    fn take_echo<H>(
+        &mut self,
+        index: usize,
+        place: usize,
+        outcome: &CallOutcome<'_>,
+        cx: &mut Context<'_, H>,
+    ) {
         let batch = &mut self.0[index];
         batch.missing -= 1;
         batch.results[place] =

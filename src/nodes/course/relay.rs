@@ -1,7 +1,7 @@
 //! Tasks 1-2-2 and 1-2-5: a call that is tried again, at an even pace and with a backoff.
 
 use crate::json::value::{Kind, Value};
-use crate::node::{CallError, Context, Deferred, Outcome, Reply, Request};
+use crate::node::{CallError, CallOutcome, Context, Deferred, Reply, Request};
 use crate::rpc::retry::{Backoff, Policy, RetryOn};
 use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
@@ -59,7 +59,7 @@ fn relay_by<H: 'static>(
     let (target, payload) = (request.string("target")?, request.object("payload")?);
     let answer = cx.defer(request);
     let call = cx.forward(&target, payload)?.policy(policy);
-    call.then(move |_, outcome: Outcome<'_>, cx| match outcome {
+    call.then(move |_, outcome: CallOutcome<'_>, cx| match outcome {
         Ok(reply) => answer_with(reply, answer, cx).expect("its fields are its own"),
         Err(CallError::Timeout { attempts }) => all_failed(attempts, answer, cx),
         Err(CallError::Remote { error, attempts }) if policy.may_retry(error.code) => {
