@@ -22,6 +22,8 @@ const HELD_MAX: usize = 16 * 1024 * 1024;
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
 /// What becomes of outgoing messages. Reads from text such as `drop=0.1,duplicate=0.01,delay=5ms,seed=7`.
+///
+/// It may grow: end yours with `..ChaosConfig::default()`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChaosConfig {
     /// The rate of messages that are lost: 0 to 1.
@@ -55,6 +57,7 @@ impl Default for ChaosConfig {
 /// Why a text or a value is no [`ChaosConfig`].
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{name}: expected {expected}, found {found:?}")]
+#[non_exhaustive]
 pub struct ChaosError {
     name: String,
     expected: &'static str,
@@ -117,6 +120,7 @@ pub struct Chaos {
 
 /// What chaos did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChaosStats {
     /// Messages that were to be sent while it was on, without those that it never touches.
     pub offered: u64,

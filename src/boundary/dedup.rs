@@ -4,7 +4,7 @@ use lru::LruCache;
 
 use crate::time::{Duration, Instant};
 
-/// How much a [`Dedup`] keeps.
+/// How many answers are kept for requests that come again. It may grow: end yours with `..DedupConfig::default()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DedupConfig {
     /// So many requests. A request is forgotten when so many others came after it was last seen, unless it is still
@@ -36,7 +36,7 @@ const NAME_MAX: usize = 1024;
 /// comes with another content than before, that is what has happened, and what it asked before counts no more. What
 /// cannot be told from a repetition is the same question under the same number within [`DedupConfig::within`].
 #[derive(Debug)]
-pub struct Dedup<A> {
+pub(crate) struct Dedup<A> {
     config: DedupConfig,
     seen: LruCache<Box<[u8]>, Entry<A>>,
     /// In which of its lives, as far as can be told, each sender is that was started again.
@@ -68,7 +68,7 @@ enum Answer<A> {
 
 /// What is known of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen<'a, A> {
+pub(crate) enum Seen<'a, A> {
     /// It came for the first time. It is known from now on.
     Never,
     /// It was seen, and there is no answer to it: not yet, or it was too long to be kept.
@@ -87,11 +87,6 @@ impl<A> Dedup<A> {
     /// How many requests are known.
     pub fn len(&self) -> usize {
         self.seen.len()
-    }
-
-    /// Whether no request is known.
-    pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
     }
 
     /// What is known of the request of this `content` that `src` sent with this `msg_id`. One that is new is being

@@ -20,7 +20,8 @@ use crate::wire::out::OutBuffer;
 /// How long a call waits that nobody waits for.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
 
-/// A call that is being put together.
+/// A call that is being put together: one attempt that waits a second, unless it is given another
+/// [policy](Self::policy).
 #[derive(Debug)]
 #[must_use = "a call is made by `then` or `forget`"]
 pub struct Call<'m, H> {
@@ -110,10 +111,12 @@ impl<'m, H> Call<'m, H> {
         self
     }
 
-    /// Makes the call. `callback` gets its outcome, once, in a later turn.
+    /// Makes the call. `callback` gets its outcome, once, in a later turn: the answer, or why there is none.
     ///
     /// # Errors
-    /// If the call was not sent, and `callback` will never be called.
+    /// [`CallError::Unsent`] if the call was not sent, and `callback` will never be called: with code 1 if there is no such
+    /// node or service, with code 11 if as many calls wait as [`Config::max_pending`](crate::Config::max_pending) says or
+    /// the peer's [breaker](crate::Config::breaker) is open, with code 13 for a field that is not its to write.
     pub fn then(
         self,
         callback: impl FnOnce(&mut H, CallOutcome<'_>, &mut Context<'_, H>) + 'static,
@@ -134,7 +137,7 @@ impl<'m, H> Call<'m, H> {
     /// ```
     ///
     /// # Errors
-    /// If the call was not sent.
+    /// If the call was not sent: as of [`then`](Self::then).
     pub fn forget(self) -> Result<(), CallError> {
         self.policy(Policy::once(FORGOTTEN_AFTER)).start(false).map(drop)
     }

@@ -11,14 +11,14 @@ pub struct Config {
     /// The seed of everything that is left to chance, together with the node's id: several nodes may have the same. A
     /// shell on real time takes it from chance itself.
     pub seed: u64,
-    /// How many calls may wait at once. Beyond it a call fails with error 11.
+    /// How many calls may wait for their answers at once. Beyond it a call is not sent, with error 11.
     pub max_pending: usize,
     /// How many handlers may wait at once. Beyond it a request is answered with error 11.
     pub max_waiting: usize,
     /// How many things may wait that other threads want done. Beyond it [`Remote::run`](super::Remote::run) is an
     /// error.
     pub max_remote: usize,
-    /// A deferred answer to a client that would leave later than this after its request is dropped. A client
+    /// A deferred answer to a client that would leave later than this after its request is dropped and counted. A client
     /// gives up after 5 seconds, and Maelstrom goes deaf to a node that answers one which is gone.
     pub answer_within: Duration,
     /// Whether, and when, to stop calling a peer that does not answer.

@@ -23,7 +23,11 @@ use crate::wire::envelope::Envelope;
 use crate::wire::error::{ErrorCode, RpcError};
 use crate::wire::out::OutBuffer;
 
-/// What a handler may do.
+/// What a handler may do, in one turn: answer, call, keep time, persist. It writes into the output at once; what it wrote
+/// leaves after the turn, when what was [persisted](Self::persist) in it is durable.
+///
+/// Every method of a [`Handler`](super::Handler) gets one, and every callback. Straight code that waits has a
+/// [`Handle`](super::Handle) in its place.
 #[derive(Debug)]
 pub struct Context<'a, H> {
     pub(super) core: &'a mut Core,
@@ -65,7 +69,9 @@ impl<H> Continuations<H> {
 impl<H> Context<'_, H> {
     /// Starts the answer to a request: add its fields, then send it.
     ///
-    /// It goes from this node to the request's sender, with the request's `msg_id` as `in_reply_to`.
+    /// It goes from this node to the request's sender, with the request's `msg_id` as `in_reply_to`. A request without
+    /// `msg_id` wants no answer: this one is then written and goes nowhere. A second answer to one request is refused by
+    /// [`send`](Message::send), with code 13.
     ///
     /// ```
     /// # let _ = messenger::handler_fn(|request, cx| {
@@ -89,7 +95,8 @@ impl<H> Context<'_, H> {
         message
     }
 
-    /// Puts the answer to a request off.
+    /// Puts the answer to a request off, until [`answer`](Self::answer) or [`answer_error`](Self::answer_error). Without
+    /// either, when what this returns is dropped, the client gets error 13.
     ///
     /// ```
     /// # let _ = messenger::handler_fn(|request, cx| {
@@ -106,7 +113,8 @@ impl<H> Context<'_, H> {
 
     /// Starts the answer to a request that was put off: add its fields, then send it.
     ///
-    /// If it is too late for its client, the answer is dropped and counted: see [`Config::answer_within`](crate::Config::answer_within).
+    /// If it is too late for its client, the answer is dropped and counted, which is no error: see
+    /// [`Config::answer_within`](crate::Config::answer_within).
     pub fn answer(&mut self, deferred: Deferred, kind: &str) -> Message<'_> {
         self.core.answer(self.out, deferred, kind)
     }
@@ -330,7 +338,8 @@ impl<H> Context<'_, H> {
         self.core.read_clock() - self.core.arrived.unwrap_or(self.core.now)
     }
 
-    /// The newest messages, at most `count` of them, the oldest first: see [`Config::trace_size`](crate::Config::trace_size).
+    /// The newest messages that came or went, at most `count` of them, the oldest first. The node remembers as many as
+    /// [`Config::trace_size`](crate::Config::trace_size) says.
     pub fn trace(&self, count: usize) -> Vec<Entry> {
         self.core.writer.trace.newest(count)
     }

@@ -116,7 +116,7 @@ impl<H: 'static> Context<'_, H> {
     }
 }
 
-/// How a waiting handler reaches its node.
+/// How a waiting handler reaches its node. A clone reaches the same one; it stays on the node's thread.
 pub struct Handle<H> {
     commands: Commands<Command<H>>,
 }
@@ -134,7 +134,12 @@ impl<H> Clone for Handle<H> {
 }
 
 impl<H: 'static> Handle<H> {
-    /// Calls another node, or one of Maelstrom's services: add fields, then `.await` the answer.
+    /// Calls another node, or one of Maelstrom's services: add fields, then `.await` the answer. Without a
+    /// [policy](WaitingCall::policy) that is one attempt of a second.
+    ///
+    /// What comes of it is an [`OwnedReply`], or a [`CallError`]: no answer in time, an error as the answer, or why the call
+    /// was not sent, as [`Call::then`] has it. As the error of a handler (`?`) a timeout becomes code 0, and what the peer
+    /// said is passed on.
     ///
     /// ```
     /// # use messenger::{Answer, kv::{Kv, Lin}};
@@ -185,7 +190,8 @@ impl<H: 'static> Handle<H> {
         receiver.await;
     }
 
-    /// Has the handler and the node to itself for a moment.
+    /// Has the handler and the node to itself for a moment: nothing else runs between its begin and
+    /// its end. Between two of them anything may.
     ///
     /// ```
     /// # use messenger::{Answer, Context, Handler, Request, RpcError};

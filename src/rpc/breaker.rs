@@ -4,7 +4,8 @@ use fastrand::Rng;
 
 use crate::time::{Duration, Instant};
 
-/// When a breaker opens, and how it finds out that it may close again.
+/// When a breaker opens, and how it finds out that it may close again. It may grow: end yours with
+/// `..BreakerConfig::default()`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BreakerConfig {
     /// So many failures in a row open it.
@@ -24,7 +25,7 @@ impl Default for BreakerConfig {
 
 /// The breaker of one peer.
 #[derive(Clone, Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     config: BreakerConfig,
     state: State,
 }

@@ -7,16 +7,17 @@ use crate::wire::error::ErrorCode;
 
 /// A row of waits that grow by a factor, up to a cap, each a little longer by chance.
 ///
-/// Wait `k`, from 0, is `base * factor^k`, plus a random part of up to `jitter` of that, and at most `cap`.
+/// Wait `k`, from 0, is `base * factor^k`, plus a random part of up to `jitter` of that, and at most `cap`. It may grow:
+/// end yours with `..Backoff::constant(wait)` or `..Backoff::exponential(base, cap)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The first wait.
     pub base: Duration,
-    /// By how much each wait is longer than the one before.
+    /// How many times as long as the one before each wait is: 1 or more.
     pub factor: f64,
     /// No wait is longer than this, jitter included.
     pub cap: Duration,
-    /// The largest random part, as a fraction of the wait.
+    /// The largest random part, as a fraction of the wait: 0 to 1.
     pub jitter: f64,
 }
 
@@ -52,6 +53,14 @@ impl Backoff {
 /// Attempt `k` waits for as long as `wait` says. Then the next one is made, with a `msg_id` of its own; an
 /// answer to any of them ends the call. An error that is worth another attempt does not cut the wait short,
 /// so a peer that is in trouble is not hammered.
+///
+/// It may grow: begin with one that is made, and end yours with that.
+///
+/// ```
+/// # use messenger::{Duration, Policy, RetryOn};
+/// let policy = Policy { retry: RetryOn::Timeout, ..Policy::repeat(3, Duration::from_millis(500)) };
+/// # assert_eq!(policy.attempts, 3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     /// How many attempts there are, the first one included; at least one is made, and at most

@@ -31,6 +31,7 @@ macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident: $what:literal,)*) => {
         /// How often each thing happened since the node started.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
         pub struct Counters {
             /// Lines read, good or bad.
             pub lines: u64,
@@ -145,6 +146,7 @@ pub(crate) struct KindId(usize);
 
 /// What was measured of all requests since `init`, or since the node started where that is later.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// How many requests were answered.
     pub answered: u64,

@@ -35,6 +35,7 @@ impl Direction {
 
 /// A message that a node remembers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// When, in microseconds of Unix time.
     pub unix_us: u64,

@@ -12,6 +12,7 @@ use crate::json::write::WriteJson;
 /// It is JSON with its integers and strings decoded. A list of integers is always [`Ints`](Self::Ints), the empty list
 /// too, so that a read of a hundred thousand elements takes eight bytes for each.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Data {
     /// `null`
     #[default]

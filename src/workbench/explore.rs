@@ -32,6 +32,7 @@ pub struct Swarm {
 /// Settings that each seed draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each setting is drawn or not")]
+#[non_exhaustive]
 pub struct Drawn {
     /// One to five nodes.
     pub nodes: bool,
@@ -91,6 +92,7 @@ impl Swarm {
 
 /// What came of a seed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Tried {
     /// Which.
     pub seed: u64,
@@ -114,6 +116,7 @@ pub struct Tried {
 
 /// A test that failed, as one that can be run again.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FoundFailure {
     /// What happened.
     pub plan: Plan,

@@ -10,8 +10,10 @@ use thiserror::Error;
 
 use crate::time::Duration;
 
-/// A kind of fault.
+/// A kind of fault, as [`Settings::faults`](super::settings::Settings::faults) has it: chance says whom it hits and when, by
+/// [`fault_interval`](super::settings::Settings::fault_interval). A [`PlannedFault`] says both itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Fault {
     /// Some nodes do not hear some others.
     Partition,
@@ -50,6 +52,7 @@ impl Fault {
 
 /// What a fault does, and to whom.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Action {
     /// These links carry nothing.
     Partition(Links),
@@ -104,6 +107,7 @@ impl Action {
 
 /// Some of the links between nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Links {
     /// All of them.
     #[default]
@@ -143,6 +147,7 @@ impl Links {
 
 /// A line drawn between nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cut {
     /// Between each two of these groups, both ways. A node that is in none of them has links to all.
     Between(Vec<Vec<usize>>),
@@ -196,8 +201,17 @@ impl Cut {
     }
 }
 
-/// A fault with its times, which count from the start of the operations.
+/// A fault with its times, which count from the start of the operations. It is read from text.
+///
+/// ```
+/// use messenger::workbench::fault::PlannedFault;
+///
+/// let fault: PlannedFault = "partition n0|n1,n2 at 3s for 5s".parse()?;
+/// assert_eq!(fault.to_string(), "partition n0|n1,n2 at 3s for 5s");
+/// # Ok::<(), messenger::workbench::fault::FaultError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PlannedFault {
     /// What it does.
     pub action: Action,

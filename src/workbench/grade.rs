@@ -72,6 +72,7 @@ pub const BUILT_IN: [(&str, &str); 2] = [
 /// What is graded.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Suite {
     /// What it is, in a sentence.
     pub about: String,
@@ -83,6 +84,7 @@ pub struct Suite {
 /// One line of the grade.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Task {
     /// A word.
     pub name: String,
@@ -104,6 +106,7 @@ pub struct Task {
 /// A limit on a figure.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Limit {
     /// What the figure is, for people.
     pub what: String,
@@ -118,6 +121,7 @@ pub struct Limit {
 /// What goes in, and what has to come out.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Conversation {
     /// What it is about.
     #[serde(default)]
@@ -146,6 +150,7 @@ enum Step {
 
 /// A suite that is none.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SuiteError {
     /// It is no TOML, or not of this form; the text says where.
     #[error("{0}")]

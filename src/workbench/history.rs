@@ -41,6 +41,7 @@ pub const NO_ANSWER: &str = "no answer in time";
 
 /// What a client is asked to do.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Operation {
     /// Which kind it is, as the workload names it: `read`, `add`. Jepsen calls it `:f`.
     pub f: &'static str,
@@ -67,6 +68,7 @@ impl fmt::Display for Operation {
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It happened; what came of it, which is what was asked for where there is no more to say.
     Ok(Data),
@@ -112,6 +114,7 @@ impl Outcome {
 
 /// What a client asked for, and what became of it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Invocation {
     /// Whose: a worker goes on under a new number when it does not know what became of its last operation.
     pub process: usize,

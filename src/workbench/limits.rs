@@ -1,6 +1,7 @@
 //! How much of everything a test holds.
 
 /// The bounds of a test. What happens at a bound is said with it; nothing grows beyond, and nothing is dropped unsaid.
+/// There may come to be more: end yours with `..Limits::DEFAULT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum bytes that wait for a node to read them. A node that lets more wait does not read its stdin, which ends

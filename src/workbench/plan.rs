@@ -44,6 +44,7 @@ use crate::time::{Duration, Instant};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// What is asked of the nodes.
     pub workload: &'static dyn Workload,
@@ -55,6 +56,7 @@ pub struct Plan {
 
 /// An operation with its time.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PlannedOperation {
     /// When it begins, from the start of the operations.
     pub at: Duration,

@@ -2,6 +2,7 @@
 
 /// What a finding would like to know. Operations are meant by their places in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Question {
     /// A read, or another operation that should have gone by it, is without what an earlier operation wrote.
     Missed(Missed),

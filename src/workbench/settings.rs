@@ -12,7 +12,9 @@ use super::limits::Limits;
 use super::network::{Distribution, Latency};
 use crate::time::Duration;
 
-/// What a test is like. [`World::new`](super::world::World::new) refuses what makes no test.
+/// What a test is like. What makes no test is [refused](Self::check), by the name of the field.
+///
+/// It may grow: end yours with `..Settings::default()`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How many nodes there are: 1 to [`NODES_MAX`](Self::NODES_MAX).
@@ -22,15 +24,16 @@ pub struct Settings {
     /// How many operations there are a second, all clients together: at most [`RATE_MAX`](Self::RATE_MAX). With 0 there
     /// are only the final ones. Without a rate every client asks again as soon as it has its answer.
     pub rate: Option<f64>,
-    /// For how long operations are invoked.
+    /// For how long operations are invoked: at most [`TIME_MAX`](Self::TIME_MAX). What was asked before that is waited for.
     pub time_limit: Duration,
-    /// How long messages between nodes take.
+    /// How long messages between nodes take, one way: a mean of at most [`TIME_MAX`](Self::TIME_MAX).
     pub latency: Latency,
     /// The kinds of faults that begin and end by chance.
     pub faults: Vec<Fault>,
-    /// How long it is on average until one of them begins, and until it ends: more than nothing if there are any.
+    /// How long it is on average until one of them begins, and until it ends: a millisecond or more if there are any, and
+    /// at most [`TIME_MAX`](Self::TIME_MAX).
     pub fault_interval: Duration,
-    /// Faults that begin and end at their times.
+    /// Faults that begin and end at their times, of nodes that there are.
     pub planned_faults: Vec<PlannedFault>,
     /// How long the nodes rest before the final operations, with nothing wrong any more.
     pub recovery: Duration,
@@ -38,17 +41,18 @@ pub struct Settings {
     pub topology: Topology,
     /// How many operations have to succeed.
     pub availability: Availability,
-    /// How many keys are in use at a time, where the workload has keys; the workload's own number if `None`.
+    /// How many keys are in use at a time, where the workload has keys: 1 to 1,000,000; the workload's own number if
+    /// `None`.
     pub key_count: Option<usize>,
-    /// How many operations a transaction has at most.
+    /// How many operations a transaction has at most: 1 to 1,000.
     pub max_txn_length: usize,
-    /// How often a key is written before another takes its place, where the workload has it so.
+    /// How often a key is written before another takes its place, where the workload has it so: at least once.
     pub max_writes_per_key: usize,
     /// What transactions are judged by, where the workload has transactions.
     pub transactions: TxnOptions,
     /// The same seed and the same nodes make the same test.
     pub seed: u64,
-    /// How many messages are kept for the journal.
+    /// How many messages are kept for the journal; later ones are counted alone. Without a journal nothing says why.
     pub journal_size: usize,
     /// Which messages are logged.
     pub logging: Logging,
@@ -83,7 +87,7 @@ impl Default for Settings {
     }
 }
 
-/// What only transactions have.
+/// What only transactions have. It may grow: end yours with `..TxnOptions::default()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TxnOptions {
     /// What has to hold. Whatever is found that these allow is told and does not count.
@@ -103,6 +107,7 @@ impl Default for TxnOptions {
 /// A setting with which there is no test.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{setting}: expected {expected}, found {found}")]
+#[non_exhaustive]
 pub struct InvalidSetting {
     /// The field of [`Settings`].
     pub setting: &'static str,
@@ -183,6 +188,7 @@ fn require(
 
 /// The neighbours that a broadcast test suggests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Topology {
     /// Rows of about the square root of the number of nodes.
     #[default]

@@ -14,6 +14,7 @@ use crate::time::Duration;
 
 /// What is left of a plan.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Shrunk {
     /// It fails in the same way.
     pub plan: Plan,

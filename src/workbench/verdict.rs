@@ -14,8 +14,10 @@ use crate::time::Instant;
 use crate::wire::error::ErrorCode;
 use crate::workbench::format::Seconds;
 
-/// What there is to say about a test.
+/// What there is to say about a test: its [verdict](Self::verdict), why that is so in [sentences](Self::explain), and what
+/// was counted.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Results {
     /// Whether it is right.
     pub verdict: Verdict,
@@ -65,6 +67,7 @@ pub struct Results {
 
 /// A node that answered nothing from some time on, and not when it was asked again at the end either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SilentNode {
     /// Which.
     pub node: usize,
@@ -76,6 +79,7 @@ pub struct SilentNode {
 
 /// What a history alone tells, without the test that it is of.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Judgement {
     /// Whether it is right.
     pub verdict: Verdict,

@@ -45,7 +45,7 @@ fn bytes(plan: &Plan, run: fn(&mut World)) -> Vec<u8> {
 #[test]
 fn a_planted_bug_is_found_and_cut_down_and_fails_again() {
     for workload in [&Broadcast as &'static dyn Workload, &LinKv] {
-        let FoundFailure { plan, signature: wanted } = find(&swarm(workload), 50, planted);
+        let FoundFailure { plan, signature: wanted, .. } = find(&swarm(workload), 50, planted);
         let fails = |plan: &Plan| signature(&run_plan(plan.clone(), planted).1).as_ref() == Some(&wanted);
         assert!(fails(&plan), "{}: the plan does not fail as the test did", workload.name());
         let shrunk = shrink(plan, 100, fails, || true);

@@ -38,7 +38,7 @@ fn explore(
     let find = |seed| try_settings(workload, settings(seed), &run).failure.map(|failure| (seed + 1, failure));
     let (seeds, found) =
         (0..3_000).find_map(find).unwrap_or_else(|| panic!("{name}: 3000 seeds find nothing"));
-    let FoundFailure { plan, signature: wanted } = found;
+    let FoundFailure { plan, signature: wanted, .. } = found;
     let found_after = began.elapsed();
     let before = size(&plan);
     let fails = |plan: &Plan| signature(&run_plan(plan.clone(), &run).1).as_ref() == Some(&wanted);

@@ -27,6 +27,7 @@ pub struct Read {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if a read is wrong. Unknown if there is none, or if what would be right cannot be computed.
     pub verdict: Verdict,

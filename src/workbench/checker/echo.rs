@@ -16,6 +16,7 @@ pub struct Exchange<'a> {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if something else came back than was sent, or a definite error; unknown if nothing did.
     pub verdict: Verdict,
@@ -29,6 +30,7 @@ pub struct Report {
 
 /// An echo that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refused {
     /// Who answered, and when.
     pub answered: Place,
@@ -40,6 +42,7 @@ pub struct Refused {
 
 /// An answer with another value than its request's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mismatch {
     /// Who answered, and when.
     pub answered: Place,

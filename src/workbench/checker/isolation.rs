@@ -19,6 +19,7 @@ use crate::workbench::format::Seconds;
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if an anomaly was found that a model asked for forbids; unknown if nothing depends on anything, if values
     /// are ambiguous, or if a search was cut short and nothing forbidden was found.
@@ -47,6 +48,7 @@ pub struct Report {
 
 /// All anomalies of one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// Which.
     pub anomaly: Anomaly,
@@ -60,6 +62,7 @@ pub struct Finding {
 
 /// One anomaly.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Example {
     /// What happened, in words.
     pub sentences: Vec<String>,
@@ -71,6 +74,7 @@ pub struct Example {
 
 /// Two reads of a list of which neither is the beginning of the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Orders {
     /// The key of the list.
     pub key: i64,
@@ -82,6 +86,7 @@ pub struct Orders {
 
 /// A circle of transactions, each before the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cycle {
     /// The transactions, in the circle's order: T1, T2, …
     pub members: Vec<Member>,
@@ -91,6 +96,7 @@ pub struct Cycle {
 
 /// A transaction of a circle.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Member {
     /// Whose it is: the process of the history.
     pub process: Option<usize>,
@@ -106,6 +112,7 @@ pub struct Member {
 
 /// Why one transaction comes before another.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// `ww`, `wr`, `rw`, `process` or `realtime`.
     pub kind: &'static str,

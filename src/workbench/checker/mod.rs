@@ -27,7 +27,8 @@ use std::fmt;
 use crate::time::{Duration, Instant};
 use crate::workbench::format::{Seconds, brief};
 
-/// What a checker says of a history. The worst of several verdicts is their maximum.
+/// What a checker says of a history. The worst of several verdicts is their maximum. There is no fourth: a `match` needs
+/// no wildcard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// The promise was kept.
@@ -93,6 +94,7 @@ impl fmt::Display for Place {
 
 /// The first of some findings, and how many there are: a broken node breaks everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Findings<T> {
     /// How many there are.
     pub total: usize,
@@ -135,6 +137,7 @@ impl<T> FromIterator<T> for Findings<T> {
 /// How some spans of time are spread. Quantile q of n spans is the one with n·q others before it, rounded
 /// down, as Jepsen has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quantiles {
     /// The shortest.
     pub min: Duration,

@@ -9,6 +9,7 @@ use std::fmt;
 
 /// A consistency model that a history of transactions can refute. The weaker come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Model {
     /// Writes of transactions do not interleave: one order fits all keys.
     ReadUncommitted,
@@ -286,6 +287,7 @@ impl fmt::Display for Model {
 
 /// A name that stands for no model that can be checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// Nobody knows it.
     #[error("there is no consistency model {0:?}; there are: {names}", names = names())]
@@ -304,6 +306,7 @@ fn names() -> String {
 
 /// Something that a history shows and that a model may forbid. The gravest come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Anomaly {
     /// A read of something that nobody tried to write. No model allows it.
     GarbageRead,
@@ -331,6 +334,7 @@ pub enum Anomaly {
 
 /// What dependencies a cycle is made of, the gravest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Class {
     /// Writes over writes only.
     G0,
@@ -351,6 +355,7 @@ impl Class {
 
 /// What else a cycle needs besides dependencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Order {
     /// Nothing.
     Data,
@@ -437,6 +442,7 @@ impl fmt::Display for Anomaly {
 
 /// Which models some anomalies refute.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refuted {
     /// The weakest of them, by name: each of the others is stronger than one of these.
     pub not: Vec<Model>,

@@ -50,6 +50,7 @@ pub struct Read<'a> {
 
 /// What came of it. The findings are in order of their elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if an element was lost, duplicated, unexpected or denied; unknown if none is stable.
     pub verdict: Verdict,
@@ -77,6 +78,7 @@ pub struct Report {
 
 /// An element that a read lacks although it was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Missing {
     /// The element.
     pub element: i64,
@@ -90,6 +92,7 @@ pub struct Missing {
 
 /// An element that is more than once in a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Duplicate {
     /// The element.
     pub element: i64,
@@ -101,6 +104,7 @@ pub struct Duplicate {
 
 /// An element from nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unexpected {
     /// The element.
     pub element: i64,
@@ -112,6 +116,7 @@ pub struct Unexpected {
 
 /// An element whose add was refused for good, and that is there all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Denied {
     /// The element.
     pub element: i64,

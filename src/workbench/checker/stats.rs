@@ -20,6 +20,7 @@ pub struct Operation<'a> {
 
 /// How many operations have to succeed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Availability {
     /// One of each kind.
     #[default]
@@ -32,6 +33,7 @@ pub enum Availability {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if no operation of some kind succeeded, or too few of all did.
     pub verdict: Verdict,
@@ -47,6 +49,7 @@ pub struct Report {
 
 /// Operations by the way they ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Those that succeeded.
     pub ok: usize,

@@ -18,6 +18,7 @@ pub struct Id {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if an id was given out twice; unknown if none was given out at all.
     pub verdict: Verdict,
@@ -34,6 +35,7 @@ pub struct Report {
 
 /// An id that was given out more than once.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Duplicate {
     /// The id, as JSON, as it was first given out.
     pub id: String,

@@ -16,7 +16,11 @@ use crate::workbench::verdict::Results;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::World;
 
-/// Tests nodes that are made by `node`, each time that one starts, and judges what the clients saw.
+/// Tests nodes in virtual time, and judges what the clients saw. `node` makes one for each start: of each of the
+/// [nodes](Settings::nodes) at the beginning, and of each that was killed. A minute takes a moment.
+///
+/// The same settings, with the same seed, make the same test, if the nodes draw by [`Context::rng`](crate::Context::rng)
+/// alone and read the time by [`Context::now`](crate::Context::now).
 ///
 /// ```
 /// use messenger::handler_fn;

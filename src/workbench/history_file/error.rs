@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// Why a file is no history.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// It could not be read.
     #[error("{0}")]

@@ -18,6 +18,7 @@ pub struct Case {
 
 /// How a case ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It passed.
     Passed,

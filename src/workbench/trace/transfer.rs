@@ -11,6 +11,7 @@ use crate::workbench::format::printable;
 ///
 /// Both times count from the same start, whatever that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transfer {
     /// Who sent it.
     pub src: String,

@@ -4,6 +4,7 @@ use crate::workbench::journal::Entry;
 
 /// A reason, and the messages that prove it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Why {
     /// What happened, without an end.
     pub sentence: String,

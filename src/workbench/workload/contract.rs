@@ -122,6 +122,7 @@ pub trait Generator: fmt::Debug {
 
 /// What a generator is told.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct GeneratorContext<'a> {
     /// Chance, the same for the same seed.
     pub rng: &'a mut Rng,
@@ -133,6 +134,7 @@ pub struct GeneratorContext<'a> {
 
 /// What a worker does in the final phase.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum FinalStep {
     /// This operation.
     Do(Operation),
@@ -168,6 +170,7 @@ pub trait Client: fmt::Debug {
 
 /// What a client does next.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Step {
     /// It wrote a request, which is sent.
     Call,
@@ -184,6 +187,7 @@ impl Step {
 
 /// Why a request has no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CallFailure {
     /// It was answered with an error.
     Error(ErrorReply),

@@ -42,6 +42,7 @@ pub struct Field {
 
 /// What a value has to be.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Shape {
     /// Any JSON.
     Any,
@@ -145,6 +146,7 @@ impl From<SchemaError> for MalformedReply {
 
 /// An answer to a request that is not its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ErrorReply {
     /// Which error.
     pub code: ErrorCode,

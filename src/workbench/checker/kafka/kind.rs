@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A kind of anomaly. The names are Jepsen's where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// Two messages at one offset.
     InconsistentOffsets,

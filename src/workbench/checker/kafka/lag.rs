@@ -10,6 +10,7 @@ use crate::time::{Duration, Instant};
 
 /// How far a poll was behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Lag {
     /// When the poll was invoked.
     pub at: Instant,

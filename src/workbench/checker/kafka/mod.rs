@@ -32,6 +32,7 @@ use crate::time::Instant;
 
 /// What came of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if there is an anomaly, or if no commit ever succeeded; unknown if nothing was sent or polled, or if
     /// messages were not seen in the end by a client whose final polls all failed.
@@ -64,6 +65,7 @@ pub struct Report {
 
 /// One case of an anomaly.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Anomaly {
     /// The key.
     pub key: Box<str>,
@@ -79,6 +81,7 @@ pub struct Anomaly {
 
 /// What an anomaly comes from. Operations are meant by their places in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cause {
     /// A poll is without a message that was sent.
     Missed {

@@ -18,6 +18,7 @@ use super::{Completion, Findings, Verdict};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Invalid if a key is not linearizable; unknown if none is known not to be and the search for some took too
     /// long, or if there is nothing to explain.
@@ -35,6 +36,7 @@ pub struct Report {
 /// Why a key is not linearizable: all operations that were answered before this one was can be explained, and
 /// with this one they cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Anomaly {
     /// The operation.
     pub operation: Operation,
@@ -48,6 +50,7 @@ pub struct Anomaly {
 
 /// Where a value comes from that an operation saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// Somebody wrote it, or it is nothing, as at first.
     Written,
