@@ -10,7 +10,7 @@ use super::envelope::Name;
 use super::lines::Line;
 use super::members::{BOUNDARIES, Field, Layout, Literal, Offset, SLOTS_MAX, ValueSpan};
 use super::template::{
-    COST, CREDIT_MAX, Expect, SEGMENT_MAX, Segment, TEMPLATES_MAX, Template, Templates, digits,
+    COST, CREDIT_MAX, Expect, SEGMENT_MAX, SEGMENTS_MAX, Segment, TEMPLATES_MAX, Template, Templates, digits,
 };
 use crate::json::cursor::Cursor;
 use crate::json::parser::{Parser, cursor_of};
@@ -32,10 +32,16 @@ impl Templates {
     #[inline(never)]
     pub(super) fn learn_walked(&mut self, line: Line<'_>, cursor: Cursor<'_, '_>) {
         let bytes = line.bytes_and_more();
-        if let Some(credit) = self.credit.checked_sub(COST)
+        // Where there is no room, all have to be forgotten first, which pays only after many lines without.
+        let is_full = self.known.len() == TEMPLATES_MAX || self.segments_known == SEGMENTS_MAX;
+        let cost = if is_full { CREDIT_MAX } else { COST };
+        if let Some(credit) = self.credit.checked_sub(cost)
             && bytes.len() - cursor.text().line.len() >= SEGMENT_MAX
         {
             self.credit = credit;
+            if is_full {
+                self.forget();
+            }
             self.learn_text(bytes, cursor);
         }
     }
@@ -110,10 +116,7 @@ impl Templates {
             }
             place = segment.alternative;
         }
-        let Ok(place) = u8::try_from(self.segments_known) else {
-            self.forget();
-            return None;
-        };
+        let place = u8::try_from(self.segments_known).ok()?;
         self.segments_known += 1;
         let link = match earlier {
             0 => &mut segments[usize::from(before)].next,
@@ -132,7 +135,7 @@ impl Templates {
         self.segments_known = 1;
         self.known.clear();
         // What comes most is learned again at once.
-        self.credit = self.credit.max(CREDIT_MAX / 4);
+        self.credit = CREDIT_MAX / 4;
     }
 }
 
@@ -225,10 +228,6 @@ impl TemplateDraft<'_> {
             }
         }
         if self.templates.segments_known > before {
-            if place == TEMPLATES_MAX {
-                self.templates.forget();
-                return None;
-            }
             self.templates.known.push(template);
         }
         Some(())

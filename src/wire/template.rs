@@ -27,10 +27,10 @@ pub const SEGMENT_MAX: usize = 2 * WIDTH;
 
 const _: () = assert!(SEGMENT_MAX <= MARGIN, "a line buffer lets a template look so far ahead");
 
-/// So many segments are known at most. If there are more, all are forgotten.
+/// So many segments are known at most. If there are more, all are forgotten, once there is credit for it.
 pub(super) const SEGMENTS_MAX: usize = 256;
 
-/// So many templates are known at most. If there are more, all are forgotten.
+/// The same of templates.
 pub(super) const TEMPLATES_MAX: usize = 64;
 
 /// One template is learned in so many lines, on average.
@@ -471,9 +471,10 @@ mod tests {
                 templates.credit = CREDIT_MAX;
             }
             learn(&mut templates, Among::new(&line).line());
-            if n < 2 * TEMPLATES_MAX - 2 {
-                // One of them finds no room, and makes it.
-                assert_eq!(read(&mut templates, &line).is_some(), n + 1 != TEMPLATES_MAX, "{n}");
+            if n < 2 * TEMPLATES_MAX {
+                // One of them finds no room, makes it, and is the first of the new ones.
+                assert!(read(&mut templates, &line).is_some(), "{n}");
+                assert_eq!(templates.known.len(), (n + 1) % TEMPLATES_MAX + 1, "{n}");
             }
         }
         assert!(templates.known.len() <= TEMPLATES_MAX && templates.segments_known <= SEGMENTS_MAX);
