@@ -28,6 +28,12 @@ pub const fn status(verdict: Verdict) -> u8 {
     }
 }
 
+/// The exit status of what could not be run.
+pub fn refuse(error: &io::Error) -> ExitCode {
+    complain(error);
+    ExitCode::from(if error.kind() == io::ErrorKind::InvalidInput { INVALID_ARGUMENTS } else { NOT_ENDED })
+}
+
 #[derive(Args)]
 pub struct LogArgs {
     /// What to report on stderr: off, error, warn, info, debug or trace
@@ -130,4 +136,9 @@ pub fn quoted(word: &OsStr) -> String {
         Some(word) if !word.contains(char::is_control) => format!("'{}'", word.replace('\'', r"'\''")),
         _ => format!("$'{}'", word.as_encoded_bytes().escape_ascii()),
     }
+}
+
+/// What nodes say may have anything in it, and a terminal obeys.
+pub fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }

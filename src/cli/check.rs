@@ -13,7 +13,7 @@ use crate::workbench::workload::{self, Workload};
 use clap::Args;
 
 use super::args::{NOT_ENDED, coloured, complain, show, status};
-use super::test::{Models, models, workload_parser};
+use super::options::{Models, models, workload_parser};
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]

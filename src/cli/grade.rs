@@ -17,7 +17,7 @@ use crate::workbench::report::junit::{self, Case, Outcome};
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 
-use super::args::{INVALID_ARGUMENTS, NOT_ENDED, coloured, complain, seconds, show};
+use super::args::{coloured, harmless, refuse, seconds, show};
 use super::own_node::OwnNode;
 
 #[derive(Args)]
@@ -73,11 +73,7 @@ struct Graded<'a> {
 pub fn run(args: &GradeArgs, own: &dyn OwnNode) -> ExitCode {
     match grade(args, own) {
         Ok(passed) => ExitCode::from(u8::from(!passed)),
-        Err(error) => {
-            complain(&error);
-            let is_ours = error.kind() == ErrorKind::InvalidInput;
-            ExitCode::from(if is_ours { INVALID_ARGUMENTS } else { NOT_ENDED })
-        }
+        Err(error) => refuse(&error),
     }
 }
 
@@ -254,7 +250,6 @@ impl Graded<'_> {
     /// Its line of the table, and why it did not pass.
     fn lines(&self) -> String {
         // What programs say may have anything in it, and a terminal obeys.
-        let harmless = |text: &str| text.replace(char::is_control, "\u{fffd}");
         let Task { name, about, hint, .. } = self.task;
         let verdict = match self.outcome {
             Outcome::Passed => Verdict::Valid,

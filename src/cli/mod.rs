@@ -9,6 +9,8 @@ mod interrupt;
 mod new;
 mod node;
 mod node_program;
+mod options;
+mod outcome;
 mod own_node;
 mod parse;
 mod test;
@@ -21,8 +23,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::args::{end, parsed};
 pub use self::node_program::NodeProgram;
+use self::options::with_workloads;
 use self::own_node::{Messenger, OwnNode};
-use self::test::with_workloads;
 use crate::args::NodeArgs;
 
 /// A node for Maelstrom, the workbench for learning distributed systems by writing your own.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::{called, end, file_name, greet, parsed, quoted};
+use super::options::{node_parser, with_workloads};
 use super::own_node::OwnNode;
-use super::test::{node_parser, with_workloads};
 use super::{check, explore, grade, help, test, trace};
 use crate::args::NodeArgs;
 use crate::node::{Config, Handler, Node};

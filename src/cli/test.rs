@@ -1,39 +1,39 @@
 //! `messenger test`: the workbench.
 
 use std::ffi::OsString;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Instant as Clock, SystemTime};
+use std::time::Instant as Clock;
 
 use crate::nodes::own::{self, OtherNode};
 use crate::reactor;
 use crate::time::{Duration, Instant};
-use crate::workbench::checker::Verdict;
-use crate::workbench::checker::models::{Model, ModelError};
 use crate::workbench::checker::stats::Availability;
 use crate::workbench::fault::{Fault, PlannedFault};
 use crate::workbench::journal::Logging;
-use crate::workbench::network::{Distribution, Latency};
+use crate::workbench::network::Latency;
 use crate::workbench::plan::Plan;
 use crate::workbench::processes::{self, Ending, Program};
 use crate::workbench::report::junit::{self, Case};
-use crate::workbench::report::{self, Report, runs};
+use crate::workbench::report::{self, Report};
 use crate::workbench::settings::{Settings, Topology, TxnOptions};
 use crate::workbench::verdict::Results;
 use crate::workbench::workload::{self, Workload};
 use crate::workbench::world::World;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
-pub(super) use super::args::quoted;
-use super::args::{self, INVALID_ARGUMENTS, NOT_ENDED, coloured, complain, millis, seconds, show};
+use super::args::{NOT_ENDED, complain, harmless, millis, quoted, refuse, seconds, show, status};
 use super::grade::write_junit;
 use super::interrupt::Interrupts;
+use super::options::{
+    Concurrency, LatencyDist, Models, Nemesis, Rate, concurrency, count, models, no_own_node, node_parser,
+    rate, workload_parser,
+};
+use super::outcome::{create_folder, link, list_runs, summary};
 use super::own_node::OwnNode;
 
 #[derive(Args)]
@@ -158,14 +158,6 @@ Faults at their times, for --fault:
 
 Exit status: 0 valid, 1 invalid, 2 unknown, 254 wrong arguments, 255 the test did not come to its end.";
 
-/// A list would be taken for several values by the parser of the command line.
-#[derive(Clone)]
-pub struct Models(pub Vec<Model>);
-
-pub fn models(text: &str) -> Result<Models, ModelError> {
-    Model::parse_list(text).map(Models)
-}
-
 /// What a plan says, and nothing else can.
 const PLANNED: [&str; 17] = [
     "workload",
@@ -186,62 +178,6 @@ const PLANNED: [&str; 17] = [
     "max_writes_per_key",
     "zipf_writes",
 ];
-
-#[derive(Clone, Copy)]
-pub(super) enum Concurrency {
-    Clients(usize),
-    PerNode(usize),
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Rate {
-    PerSecond(f64),
-    Max,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-pub(super) enum LatencyDist {
-    #[default]
-    Constant,
-    Uniform,
-    Exponential,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum Nemesis {
-    /// Some nodes do not hear some others; everybody hears the services
-    Partition,
-    /// Nodes are killed, and started again with nothing but their disks
-    Kill,
-    /// Nodes stop, and go on
-    Pause,
-    /// Messages between nodes get lost
-    Loss,
-    /// Messages between nodes come twice
-    Duplicate,
-}
-
-impl From<LatencyDist> for Distribution {
-    fn from(spread: LatencyDist) -> Self {
-        match spread {
-            LatencyDist::Constant => Self::Constant,
-            LatencyDist::Uniform => Self::Uniform,
-            LatencyDist::Exponential => Self::Exponential,
-        }
-    }
-}
-
-impl From<Nemesis> for Fault {
-    fn from(nemesis: Nemesis) -> Self {
-        match nemesis {
-            Nemesis::Partition => Self::Partition,
-            Nemesis::Kill => Self::Kill,
-            Nemesis::Pause => Self::Pause,
-            Nemesis::Loss => Self::Loss,
-            Nemesis::Duplicate => Self::Duplicate,
-        }
-    }
-}
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum TopologyArg {
@@ -278,12 +214,6 @@ pub fn run(args: &TestArgs, own: &dyn OwnNode) -> ExitCode {
         (Ok(()), Ok(())) => ExitCode::SUCCESS,
         (Err(status), Ok(())) => status,
     }
-}
-
-/// The exit status of what could not be run.
-fn refuse(error: &io::Error) -> ExitCode {
-    complain(error);
-    ExitCode::from(if error.kind() == ErrorKind::InvalidInput { INVALID_ARGUMENTS } else { NOT_ENDED })
 }
 
 /// Runs one test; its exit status.
@@ -366,31 +296,7 @@ fn run_one(
         Err(error) => complain(&format_args!("the report was not written whole: {error}")),
     }
     let is_whole = ending.cut_short.is_none() && written.is_ok();
-    Ok(if is_whole { args::status(results.verdict) } else { NOT_ENDED })
-}
-
-/// Writes the report of a test that is over; what there is to say of it on the terminal.
-pub(super) fn write_report(
-    world: &World,
-    results: &Results,
-    folder: &Path,
-    store: &Path,
-    program: &str,
-    command: &str,
-) -> io::Result<String> {
-    let report = Report {
-        world,
-        results,
-        program,
-        cut_short: None,
-        hints: &[],
-        last_words: &[],
-        command: Some(command),
-    };
-    report.write(folder)?;
-    link(store, "latest", folder);
-    list_runs(store);
-    Ok(format!("{}  report: {}\n", summary(&report, true), folder.join("index.html").display()))
+    Ok(if is_whole { status(results.verdict) } else { NOT_ENDED })
 }
 
 /// What is tested, for people.
@@ -406,52 +312,6 @@ fn tested(args: &TestArgs, own: &dyn OwnNode, workload: &dyn Workload) -> String
         None if own.is_example() => format!("{}: --bin tests yours", own.name(workload)),
         None => own.name(workload),
     }
-}
-
-/// What nodes say may have anything in it, and a terminal obeys.
-fn harmless(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
-
-/// Lets `-w` name these workloads in each subcommand that has it.
-pub(super) fn with_workloads(
-    mut command: clap::Command,
-    workloads: &[&'static dyn Workload],
-) -> clap::Command {
-    for subcommand in ["test", "explore", "check"] {
-        command = command.mut_subcommand(subcommand, |command| {
-            command.mut_arg("workload", |arg| arg.value_parser(workload_parser(workloads)))
-        });
-    }
-    command
-}
-
-/// The workload of a name that is one of the list.
-pub(super) fn workload_parser(
-    all: &[&'static dyn Workload],
-) -> impl TypedValueParser<Value = &'static dyn Workload> + use<> {
-    let all = all.to_vec();
-    let names: Vec<_> = all.iter().map(|workload| workload.name()).collect();
-    let by_name = move |name: &str| all.iter().copied().find(|workload| workload.name() == name);
-    PossibleValuesParser::new(names).map(move |name| by_name(&name).expect("it is one of the list"))
-}
-
-/// One of these nodes, by its name.
-pub(super) fn node_parser(nodes: &'static [OtherNode]) -> impl TypedValueParser<Value = OtherNode> {
-    let by_name = |name: String| nodes.iter().find(|node| node.name == name).copied();
-    PossibleValuesParser::new(nodes.iter().map(|node| node.name))
-        .map(move |name| by_name(name).expect("it is one of the list"))
-}
-
-pub(super) fn no_own_node(is_planted: bool, node: Option<OtherNode>, workload: &dyn Workload) -> io::Error {
-    let kind = if is_planted { "node with a planted bug" } else { "node of its own" };
-    let text = match node {
-        Some(OtherNode { name, workload: of, .. }) => {
-            format!("--node {name} is a node for {of}, not for {}", workload.name())
-        }
-        None => format!("this program has no {kind} for {}: name yours with --bin", workload.name()),
-    };
-    io::Error::new(ErrorKind::InvalidInput, text)
 }
 
 /// The plan of the file, or one whose operations are made up.
@@ -511,45 +371,6 @@ fn settings(args: &TestArgs, seed: u64) -> io::Result<Settings> {
     })
 }
 
-/// `store/echo/20261122T142536.123`, and in it a place for logs. A test that begins in the same millisecond gets another
-/// folder, `20261122T142536.123-2`.
-pub(super) fn create_folder(store: &Path, workload: &dyn Workload) -> io::Result<PathBuf> {
-    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-    let time: String = time.chars().filter(|c| !matches!(c, '-' | ':' | 'Z')).collect();
-    let place = store.join(workload.name());
-    let named = |path: &Path, error: &io::Error| io::Error::other(format!("{}: {error}", path.display()));
-    fs::create_dir_all(&place).map_err(|error| named(&place, &error))?;
-    let numbered = iter::once(time.clone()).chain((2..).map(|number| format!("{time}-{number}")));
-    for folder in numbered.map(|name| place.join(name)) {
-        // Whoever makes it has it to itself.
-        match fs::create_dir(&folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => {
-                let made = made.and_then(|()| fs::create_dir(folder.join("node-logs")));
-                return made.map_err(|error| named(&folder, &error)).map(|()| folder);
-            }
-        }
-    }
-    unreachable!("there are names enough")
-}
-
-/// Writes `store/index.html`. A convenience: the report is there without it.
-fn list_runs(store: &Path) {
-    if let Err(error) = runs::write_index(store) {
-        complain(&format_args!("the list of runs was not written: {error}"));
-    }
-}
-
-/// Lets `store/latest` or `store/current` lead to this report.
-fn link(store: &Path, name: &str, folder: &Path) {
-    let link = store.join(name);
-    let _ = fs::remove_file(&link);
-    if let Ok(target) = folder.strip_prefix(store) {
-        // A convenience, and not every file system has links.
-        let _ = std::os::unix::fs::symlink(target, link);
-    }
-}
-
 fn program(args: &TestArgs, own: &dyn OwnNode, world: &World, folder: &Path) -> io::Result<Program> {
     let (path, mut arguments) = if let Some(path) = &args.bin {
         (path.clone(), Vec::new())
@@ -587,50 +408,6 @@ fn draw(bar: &ProgressBar, world: &World, now: Instant) {
     }
 }
 
-/// What there is to say on the terminal.
-fn summary(report: &Report<'_>, is_repeatable: bool) -> String {
-    let Report { world, results, last_words, command, .. } = *report;
-    let word = match report.verdict() {
-        "valid" => "valid".to_owned(),
-        verdict => verdict.to_uppercase(),
-    };
-    let verdict = coloured(results.verdict, &word);
-    let mut lines: Vec<String> = report.explain().iter().map(|sentence| harmless(sentence)).collect();
-    if !last_words.is_empty() {
-        lines.push("its last words on stderr:".to_owned());
-        lines.extend(last_words.iter().map(|line| format!("  {}", harmless(line))));
-    }
-    for (kind, counts) in &results.stats.kinds {
-        let latencies = counts.latencies.as_ref().map(|latencies| format!("; latency {latencies}"));
-        let (ok, fail, info) = (counts.ok, counts.fail, counts.info);
-        let latencies = latencies.unwrap_or_default();
-        lines.push(format!("{kind}: {ok} ok, {fail} failed, {info} in doubt{latencies}"));
-    }
-    // Of a moment there is no rate.
-    if !world.history().is_empty() && world.run_time() >= Duration::from_secs(1) {
-        lines.push(format!("{:.0} operations a second", results.operations_per_second));
-    }
-    lines.extend(results.finding.summary());
-    lines.push(format!(
-        "messages: {} with clients, {} between servers, {:.2} of those for each operation",
-        results.clients.sent, results.servers.sent, results.messages_per_operation
-    ));
-    if !(world.settings().faults.is_empty() && world.settings().planned_faults.is_empty()) {
-        lines.push(match world.faults().len() {
-            0 => "faults: none; there was nobody to strike, or the test ended before".to_owned(),
-            count => format!("faults: {count}"),
-        });
-    }
-    if is_repeatable && results.verdict != Verdict::Valid {
-        lines.extend(command.map(|command| format!("again: {command}")));
-    }
-    let mut text = format!("{}: {verdict}\n", world.workload().name());
-    for line in lines {
-        let _ = writeln!(text, "  {line}");
-    }
-    text
-}
-
 /// This test's command with this seed, for a shell.
 fn command_line(mut given: impl Iterator<Item = OsString>, seed: u64) -> String {
     let mut words = Vec::new();
@@ -650,31 +427,11 @@ fn command_line(mut given: impl Iterator<Item = OsString>, seed: u64) -> String 
     format!("{} --seed {seed}", words.join(" "))
 }
 
-pub(super) fn count(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("expected 1 to 1000".to_owned())
-}
-
 fn writes(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|count| (1..=1_000_000).contains(count))
         .ok_or("expected 1 to 1000000".to_owned())
-}
-
-pub(super) fn concurrency(text: &str) -> Result<Concurrency, String> {
-    let (number, per_node) = text.strip_suffix('n').map_or((text, false), |number| (number, true));
-    let number = number.parse().ok().filter(|number| (1..=10_000).contains(number));
-    let number = number.ok_or("expected a number of clients such as 10, or 4n for four at each node")?;
-    Ok(if per_node { Concurrency::PerNode(number) } else { Concurrency::Clients(number) })
-}
-
-pub(super) fn rate(text: &str) -> Result<Rate, String> {
-    if text == "max" {
-        return Ok(Rate::Max);
-    }
-    let rate: Option<f64> = text.parse().ok().filter(|rate| (0.0..=Settings::RATE_MAX).contains(rate));
-    rate.map(Rate::PerSecond)
-        .ok_or_else(|| "expected a number of operations a second from 0 to 1000000, or max".to_owned())
 }
 
 fn availability(text: &str) -> Result<Availability, String> {
@@ -688,21 +445,6 @@ fn availability(text: &str) -> Result<Availability, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tests_of_the_same_millisecond_have_folders_of_their_own() {
-        let store = std::env::temp_dir().join(format!("messenger-folders-{}", std::process::id()));
-        let workload = workload::by_name("echo").unwrap();
-        let mut folders: Vec<_> = (0..100).map(|_| create_folder(&store, workload).unwrap()).collect();
-        folders.sort();
-        folders.dedup();
-        assert_eq!(folders.len(), 100);
-        assert!(
-            folders.iter().any(|folder| folder.to_str().unwrap().ends_with("-2")),
-            "no two of a millisecond"
-        );
-        fs::remove_dir_all(store).unwrap();
-    }
 
     #[test]
     fn a_command_can_be_given_again() {

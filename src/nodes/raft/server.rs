@@ -1,5 +1,6 @@
 //! Raft, as in the paper: "In Search of an Understandable Consensus Algorithm" (Ongaro and Ousterhout, extended version).
-//! Names and rules are those of its figure 2, in its order; what is not in it is from Ongaro's dissertation.
+//! Names and rules are those of its figure 2, in its order, and in one file, so that the two can be laid side by side;
+//! what is not in it is from Ongaro's dissertation.
 //!
 //! A server knows no network, disk or clock. It is told what happens and when, and says what is to be done:
 //! [`Output`]. What it says leaves only when what it wrote down with it is on disk, so a vote is durable before it is

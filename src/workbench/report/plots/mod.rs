@@ -4,23 +4,23 @@
 //! ended. All panels of a picture have the same scales. Above them is a lane for each kind of fault, and its
 //! shadow falls on the panels.
 
+mod scale;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::super::checker::{Completion, Quantiles};
-use super::super::history::Invocation;
-use super::super::journal::{Address, Numbers};
-use super::super::nemesis::Fault;
-use super::super::world::World;
+use self::scale::{Scale, number};
 use crate::time::{Duration, Instant};
+use crate::workbench::checker::{Completion, Quantiles};
 use crate::workbench::format::thousands;
+use crate::workbench::history::Invocation;
+use crate::workbench::journal::{Address, Numbers};
+use crate::workbench::nemesis::Fault;
+use crate::workbench::world::World;
 
 /// An operation that took no longer was answered in the instant of its request.
 const INSTANT: Duration = Duration::from_micros(10);
@@ -90,15 +90,6 @@ enum Mark {
     Cross,
     Triangle,
     Line,
-}
-
-/// What a panel is measured by.
-#[derive(Clone)]
-struct Scale {
-    range: Range<f64>,
-    /// Where its figures are.
-    ticks: Vec<f64>,
-    figure: fn(f64) -> String,
 }
 
 impl<'a> Timeline<'a> {
@@ -420,54 +411,6 @@ impl<'a> Timeline<'a> {
     }
 }
 
-impl Scale {
-    /// Logarithmic, from decade to decade; of logarithms of milliseconds.
-    fn of_latencies(logs: impl Iterator<Item = f64>) -> Self {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for log in logs {
-            (low, high) = (low.min(log.floor()), high.max(log.ceil()));
-        }
-        let (low, high) = if low <= high { (low, high.max(low + 1.0)) } else { (0.0, 1.0) };
-        Self { range: low..high, ticks: ticks(low, high, 1.0), figure: |log| number(10f64.powf(log)) }
-    }
-
-    /// From nothing up to about this, in round steps.
-    fn from_zero(highest: f64) -> Self {
-        let step = round_step(highest.max(1e-3) / 4.0);
-        let high = (highest / step).ceil().max(1.0) * step;
-        Self { range: 0.0..high, ticks: ticks(0.0, high, step), figure: number }
-    }
-
-    /// Of the seconds of a test.
-    fn of_seconds(span: f64) -> Self {
-        Self { range: 0.0..span, ticks: ticks(0.0, span, round_step(span / 12.0)), figure: number }
-    }
-}
-
-impl Ranged for Scale {
-    type FormatOption = NoDefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        RangedCoordf64::from(self.range.clone()).map(value, limit)
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // Nothing is drawn between the figures.
-        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
-    }
-
-    fn range(&self) -> Range<f64> {
-        self.range.clone()
-    }
-}
-
-impl ValueFormatter<f64> for Scale {
-    fn format_ext(&self, value: &f64) -> String {
-        (self.figure)(*value)
-    }
-}
-
 impl Mark {
     fn draw(self, canvas: &Canvas<'_>, (x, y): (u32, u32), color: RGBColor) -> Drawn {
         let (x, y) = at(x, y);
@@ -568,30 +511,6 @@ fn at(x: u32, y: u32) -> (i32, i32) {
     (x.cast_signed(), y.cast_signed())
 }
 
-/// 1, 2 or 5 times a power of ten: the first that is at least this.
-fn round_step(least: f64) -> f64 {
-    let power = 10f64.powf(least.log10().floor());
-    [1.0, 2.0, 5.0].map(|digit| digit * power).into_iter().find(|&step| step >= least).unwrap_or(10.0 * power)
-}
-
-fn ticks(low: f64, high: f64, step: f64) -> Vec<f64> {
-    // Not by adding up, which would add up errors.
-    (0..1_000)
-        .map(|number| low + f64::from(number) * step)
-        .take_while(|&tick| tick <= high + step / 1e3)
-        .collect()
-}
-
-/// `0.001`, `0.5`, `20`, `1,000`
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is positive, and of a scale")]
-fn number(value: f64) -> String {
-    if value.round() >= 1_000.0 {
-        return thousands(value.round() as usize);
-    }
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -618,24 +537,5 @@ mod tests {
         let mut points = vec![(0, 0), (900, 180)];
         thin(vec![&mut points], 0);
         assert_eq!(points, [(0, 0)]);
-    }
-
-    #[test]
-    fn scales_are_round() {
-        let steps = [0.3, 1.0, 1.1, 2.5, 60.0, 1000.0].map(|least| number(round_step(least)));
-        assert_eq!(steps, ["0.5", "1", "2", "5", "100", "1,000"]);
-        assert_eq!(
-            [0.0, 0.001, 0.25, 20.0, 999.0, 1e6].map(number),
-            ["0", "0.001", "0.25", "20", "999", "1,000,000"]
-        );
-        let scale = Scale::of_latencies([0.2, -1.5].into_iter());
-        assert_eq!((scale.range, scale.ticks), (-2.0..1.0, vec![-2.0, -1.0, 0.0, 1.0]));
-        assert_eq!(Scale::of_latencies([].into_iter()).range, 0.0..1.0);
-        assert_eq!(Scale::of_latencies([-3.0].into_iter()).range, -3.0..-2.0);
-        assert_eq!(
-            Scale::from_zero(33.0).ticks.into_iter().map(number).collect::<Vec<_>>(),
-            ["0", "10", "20", "30", "40"]
-        );
-        assert!(!Scale::from_zero(0.0).range.is_empty());
     }
 }
