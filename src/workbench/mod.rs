@@ -27,6 +27,8 @@
 //! ```
 
 pub mod checker;
+mod clients;
+mod cluster;
 pub mod data;
 mod disk;
 pub mod driver;

@@ -1,8 +1,8 @@
-//! What nodes do that they may not, and what is odd.
+//! What nodes do that they may not, which ends the test, and what is merely odd.
 
-use super::super::checker::Verdict;
 use crate::json::text::beginning;
 use crate::time::Instant;
+use crate::workbench::checker::Verdict;
 
 /// Why a test ended before its time: a node did what no node may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +24,11 @@ pub struct Failure {
 
 /// Something that no node may write.
 #[derive(Debug)]
-pub(super) struct Breach {
-    pub(super) reason: String,
+pub struct Breach {
+    /// What it is, and what was expected.
+    pub reason: String,
     /// See [`Failure::unnoticed`].
-    pub(super) unnoticed: Option<&'static str>,
+    pub unnoticed: Option<&'static str>,
 }
 
 impl Breach {
@@ -38,7 +39,7 @@ impl Breach {
     }
 
     /// An answer that is not what its request may be answered with.
-    pub(super) fn of_answer(reason: String) -> Self {
+    pub fn of_answer(reason: String) -> Self {
         Self { reason, unnoticed: Some("it takes such an answer for none, and goes on") }
     }
 }
@@ -53,7 +54,8 @@ pub struct UnexpectedReplies {
 }
 
 impl UnexpectedReplies {
-    pub(super) fn note(&mut self, line: &[u8]) {
+    /// Counts one.
+    pub fn note(&mut self, line: &[u8]) {
         self.count += 1;
         self.first.get_or_insert_with(|| shown(line));
     }

@@ -1,7 +1,7 @@
 //! Lines as their receivers read them.
 
-use super::super::journal::Address;
 use crate::json::write::WriteJson as _;
+use crate::workbench::journal::Address;
 
 /// A message as its receiver reads it, without the newline.
 pub(super) fn frame(id: u64, src: Address, dest: Address, body: &str) -> Vec<u8> {

@@ -1,0 +1,135 @@
+//! What nodes say: a line is held to what Maelstrom wants of it, and goes on to a node, to a service, or to the clients.
+
+use super::answer::{Answer, ToClient};
+use super::failure::Breach;
+use super::frame::frame;
+use super::{Cluster, Node};
+use crate::json::parser::Parser;
+use crate::json::text::excerpt;
+use crate::time::Instant;
+use crate::wire::envelope::{SchemaError, UncheckedEnvelope};
+use crate::wire::lines::Line;
+use crate::workbench::journal::Address;
+
+impl<R> Cluster<R> {
+    /// A node said this line. What is in it for clients `take` takes, or says what is wrong with it.
+    pub fn handle_line(
+        &mut self,
+        now: Instant,
+        node: usize,
+        line: Line<'_>,
+        take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
+    ) {
+        self.now = now;
+        let mut parser = self.parser.take().unwrap_or_default();
+        if let Err(breach) = self.read_line(node, line, &mut parser, take) {
+            self.fail_for(node, breach, line.bytes());
+        }
+        self.parser = Some(parser);
+    }
+
+    /// Takes a message of a node, or says what is wrong with it.
+    ///
+    /// Whose `src` it is, and what a body between nodes or to a service has in it, is the nodes' own affair.
+    fn read_line(
+        &mut self,
+        node: usize,
+        line: Line<'_>,
+        parser: &mut Parser,
+        take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
+    ) -> Result<(), Breach> {
+        const EXPECTED: &str = "expected a message on its stdout: a JSON object with src, dest and body";
+        let bytes = line.bytes();
+        if bytes.trim_ascii().is_empty() {
+            return Err(Breach::of_line(format!("{EXPECTED}; found a blank line")));
+        }
+        let message = UncheckedEnvelope::parse(parser, line)
+            .map_err(|error| Breach::of_line(format!("{EXPECTED}; not JSON: {error}")))?;
+        let parts: Result<_, SchemaError> =
+            (|| Ok((message.src()?, message.dest()?, message.loose_body()?, message.id()?)))();
+        let (src, dest, body, _) = parts.map_err(|error| Breach::of_line(format!("{EXPECTED}; {error}")))?;
+        if let Some(key) = message.unknown_key() {
+            return Err(Breach::of_line(format!(
+                "expected no keys but src, dest, body and id in a message; found {:?}",
+                excerpt(&key)
+            )));
+        }
+        let Some(src) = self.existing(&src) else {
+            let src = excerpt(&src);
+            return Err(Breach::of_line(format!("it wrote in the name of {src:?}, which does not exist")));
+        };
+        if src != Address::Node(node) {
+            self.borrowed_names.note(bytes);
+        }
+        let Some(dest) = self.existing(&dest) else {
+            let dest = excerpt(&dest);
+            return Err(Breach::of_line(format!("it wrote to {dest:?}, which does not exist")));
+        };
+        let text = body.value().raw();
+        let id = self.journal.sent(self.now, src, dest, text);
+        match dest {
+            Address::Client(client) => {
+                self.journal.received(self.now, src, dest, id);
+                let in_reply_to = read_in_reply_to(&message)?;
+                let answer = Answer { node, client, in_reply_to, message: &message, body: &body, line: bytes };
+                if self.take_init_ok(&answer)? {
+                    return take(self, ToClient::Ready(node));
+                }
+                return take(self, ToClient::Answer(answer));
+            }
+            // Whosever name it is in, it goes the way of the node that wrote it.
+            Address::Node(receiver) => {
+                if receiver == node && src.is_client() {
+                    self.swapped.get_or_insert((node, src));
+                }
+                self.send(id, Address::Node(node), src, dest, &frame(id, src, dest, text));
+            }
+            Address::Service(_) => self.send(id, Address::Node(node), src, dest, bytes),
+        }
+        Ok(())
+    }
+
+    /// Whoever has that name, if there is or was somebody.
+    fn existing(&self, name: &str) -> Option<Address> {
+        Address::parse(name).filter(|address| match *address {
+            Address::Node(node) => node < self.nodes.len(),
+            Address::Client(client) => client < self.clients,
+            Address::Service(_) => true,
+        })
+    }
+
+    /// Whether this is the answer to an `init` that waits for one.
+    fn take_init_ok(&mut self, answer: &Answer<'_>) -> Result<bool, Breach> {
+        if !self.awaits_any_init() {
+            return Ok(false);
+        }
+        let waits = |node: &Node| node.init.is_some_and(|(client, _)| client == answer.client);
+        let Some(asked) = self.nodes.iter().position(waits) else { return Ok(false) };
+        let breach = |reason: String| Err(Breach { reason, unnoticed: None });
+        if asked != answer.node || answer.in_reply_to != Some(1) {
+            return breach("expected in_reply_to 1 in the answer to `init`".to_owned());
+        }
+        let kind = &answer.body.kind;
+        if kind != "init_ok" {
+            return breach(format!(
+                "its answer to `init`: type: expected \"init_ok\", found {:?}",
+                excerpt(kind)
+            ));
+        }
+        self.end_init(asked);
+        Ok(true)
+    }
+}
+
+/// Which request a message to a client answers.
+fn read_in_reply_to(message: &UncheckedEnvelope<'_>) -> Result<Option<u64>, Breach> {
+    const UNASKED: &str = "it throws such a message away, and goes on";
+    match message.in_reply_to() {
+        Ok(Some(in_reply_to)) => Ok(in_reply_to.as_u64()),
+        Ok(None) => {
+            let reason = "expected in_reply_to, the msg_id of the request that it answers; found nothing";
+            Err(Breach { reason: reason.to_owned(), unnoticed: Some(UNASKED) })
+        }
+        Err(error) => Err(Breach::of_answer(error.to_string())),
+    }
+}
