@@ -4,13 +4,15 @@
 //! durable. A crash before that leaves any part of what was being written, cut at any byte, or nothing of it; whoever
 //! reads the file again stops at the first record that is not whole.
 
+use std::ops::RangeInclusive;
+
 use fastrand::Rng;
 
 use crate::store::Records;
 use crate::time::{Duration, Instant};
 
 /// The shortest and the longest time of a write with its sync, in microseconds: from a good disk to a busy one.
-const WRITE_US: std::ops::RangeInclusive<u64> = 200..=10_000;
+const WRITE_US: RangeInclusive<u64> = 200..=10_000;
 
 /// A node's disk.
 #[derive(Debug)]
@@ -22,12 +24,19 @@ pub(super) struct Disk {
     replacement: Option<Vec<u8>>,
     /// When what is being written is durable.
     due: Option<Instant>,
+    write_us: RangeInclusive<u64>,
     rng: Rng,
 }
 
 impl Disk {
     pub(super) fn new(seed: u64) -> Self {
-        Self { bytes: Vec::new(), synced: 0, replacement: None, due: None, rng: Rng::with_seed(seed) }
+        let rng = Rng::with_seed(seed);
+        Self { bytes: Vec::new(), synced: 0, replacement: None, due: None, write_us: WRITE_US, rng }
+    }
+
+    /// From now on a write with its sync takes so long.
+    pub(super) const fn set_write_time(&mut self, time: Duration) {
+        self.write_us = time.as_micros()..=time.as_micros();
     }
 
     /// Begins to write. Nothing else is being written.
@@ -35,7 +44,7 @@ impl Disk {
         debug_assert!(self.due.is_none(), "one write at a time");
         let file = if records.replaces() { self.replacement.insert(Vec::new()) } else { &mut self.bytes };
         records.iter().for_each(|record| write_record(record, file));
-        self.due = Some(now + Duration::from_micros(self.rng.u64(WRITE_US)));
+        self.due = Some(now + Duration::from_micros(self.rng.u64(self.write_us.clone())));
     }
 
     /// When what is being written is durable.

@@ -183,6 +183,22 @@ fn layers_import_downward_only_and_in_no_circle() {
     assert!(graph.is_empty(), "these import each other, or are on the way between such: {graph:#?}");
 }
 
+/// What happens to messages does not depend on what clients want.
+#[test]
+fn the_cluster_of_a_test_knows_no_clients() {
+    let mut files = BTreeMap::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
+    let of_cluster = |module: &&String| module.starts_with("workbench::cluster");
+    assert!(files.keys().filter(of_cluster).count() > 3, "its files are found");
+    for module in files.keys().filter(of_cluster) {
+        for import in imports(module, &files[module], &files) {
+            let above = ["clients", "history", "plan", "workload", "world", "driver", "test_cluster"];
+            let is_above = above.iter().any(|room| import.starts_with(&format!("workbench::{room}")));
+            assert!(!is_above, "{module} imports {import}");
+        }
+    }
+}
+
 /// The core, the simulator and the checkers compile where there is no Unix: `.ci/run` checks that by a compiler, too.
 #[test]
 fn only_the_shells_need_unix() {

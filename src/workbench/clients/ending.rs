@@ -27,8 +27,7 @@ impl Clients {
             }
             Phase::Ending => {
                 // After faults nodes need some time to find each other again.
-                let rest =
-                    if cluster.faults().is_empty() { TICK } else { self.settings.recovery.max(TICK) };
+                let rest = if cluster.faults().is_empty() { TICK } else { self.settings.recovery.max(TICK) };
                 self.start_probing(cluster, rest);
             }
             Phase::Final if self.workers.iter().all(|worker| worker.is_done) => {

@@ -70,8 +70,15 @@ impl<R> Cluster<R> {
         self.body = body;
     }
 
+    /// Hands a line to a node as it stands, unless it is dead.
+    pub fn hand_in(&mut self, node: usize, line: &[u8]) {
+        if !self.nodes[node].is_dead {
+            self.deliver(node, line);
+        }
+    }
+
     /// Hands a line to a node.
-    pub fn deliver(&mut self, node: usize, line: &[u8]) {
+    pub(super) fn deliver(&mut self, node: usize, line: &[u8]) {
         let inbox = &mut self.nodes[node].inbox;
         inbox.start_line().extend_from_slice(line);
         inbox.end_line();
@@ -79,11 +86,16 @@ impl<R> Cluster<R> {
     }
 
     /// A node was killed: what it had not read is gone, and so is what comes before it is started again.
-    pub(super) fn note_killed(&mut self, node: usize) {
+    pub fn note_killed(&mut self, node: usize) {
         let Node { inbox, is_dead, .. } = &mut self.nodes[node];
         inbox.consume(inbox.len());
         *is_dead = true;
         self.end_init(node);
+    }
+
+    /// A node that was killed is started again.
+    pub fn revive(&mut self, node: usize) {
+        self.nodes[node].is_dead = false;
     }
 
     /// Nobody waits any more for a node to answer its `init`.

@@ -118,6 +118,21 @@ impl<R> Cluster<R> {
         self.clients - 1
     }
 
+    /// From now on everybody exists who is called as clients are.
+    pub const fn open_every_client(&mut self) {
+        self.clients = usize::MAX;
+    }
+
+    /// It is so late: what happens next happens now.
+    pub const fn set_now(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// The network between nodes and services.
+    pub const fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
     /// Has the owner reminded of something then.
     pub fn remind(&mut self, at: Instant, what: R) -> TimerKey {
         self.agenda.insert(at, Due::Reminder(what))
@@ -253,7 +268,7 @@ impl<R> Cluster<R> {
             match command {
                 ProcessCommand::Kill(node) => self.note_killed(node),
                 ProcessCommand::Start(node) => {
-                    self.nodes[node].is_dead = false;
+                    self.revive(node);
                     self.init(node);
                 }
                 ProcessCommand::Pause(_) | ProcessCommand::Resume(_) => {}

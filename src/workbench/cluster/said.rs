@@ -71,7 +71,8 @@ impl<R> Cluster<R> {
             Address::Client(client) => {
                 self.journal.received(self.now, src, dest, id);
                 let in_reply_to = read_in_reply_to(&message)?;
-                let answer = Answer { node, client, in_reply_to, message: &message, body: &body, line: bytes };
+                let answer =
+                    Answer { node, client, in_reply_to, message: &message, body: &body, line: bytes };
                 if self.take_init_ok(&answer)? {
                     return take(self, ToClient::Ready(node));
                 }

@@ -1,5 +1,6 @@
 //! What drives a world: processes in real time, or nodes of this crate in virtual time.
 
+pub(in crate::workbench) mod hosts;
 #[cfg(unix)]
 pub mod processes;
 pub mod simulation;

@@ -1,0 +1,588 @@
+//! A conversation with nodes of this crate, in a test and in virtual time: what they are told when, and what they say to
+//! that.
+//!
+//! A [`TestCluster`] runs as many of its nodes as are [started](TestCluster::start). The test plays everybody else:
+//! clients, the other nodes, and the services. It [tells](TestCluster::tell) nodes what it likes in anybody's name, lets
+//! time [pass](TestCluster::pass), and [takes](TestCluster::take) what was said, with the microsecond at which it was.
+//! Nothing sleeps, and the same test does the same each time.
+//!
+//! ```
+//! use messenger::workbench::TestCluster;
+//! use messenger::{Answer, Duration, RpcError, handler_fn};
+//! use serde_json::json;
+//!
+//! // Asks n2, and says what that has.
+//! let relay = || {
+//!     handler_fn(|request, cx| match request.kind() {
+//!         "relay" => cx.wait(request, async |node| {
+//!             let reply = node.call("n2", "read").await?;
+//!             Ok(Answer::new("relay_ok").field("value", reply.body().integer("value")?))
+//!         }),
+//!         kind => Err(RpcError::not_supported(kind)),
+//!     })
+//! };
+//!
+//! let mut cluster = TestCluster::of(["n1", "n2"]);
+//! cluster.start("n1", relay());
+//! cluster.tell("c1", "n1", json!({"type": "relay", "msg_id": 7}));
+//! let call = cluster.next(Duration::ZERO).expect("a call");
+//! assert_eq!((&*call.dest, &call.body["type"]), ("n2", &json!("read")));
+//!
+//! cluster.pass(Duration::from_millis(300));
+//! cluster.reply(&call, json!({"type": "read_ok", "value": 5}));
+//! let answer = cluster.next(Duration::ZERO).expect("an answer");
+//! assert_eq!((&answer.body["value"], &answer.body["in_reply_to"]), (&json!(5), &json!(7)));
+//! assert_eq!(answer.at.as_micros(), 300_000);
+//!
+//! // Nobody answers for a second.
+//! let answer = cluster.ask("n1", json!({"type": "relay"}));
+//! assert_eq!(answer["code"], 0, "it timed out");
+//! ```
+//!
+//! Between nodes that run, messages go over the network of a simulated test, with its latency and the
+//! [faults](TestCluster::begin) of a `--fault`:
+//!
+//! ```
+//! use messenger::nodes::broadcast::Broadcast;
+//! use messenger::workbench::{Latency, TestCluster};
+//! use messenger::Duration;
+//! use serde_json::json;
+//!
+//! let mut cluster = TestCluster::of(["n0", "n1", "n2"]).with_network(7, Latency::constant(Duration::from_millis(20)));
+//! cluster.start_all(Broadcast::default);
+//! cluster.begin("partition n0|n1,n2");
+//! cluster.ask("n0", json!({"type": "broadcast", "message": 1}));
+//! cluster.pass(Duration::from_secs(5));
+//! assert_eq!(cluster.ask("n2", json!({"type": "read"}))["messages"], json!([]));
+//! cluster.end("partition n0|n1,n2");
+//! cluster.pass(Duration::from_secs(5));
+//! assert_eq!(cluster.ask("n2", json!({"type": "read"}))["messages"], json!([1]));
+//! ```
+//!
+//! What goes wrong with the test itself panics and says what was expected and what came: a node that says what no node
+//! may, a name that nobody has, an [`always!`](crate::always) that does not hold.
+
+use std::any::{self, Any};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::mem;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::disk::Disk;
+use super::driver::hosts::{Hosts, Surroundings};
+use super::driver::simulation::SimulatedNode;
+use super::fault::{Action, PlannedFault};
+use super::journal::{Address, Journal};
+use super::limits::Limits;
+use super::network::{Latency, Network};
+use super::settings::Settings;
+use crate::assertions::Watch;
+use crate::node::{Config, Handler, Node};
+use crate::time::{Duration, Instant};
+use crate::wire::lines::Line;
+use crate::wire::out::OutBuffer;
+
+/// How long [`TestCluster::ask`] waits for an answer: as long as the clients of a test.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Maximum messages that were said and not taken.
+const SAID_MAX: usize = 100_000;
+
+/// Who gives nodes their `init`, and asks for [`TestCluster::ask`].
+const CLIENT: &str = "c0";
+
+/// See the [module](self).
+pub struct TestCluster {
+    around: Around,
+    hosts: Hosts,
+    names: Vec<String>,
+    now: Instant,
+    /// A node that would go on for ever at this instant.
+    polls: bool,
+    /// Requests of [`CLIENT`], its `init`s included.
+    asked: u64,
+}
+
+/// What a node said to somebody whom the test plays.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Said {
+    /// When.
+    pub at: Instant,
+    /// In whose name: the node's own, if it is a right one.
+    pub src: String,
+    /// To whom.
+    pub dest: String,
+    /// What.
+    pub body: Value,
+    /// The line as it was written, without its newline.
+    pub line: String,
+}
+
+/// What is around the nodes.
+struct Around {
+    cluster: Cluster<Delivery>,
+    /// Whether a node was ever started, by its number.
+    is_run: Vec<bool>,
+    has_services: bool,
+    said: VecDeque<Said>,
+}
+
+/// A line for a node, to be handed to it at a time.
+#[derive(Debug)]
+struct Delivery {
+    node: usize,
+    line: Vec<u8>,
+}
+
+impl TestCluster {
+    /// A cluster of nodes with these names, `n0` to `n999`, in the order in which their `init` lists them. None of them
+    /// runs yet. Messages take a microsecond, the least there is, and what nodes persist is durable at once.
+    ///
+    /// # Panics
+    /// Where a name is another one.
+    pub fn of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let count = names.iter().map(|name| number(name) + 1).max().unwrap_or_default();
+        let settings = Settings { nodes: count, journal_size: usize::MAX, ..Settings::default() };
+        let mut cluster = Cluster::new(&settings);
+        cluster.open_every_client();
+        let disk = |_| {
+            let mut disk = Disk::new(0);
+            disk.set_write_time(Duration::ZERO);
+            disk
+        };
+        let is_run = vec![false; count];
+        Self {
+            around: Around { cluster, is_run, has_services: false, said: VecDeque::new() },
+            hosts: Hosts::new(count, Limits::DEFAULT.turns_per_instant, disk),
+            names,
+            now: Instant::START,
+            polls: false,
+            asked: 0,
+        }
+    }
+
+    /// Messages between nodes that run, and between them and services, take so long. What chance does to them is another
+    /// thing for each seed.
+    #[must_use]
+    pub fn with_network(mut self, seed: u64, latency: Latency) -> Self {
+        *self.around.cluster.network_mut() = Network::new(seed, latency, self.around.is_run.len());
+        self
+    }
+
+    /// Maelstrom's services answer, over the network. Otherwise they are played by the test, as is everybody who runs not.
+    #[must_use]
+    pub const fn with_services(mut self) -> Self {
+        self.around.has_services = true;
+        self
+    }
+
+    /// What nodes persist is durable after so long, and lost if they are killed before.
+    #[must_use]
+    pub fn with_write_time(mut self, time: Duration) -> Self {
+        self.hosts.disks_mut().for_each(|disk| disk.set_write_time(time));
+        self
+    }
+
+    /// Starts a node, or starts it again after it was [killed](Self::kill), with what it had persisted and the default
+    /// [`Config`]. It is given its `init`, which it has to answer at once.
+    ///
+    /// # Panics
+    /// Where it runs, cannot read its records, or answers something else.
+    pub fn start<H: Handler>(&mut self, name: &str, handler: H) {
+        self.start_with(name, handler, Config::default());
+    }
+
+    /// Starts a node with a [`Config`] of its own.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start) does.
+    pub fn start_with<H: Handler>(&mut self, name: &str, handler: H, config: Config) {
+        self.start_node(name, Box::new(Node::new(handler, config)));
+    }
+
+    /// Starts all nodes.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start) does.
+    pub fn start_all<H: Handler>(&mut self, mut handler: impl FnMut() -> H) {
+        for name in self.names.clone() {
+            self.start(&name, handler());
+        }
+    }
+
+    /// Starts a node of any kind.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start) does.
+    pub fn start_node(&mut self, name: &str, node: Box<dyn SimulatedNode>) {
+        let place = self.place(name);
+        assert!(self.hosts.node(place).is_none(), "{name} runs already: kill it before it is started again");
+        if let Err(error) = self.hosts.start(place, node) {
+            panic!("{name} could not start from its log: {error}");
+        }
+        self.around.is_run[place] = true;
+        self.around.cluster.revive(place);
+        let before = self.around.said.len();
+        let init =
+            json!({"type": "init", "msg_id": self.next_msg_id(), "node_id": name, "node_ids": self.names});
+        self.tell(CLIENT, name, init);
+        let mut said = self.around.said.iter().skip(before);
+        let Some(at) = said.position(|said| said.dest == CLIENT && said.body["type"] == "init_ok") else {
+            let came: Vec<_> = self.around.said.iter().skip(before).map(|said| &*said.line).collect();
+            panic!("{name} was told its init: expected init_ok at once, found {came:?}");
+        };
+        self.around.said.remove(before + at);
+    }
+
+    /// Kills a node: what it had not read, and what was not durable, is gone, and what it is told is lost.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn kill(&mut self, name: &str) {
+        let place = self.running(name);
+        self.hosts.kill(place);
+        self.around.cluster.note_killed(place);
+    }
+
+    /// Stops a node until it is [resumed](Self::resume): what it is told waits for it, and its timers run out.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn pause(&mut self, name: &str) {
+        let place = self.running(name);
+        self.hosts.pause(place);
+    }
+
+    /// Lets a node go on that was paused: it reads what waits, and then does what is due.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn resume(&mut self, name: &str) {
+        let place = self.running(name);
+        self.hosts.resume(place);
+        self.settle();
+    }
+
+    /// Tells a node something in anybody's name, which it reads at once. The body is what follows `"body":`, from its
+    /// `type` to the `msg_id` or `in_reply_to` that it may have.
+    ///
+    /// # Panics
+    /// Where there is no such node, or one that was never started.
+    pub fn tell(&mut self, src: &str, dest: &str, body: impl Serialize) {
+        self.tell_line(dest, &line(src, dest, body));
+    }
+
+    /// Tells a node a line as it stands, without its newline, whatever it is.
+    ///
+    /// # Panics
+    /// As [`tell`](Self::tell) does.
+    pub fn tell_line(&mut self, dest: &str, line: &str) {
+        let node = self.started(dest);
+        self.around.deliver(Delivery { node, line: line.as_bytes().to_vec() });
+        self.settle();
+    }
+
+    /// Tells a node something when so much time has passed.
+    ///
+    /// # Panics
+    /// As [`tell`](Self::tell) does.
+    pub fn tell_after(&mut self, delay: Duration, src: &str, dest: &str, body: impl Serialize) {
+        let delivery = Delivery { node: self.started(dest), line: line(src, dest, body).into_bytes() };
+        self.around.cluster.remind(self.now + delay, delivery);
+    }
+
+    /// Answers what a node said, in the name of the one to whom it was said.
+    ///
+    /// # Panics
+    /// Where it had no `msg_id`, or the body is no object.
+    pub fn reply(&mut self, to: &Said, body: impl Serialize) {
+        let msg_id = to.body.get("msg_id").unwrap_or_else(|| panic!("{} expects no reply", to.line));
+        let body = with_member(body, "in_reply_to", msg_id.clone());
+        self.tell(&to.dest, &to.src, body);
+    }
+
+    /// Asks a node as the client `c0`, with a `msg_id` of its own, and lets time pass until it has answered. The answer's
+    /// body.
+    ///
+    /// # Panics
+    /// If there is no answer within [`PATIENCE`].
+    pub fn ask(&mut self, dest: &str, body: impl Serialize) -> Value {
+        let msg_id = self.next_msg_id();
+        let body = with_member(body, "msg_id", msg_id.into());
+        let end = self.now + PATIENCE;
+        // What was said before is no answer to this.
+        let mut seen = self.around.said.len();
+        self.tell(CLIENT, dest, &body);
+        loop {
+            let mut new = self.around.said.iter().skip(seen);
+            if let Some(at) = new.position(|said| said.dest == CLIENT && said.body["in_reply_to"] == msg_id) {
+                return self.around.said.remove(seen + at).expect("it was found there").body;
+            }
+            seen = self.around.said.len();
+            assert!(
+                self.step(end),
+                "{dest} was asked {body}: expected an answer within {PATIENCE:?}, found none"
+            );
+        }
+    }
+
+    /// What was said first to anybody whom the test plays and was not taken yet. If there is nothing, time passes until
+    /// there is, but no longer than this.
+    pub fn next(&mut self, within: Duration) -> Option<Said> {
+        let end = self.now + within;
+        while self.around.said.is_empty() {
+            if !self.step(end) {
+                return None;
+            }
+        }
+        self.around.said.pop_front()
+    }
+
+    /// What was said to anybody whom the test plays and was not taken yet.
+    pub fn said(&self) -> impl ExactSizeIterator<Item = &Said> {
+        self.around.said.iter()
+    }
+
+    /// All that was said to anybody whom the test plays, since it was last taken.
+    pub fn take(&mut self) -> Vec<Said> {
+        mem::take(&mut self.around.said).into()
+    }
+
+    /// So much time passes, and everything happens that is due in it.
+    pub fn pass(&mut self, span: Duration) {
+        self.pass_until(self.now + span);
+    }
+
+    /// Time passes until then.
+    pub fn pass_until(&mut self, end: Instant) {
+        while self.step(end) {}
+    }
+
+    /// Time passes until the next thing has happened that is due, or until `end` if that comes first. Whether something
+    /// happened.
+    pub fn step(&mut self, end: Instant) -> bool {
+        // Whoever would go on for ever goes on when something else happens.
+        let (now, polls) = (self.now, self.polls);
+        let of_hosts = self.hosts.deadlines().filter(|due| !polls || *due > now);
+        let due = of_hosts.chain(self.around.cluster.poll_timeout()).min();
+        let Some(due) = due.filter(|due| *due <= end) else {
+            self.now = end.max(now);
+            self.polls &= end <= now;
+            return false;
+        };
+        self.now = due.max(now);
+        let Around { cluster, .. } = &mut self.around;
+        cluster.handle_timeout(self.now, |cluster, Delivery { node, line }| cluster.hand_in(node, &line));
+        self.settle();
+        true
+    }
+
+    /// Begins a fault of the network, in the words of `--fault` without its time: `partition n0|n1,n2`, `loss 0.2`,
+    /// `slow n0->n1 200ms`, `duplicate 0.2`, `reorder 60ms`. It concerns messages between nodes that run.
+    ///
+    /// # Panics
+    /// Where it is no such fault.
+    pub fn begin(&mut self, fault: &str) {
+        let action = self.action(fault);
+        self.around.cluster.network_mut().begin(&action);
+    }
+
+    /// Ends a fault of the network that was [begun](Self::begin) in the same words.
+    ///
+    /// # Panics
+    /// Where it is no such fault.
+    pub fn end(&mut self, fault: &str) {
+        let action = self.action(fault);
+        self.around.cluster.network_mut().end(&action);
+    }
+
+    /// What time it is: 0 s at first.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// A node that runs, with its handler: `cluster.node::<MyNode>("n1").handler()`.
+    ///
+    /// # Panics
+    /// Where it does not, or is of another kind.
+    pub fn node<H: Handler>(&self, name: &str) -> &Node<H> {
+        let node: &dyn Any = self.hosts.node(self.running(name)).expect("it runs");
+        node.downcast_ref().unwrap_or_else(|| panic!("{}", other_kind::<H>(name)))
+    }
+
+    /// As [`node`](Self::node). What its methods write goes nowhere.
+    ///
+    /// # Panics
+    /// As [`node`](Self::node) does.
+    pub fn node_mut<H: Handler>(&mut self, name: &str) -> &mut Node<H> {
+        let place = self.running(name);
+        let node: &mut dyn Any = &mut **self.hosts.node_mut(place).expect("it runs");
+        node.downcast_mut().unwrap_or_else(|| panic!("{}", other_kind::<H>(name)))
+    }
+
+    /// The records that a node would be started with if it were killed now, the oldest first.
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn records(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.hosts.disk(self.place(name)).records()
+    }
+
+    /// The messages between nodes that ran, and between them and services that answer.
+    pub const fn journal(&self) -> &Journal {
+        self.around.cluster.journal()
+    }
+
+    fn next_msg_id(&mut self) -> u64 {
+        self.asked += 1;
+        self.asked
+    }
+
+    /// Lets everything happen that happens now.
+    fn settle(&mut self) {
+        let watch = Watch::start();
+        self.around.cluster.set_now(self.now);
+        self.polls = self.hosts.settle(&mut self.around, self.now, &watch).is_some();
+        if let Some(failure) = self.around.cluster.failure() {
+            let (node, at, reason) = (failure.node, failure.at, &failure.reason);
+            let line = failure.line.as_deref().map(|line| format!(": {line}")).unwrap_or_default();
+            panic!("n{node} at {at:?}: {reason}{line}");
+        }
+    }
+
+    fn action(&self, fault: &str) -> Action {
+        let planned = match format!("{fault} at 0s").parse::<PlannedFault>() {
+            Ok(planned) => planned,
+            Err(error) => panic!("{error}"),
+        };
+        if let Some(node) = planned.unknown_node(self.around.is_run.len()) {
+            panic!("{fault:?}: expected nodes of {:?}, found n{node}", self.names);
+        }
+        assert!(
+            planned.action.links().is_some(),
+            "{fault:?}: expected a fault of the network, or a call of its own"
+        );
+        planned.action
+    }
+
+    fn place(&self, name: &str) -> usize {
+        assert!(
+            self.names.iter().any(|known| known == name),
+            "expected one of {:?}, found {name:?}",
+            self.names
+        );
+        number(name)
+    }
+
+    fn started(&self, name: &str) -> usize {
+        let place = self.place(name);
+        assert!(
+            self.around.is_run[place],
+            "expected a node that was started, found {name}, which the test plays"
+        );
+        place
+    }
+
+    fn running(&self, name: &str) -> usize {
+        let place = self.started(name);
+        assert!(
+            self.hosts.node(place).is_some(),
+            "expected a node that runs, found {name}, which was killed"
+        );
+        place
+    }
+}
+
+impl Around {
+    fn deliver(&mut self, Delivery { node, line }: Delivery) {
+        self.cluster.hand_in(node, &line);
+    }
+
+    /// Whether the test plays the one of that name.
+    fn is_played(&self, name: &str) -> bool {
+        match Address::parse(name) {
+            Some(Address::Node(node)) => !self.is_run.get(node).is_some_and(|is_run| *is_run),
+            Some(Address::Service(_)) => !self.has_services,
+            _ => true,
+        }
+    }
+
+    /// A node said this to somebody whom the test plays.
+    fn note(&mut self, at: Instant, line: &str) {
+        #[derive(Deserialize)]
+        struct Message {
+            src: String,
+            dest: String,
+            body: Value,
+        }
+        assert!(self.said.len() < SAID_MAX, "{SAID_MAX} messages were said and not taken");
+        match serde_json::from_str(line) {
+            Ok(Message { src, dest, body }) => {
+                self.said.push_back(Said { at, src, dest, body, line: line.to_owned() });
+            }
+            Err(error) => panic!("expected a message with src, dest and body, found {line}: {error}"),
+        }
+    }
+}
+
+impl Surroundings for Around {
+    fn inbox(&mut self, node: usize) -> &mut OutBuffer {
+        self.cluster.inbox(node)
+    }
+
+    fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>) {
+        #[derive(Deserialize)]
+        struct To<'a> {
+            #[serde(borrow)]
+            dest: Cow<'a, str>,
+        }
+        let text = String::from_utf8_lossy(line.bytes());
+        let is_played = serde_json::from_str(&text).is_ok_and(|To { dest }| self.is_played(&dest));
+        if is_played {
+            self.note(now, &text);
+        } else {
+            // What is no message at all it knows how to say.
+            self.cluster.handle_line(now, node, line, |_, _| Ok(()));
+        }
+    }
+
+    fn fail_assertion(&mut self, node: usize, broken: &str) {
+        panic!("n{node} says that this should always hold: {broken}");
+    }
+
+    fn is_over(&self) -> bool {
+        self.cluster.failure().is_some()
+    }
+}
+
+/// The number of the node that is called so.
+fn number(name: &str) -> usize {
+    match Address::parse(name) {
+        Some(Address::Node(number)) if number < Settings::NODES_MAX => number,
+        _ => panic!("expected the name of a node from n0 to n{}, found {name:?}", Settings::NODES_MAX - 1),
+    }
+}
+
+fn other_kind<H>(name: &str) -> String {
+    format!("expected {name} to have the handler {}, found another one", any::type_name::<H>())
+}
+
+fn line(src: &str, dest: &str, body: impl Serialize) -> String {
+    json!({"src": src, "dest": dest, "body": body}).to_string()
+}
+
+fn with_member(body: impl Serialize, name: &str, value: Value) -> Value {
+    match serde_json::to_value(body) {
+        Ok(Value::Object(mut members)) => {
+            members.insert(name.to_owned(), value);
+            Value::Object(members)
+        }
+        Ok(other) => panic!("expected a body that is an object, found {other}"),
+        Err(error) => panic!("expected a body that can be written as JSON: {error}"),
+    }
+}
