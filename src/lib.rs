@@ -88,31 +88,27 @@
 //!
 //! # Test it
 //!
-//! `messenger test -w echo --bin target/debug/my-node` tests the process as Maelstrom does. In a test of your own a
-//! [`Node`](node::Node) needs no process and no time:
+//! `messenger test -w echo --bin target/debug/my-node` tests the process as Maelstrom does. A test of your own talks with
+//! nodes in one process and in virtual time (feature `workbench`, in `[dev-dependencies]`):
 //!
-//! ```
-//! use messenger::node::Node;
-//! use messenger::wire::lines::Line;
-//! use messenger::wire::out::OutBuffer;
-//! use messenger::{Config, Instant, RpcError, handler_fn};
+#![cfg_attr(feature = "workbench", doc = "```")]
+#![cfg_attr(not(feature = "workbench"), doc = "```ignore")]
+//! use messenger::workbench::test_cluster::{TestCluster, json};
+//! use messenger::{RpcError, handler_fn};
 //!
 //! let ping = handler_fn(|request, cx| match request.kind() {
 //!     "ping" => cx.reply(request, "pong").send(),
 //!     kind => Err(RpcError::not_supported(kind)),
 //! });
-//! let (mut node, mut out) = (Node::new(ping, Config::default()), OutBuffer::new());
-//! for line in [
-//!     r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}"#,
-//!     r#"{"src":"c1","dest":"n1","body":{"type":"ping","msg_id":1}}"#,
-//! ] {
-//!     node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
-//! }
-//! let said = std::str::from_utf8(out.waiting()).unwrap();
-//! assert!(said.ends_with("\"body\":{\"type\":\"pong\",\"in_reply_to\":1,\"msg_id\":1}}\n"));
+//! let mut cluster = TestCluster::of(["n1"]);
+//! cluster.start("n1", ping);
+//! assert_eq!(cluster.ask("n1", json!({"type": "ping"}))["type"], "pong");
 //! ```
 //!
-//! A cluster of them in virtual time, with faults and checkers, is in `messenger::workbench` (feature `workbench`).
+//! It plays clients, other nodes and services, lets time pass, cuts links and kills nodes. Below it is a
+//! [`Node`](node::Node), which is bytes and the time in, and bytes and the next deadline out.
+//!
+//! Maelstrom's own tests in virtual time, with generated operations, faults and checkers, are `workbench::simulate`.
 //!
 //! # Where to read on
 //!

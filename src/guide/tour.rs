@@ -30,8 +30,9 @@
 //! - [`nodes`](crate::nodes): the workloads of this crate: that of the course, and Maelstrom's own.
 //! - [`reactor`](crate::reactor): the mio shell, which reads once, handles what is whole, and writes once, for as long as
 //!   stdin is open.
-//! - `workbench` (with the feature of that name): tests of nodes, as processes or in virtual time. A `World` of network,
-//!   clients, services and faults stands around the nodes; checkers judge what the clients saw.
+//! - `workbench` (with the feature of that name): tests of nodes, as processes or in virtual time. Around the nodes
+//!   stands a `World`: a cluster, which is their inboxes, the network, services and faults, and the clients that ask it;
+//!   checkers judge what the clients saw. In a `TestCluster` a test of yours has the place of the clients.
 //!
 //! # Invariants
 //!

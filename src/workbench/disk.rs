@@ -79,6 +79,12 @@ impl Disk {
         self.synced = whole;
     }
 
+    /// Nothing is on it any more.
+    pub(super) fn wipe(&mut self) {
+        (self.synced, self.replacement, self.due) = (0, None, None);
+        self.bytes.clear();
+    }
+
     /// Every record, the oldest first.
     pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> {
         records(&self.bytes)

@@ -1,4 +1,7 @@
-//! A fault in words and as data: what it does, to whom, from when and for how long.
+//! All faults that there are, in words and as data: what each does, to whom, from when and for how long.
+//!
+//! A new kind begins here. The [`nemesis`](super::nemesis) says when and whom chance strikes with it; the
+//! [`network`](super::network) does it to links, and the drivers do it to processes.
 //!
 //! `partition n0|n1,n2 at 3s for 5s`, `kill n1 at 2s for 1s`, `loss 0.3 n0->n1 at 0s for 10s`: a fault is written as it
 //! is read, in a plan as on the command line. `messenger test --help` has all of it.

@@ -4,7 +4,8 @@
 //! or a process of its own. The [`simulation`] drives it with nodes of this crate in virtual time, and `processes`
 //! with any programs over their pipes. Afterwards the [`verdict`] says whether what the clients saw is right.
 //!
-//! Nodes of yours, in a test of yours, are one call: [`simulate`]. The [guide](crate::guide) has more of these.
+//! Nodes of yours, in a test of yours, are one call: [`simulate`]; to talk with them yourself there is a [`TestCluster`].
+//! The [guide](crate::guide) has more of both.
 //!
 //! ```
 //! use messenger::workbench::workload::unique_ids::UniqueIds;

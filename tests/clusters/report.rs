@@ -1,17 +1,18 @@
 //! What stays of a test: the page, the pictures and the files for programs.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use messenger::nodes::own;
 use messenger::time::{Duration, Instant};
-use messenger::wire::lines::Line;
 use messenger::workbench::fault::Fault;
 use messenger::workbench::network::{Distribution, Latency};
 use messenger::workbench::report::Report;
 use messenger::workbench::settings::Settings;
-use messenger::workbench::simulation;
+use messenger::workbench::simulation::{self, ScriptedNode};
 use messenger::workbench::verdict::Results;
 use messenger::workbench::workload::echo::Echo;
 use messenger::workbench::world::World;
@@ -44,29 +45,23 @@ fn run(settings: Settings) -> World {
 
 /// Runs a test whose nodes answer as they should, except for what `says` makes of the tenth answer.
 fn run_odd(settings: Settings, says: fn(&str) -> String) -> World {
-    let nodes = settings.nodes;
-    let (mut world, mut now, mut answers) = (World::new(&Echo, settings).unwrap(), Instant::START, 0);
-    while !world.is_over() {
-        for node in (0..nodes).cycle().take(2 * nodes) {
-            let requests = String::from_utf8(world.inbox(node).waiting().to_vec()).unwrap();
-            world.inbox(node).consume(requests.len());
-            for request in requests.lines() {
-                let request: Value = serde_json::from_str(request).unwrap();
-                let (to, mut body) = (&request["src"], request["body"].clone());
-                body["in_reply_to"] = body["msg_id"].take();
-                body["type"] = format!("{}_ok", body["type"].as_str().unwrap()).into();
-                body.as_object_mut()
-                    .unwrap()
-                    .retain(|key, _| !["msg_id", "node_id", "node_ids"].contains(&&**key));
-                let answer = json!({"src": format!("n{node}"), "dest": to, "body": body}).to_string();
-                answers += 1;
-                let answer = if answers == 10 { says(&answer) } else { answer };
-                world.handle_line(now, node, Line::new(answer.as_bytes()));
-            }
-        }
-        now = now.max(world.poll_timeout().unwrap_or(now));
-        world.handle_timeout(now);
-    }
+    let (mut world, answers) = (World::new(&Echo, settings).unwrap(), Rc::new(Cell::new(0)));
+    simulation::run(&mut world, |node, _| {
+        let answers = Rc::clone(&answers);
+        Box::new(ScriptedNode::new(move |_, request: &str| {
+            let request: Value = serde_json::from_str(request).unwrap();
+            let (to, mut body) = (&request["src"], request["body"].clone());
+            body["in_reply_to"] = body["msg_id"].take();
+            body["type"] = format!("{}_ok", body["type"].as_str().unwrap()).into();
+            body.as_object_mut()
+                .unwrap()
+                .retain(|key, _| !["msg_id", "node_id", "node_ids"].contains(&&**key));
+            let answer = json!({"src": format!("n{node}"), "dest": to, "body": body}).to_string();
+            answers.set(answers.get() + 1);
+            let answer = if answers.get() == 10 { says(&answer) } else { answer };
+            vec![(Duration::ZERO, answer)]
+        }))
+    });
     world
 }
 

@@ -6,23 +6,22 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::support::{INIT, Node as Process, answers, echo, kill, messenger, run};
-use crate::virtual_time::{Bench, message};
+use crate::talk::{Talk as _, message, n1};
 use messenger::boundary::chaos::{ChaosConfig, ChaosError};
 use messenger::boundary::dedup::DedupConfig;
-use messenger::node::{Config, Node};
+use messenger::node::Config;
 use messenger::nodes::course::Messenger;
-use messenger::wire::lines::Line;
-use messenger::wire::out::OutBuffer;
+use messenger::workbench::{Latency, TestCluster};
 use messenger::{Context, Duration, Handler, Instant, Request, RpcError};
 use serde_json::{Value, json};
 
-fn bench(chaos: &str) -> Bench<Messenger> {
+fn bench(chaos: &str) -> TestCluster {
     let chaos = (!chaos.is_empty()).then(|| chaos.parse().unwrap());
-    Bench::new(Messenger::default(), Config { chaos, ..Config::default() })
+    n1(Messenger::default(), Config { chaos, ..Config::default() })
 }
 
 /// Which of a hundred echoes are answered.
-fn survivors(bench: &mut Bench<Messenger>) -> Vec<u64> {
+fn survivors(bench: &mut TestCluster) -> Vec<u64> {
     for n in 0..100 {
         bench.receive("c1", json!({"type": "echo", "msg_id": n, "echo": "x"}));
     }
@@ -84,7 +83,7 @@ fn chaos_is_counted_and_ends() {
             stats(false, 109),
         ]
     );
-    assert_eq!(bench.node.counters().chaos_dropped, 102);
+    assert_eq!(bench.node::<Messenger>("n1").counters().chaos_dropped, 102);
 }
 
 #[test]
@@ -99,10 +98,10 @@ fn messages_come_twice_late_and_in_another_order() {
         late.receive("c1", json!({"type": "echo", "msg_id": n, "echo": n}));
         late.pass_ms(1);
     }
-    assert!(!late.node.is_idle());
+    assert!(!late.node::<Messenger>("n1").is_idle());
     late.pass_ms(100);
     assert_eq!(late.times(), [5.0, 6.0, 7.0]);
-    assert!(late.node.is_idle());
+    assert!(late.node::<Messenger>("n1").is_idle());
 
     let mut mixed = bench("reorder=10ms");
     let order = survivors(&mut mixed);
@@ -121,7 +120,7 @@ fn chaos_may_hit_some_peers_only() {
     for src in ["c1", "c2", "n3"] {
         bench.receive(src, json!({"type": "echo", "msg_id": 1, "echo": 1}));
     }
-    let dests: Vec<_> = bench.take().into_iter().map(|(_, message)| message["dest"].clone()).collect();
+    let dests: Vec<_> = bench.sent().into_iter().map(|(_, message)| message["dest"].clone()).collect();
     assert_eq!(dests, ["c1", "n3"]);
 }
 
@@ -202,7 +201,7 @@ fn dedup_echo_answers_with_what_came_first() {
 #[test]
 fn with_dedup_a_request_that_comes_again_gets_its_first_answer() {
     let config = Config { dedup: Some(DedupConfig::default()), ..Config::default() };
-    let mut bench = Bench::new(Messenger::default(), config);
+    let mut bench = n1(Messenger::default(), config);
     let echo = |echo: u64| json!({"type": "echo", "msg_id": 7, "echo": echo});
     bench.receive("c1", echo(1));
     bench.receive("c1", echo(1));
@@ -211,7 +210,7 @@ fn with_dedup_a_request_that_comes_again_gets_its_first_answer() {
     bench.receive("c1", echo(1));
     let ok =
         |echo: u64, msg_id: u64| json!({"type": "echo_ok", "echo": echo, "in_reply_to": 7, "msg_id": msg_id});
-    let sent = bench.take();
+    let sent = bench.sent();
     assert_eq!(sent[0].1, message("c1", ok(1, 1)));
     // The very message that was sent before, its number included.
     assert_eq!(sent[1].1, sent[0].1);
@@ -233,7 +232,13 @@ fn with_dedup_a_request_that_comes_again_gets_its_first_answer() {
     let [first, again] = &bench.bodies()[..] else { panic!("one answer each") };
     assert_eq!((&first["type"], &first["result"]), (&again["type"], &again["result"]));
     assert_eq!(again["type"], "relay_ok");
-    assert_eq!((bench.node.counters().duplicates_answered, bench.node.counters().duplicates_dropped), (4, 1));
+    assert_eq!(
+        (
+            bench.node::<Messenger>("n1").counters().duplicates_answered,
+            bench.node::<Messenger>("n1").counters().duplicates_dropped
+        ),
+        (4, 1)
+    );
     // Its answers are in the log like any.
     bench.receive("c1", json!({"type": "get_log", "msg_id": 10, "count": 2}));
     assert_eq!(bench.bodies()[0]["entries"][0]["msg_type"], "relay_ok");
@@ -243,10 +248,10 @@ fn with_dedup_a_request_that_comes_again_gets_its_first_answer() {
 #[test]
 fn a_peer_that_was_started_again_gets_answers_to_what_it_asks_now() {
     let config = Config { dedup: Some(DedupConfig::default()), ..Config::default() };
-    let mut target = Bench::new(Messenger::default(), config);
+    let mut target = n1(Messenger::default(), config);
     let mut life = |payloads: [u64; 3]| -> Vec<Value> {
         // A peer that relays what clients want of it: its calls are numbered as they come.
-        let mut peer = Bench::new(Messenger::default(), Config::default());
+        let mut peer = n1(Messenger::default(), Config::default());
         let calls = payloads.map(|echo| {
             peer.receive("c1", json!({"type": "proxy", "msg_id": 1, "target": "n2", "inner": {"type": "echo", "echo": echo}}));
             peer.bodies().remove(0)
@@ -260,7 +265,7 @@ fn a_peer_that_was_started_again_gets_answers_to_what_it_asks_now() {
     assert_eq!(life([1, 2, 3]), [1, 1, 2, 2, 3, 3]);
     // The first number with another content says it all: what is under the third was asked before the restart.
     assert_eq!(life([4, 5, 3]), [4, 4, 5, 5, 3, 3]);
-    assert_eq!(target.node.counters().duplicates_answered, 6);
+    assert_eq!(target.node::<Messenger>("n1").counters().duplicates_answered, 6);
 }
 
 #[test]
@@ -314,12 +319,12 @@ impl Handler for Puts {
     }
 }
 
-fn remembering(entries: usize) -> Bench<Puts> {
+fn remembering(entries: usize) -> TestCluster {
     let dedup = Some(DedupConfig { entries, ..DedupConfig::default() });
-    Bench::new(Puts::default(), Config { dedup, ..Config::default() })
+    n1(Puts::default(), Config { dedup, ..Config::default() })
 }
 
-fn ask(bench: &mut Bench<Puts>, kind: &str, msg_id: u64) -> Vec<Value> {
+fn ask(bench: &mut TestCluster, kind: &str, msg_id: u64) -> Vec<Value> {
     bench.receive("c1", json!({"type": kind, "msg_id": msg_id}));
     bench.bodies().iter().map(|body| json!([body["type"], body["in_reply_to"]])).collect()
 }
@@ -332,7 +337,7 @@ fn what_is_worked_on_is_not_forgotten_however_much_else_comes() {
         ask(&mut bench, "nothing", 100 + n);
     }
     assert_eq!(ask(&mut bench, "ask", 1), [] as [Value; 0]);
-    assert_eq!(bench.node.handler().asked, 1);
+    assert_eq!(bench.node::<Puts>("n1").handler().asked, 1);
     assert_eq!(ask(&mut bench, "answer", 2), [json!(["ask_ok", 1]), json!(["answer_ok", 2])]);
     assert_eq!(ask(&mut bench, "ask", 1), [json!(["ask_ok", 1])]);
 }
@@ -344,7 +349,10 @@ fn an_answer_that_came_too_late_is_there_for_who_asks_again() {
     bench.pass(Duration::from_secs(5));
     assert_eq!(ask(&mut bench, "answer", 2), [json!(["answer_ok", 2])]);
     assert_eq!(ask(&mut bench, "ask", 1), [json!(["ask_ok", 1])]);
-    assert_eq!((bench.node.counters().late_answers, bench.node.handler().asked), (1, 1));
+    assert_eq!(
+        (bench.node::<Puts>("n1").counters().late_answers, bench.node::<Puts>("n1").handler().asked),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -353,7 +361,7 @@ fn what_was_not_done_may_be_done_when_it_comes_again() {
     for _ in 0..2 {
         assert_eq!(ask(&mut bench, "busy", 1), [json!(["error", 1])]);
     }
-    assert_eq!(bench.node.handler().asked, 2);
+    assert_eq!(bench.node::<Puts>("n1").handler().asked, 2);
 }
 
 #[test]
@@ -361,7 +369,7 @@ fn nothing_but_its_own_answer_is_kept_for_a_request() {
     let mut bench = remembering(10);
     ask(&mut bench, "ask", 1);
     // A line that is no message, with the same number from the same client.
-    bench.receive_line(r#"{"src":"c1","dest":"n1","body":{"msg_id":1}}"#);
+    bench.tell_line("n1", r#"{"src":"c1","dest":"n1","body":{"msg_id":1}}"#);
     assert_eq!(bench.bodies()[0]["code"], 12);
     ask(&mut bench, "answer", 2);
     assert_eq!(ask(&mut bench, "ask", 1), [json!(["ask_ok", 1])]);
@@ -388,27 +396,6 @@ impl Handler for Target {
     }
 }
 
-/// A node, and when it has something to do.
-trait Endpoint {
-    fn line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer);
-    fn timeout(&mut self, now: Instant, out: &mut OutBuffer);
-    fn due(&mut self) -> Option<Instant>;
-}
-
-impl<W: Handler> Endpoint for Node<W> {
-    fn line(&mut self, now: Instant, line: &[u8], out: &mut OutBuffer) {
-        self.handle_line(now, Line::new(line), out);
-    }
-
-    fn timeout(&mut self, now: Instant, out: &mut OutBuffer) {
-        self.handle_timeout(now, out);
-    }
-
-    fn due(&mut self) -> Option<Instant> {
-        self.poll_timeout()
-    }
-}
-
 /// A thousand relays from a client over n1 to n2, where each message of the nodes is lost with 30 % and comes twice
 /// with 10 %. The client asks again, with the same number, until it is answered.
 #[test]
@@ -428,80 +415,28 @@ fn every_relay_is_answered_and_nothing_is_done_twice() {
             }),
             ..Config::default()
         };
-        let (mut n1, mut n2) =
-            (Node::new(Messenger::default(), config(0)), Node::new(Target::default(), config(1)));
-        let mut out = OutBuffer::new();
-        let mut network: BinaryHeap<Reverse<(Instant, u64, bool, String)>> = BinaryHeap::new();
-        let mut sent = 0;
-        let mut answers: Vec<u32> = vec![0; RELAYS as usize];
-        let mut now = Instant::START;
-        for (is_n2, id) in [(false, "n1"), (true, "n2")] {
-            let init = json!({"src": "c0", "dest": id, "body":
-                {"type": "init", "msg_id": 1, "node_id": id, "node_ids": ["n1", "n2"]}});
-            network.push(Reverse((now, 0, is_n2, init.to_string())));
-        }
-        let ask = |n: u64| {
-            json!({"src": "c1", "dest": "n1", "body": {"type": "relay", "msg_id": n,
-                "target": "n2", "payload": {"type": "ask", "n": n}}})
-            .to_string()
-        };
+        let mut cluster = TestCluster::of(["n1", "n2"]).with_network(seed, Latency::constant(LATENCY));
+        cluster.start_with("n1", Messenger::default(), config(0));
+        cluster.start_with("n2", Target::default(), config(1));
+        let ask = |n: u64| json!({"type": "relay", "msg_id": n, "target": "n2", "payload": {"type": "ask", "n": n}});
+        let mut is_answered = vec![false; RELAYS as usize];
         // One relay a millisecond, and again a second after that as long as there is no answer.
         let mut asks: BinaryHeap<Reverse<(Instant, u64)>> =
             (0..RELAYS).map(|n| Reverse((Instant::START + Duration::from_millis(n), n))).collect();
-        loop {
-            while asks.peek().is_some_and(|Reverse((_, n))| answers[*n as usize] > 0) {
-                asks.pop();
+        while let Some(Reverse((at, n))) = asks.pop() {
+            cluster.pass_until(at);
+            for answer in cluster.take() {
+                is_answered[answer.body["in_reply_to"].as_u64().unwrap() as usize] = true;
             }
-            let next = [
-                network.peek().map(|Reverse((at, ..))| *at),
-                asks.peek().map(|Reverse((at, _))| *at),
-                n1.due(),
-                n2.due(),
-            ];
-            let Some(next) = next.into_iter().flatten().min() else { break };
-            now = now.max(next);
-            assert!(
-                now < Instant::START + Duration::from_secs(120),
-                "seed {seed}: not every relay is answered"
-            );
-            let nodes: [&mut dyn Endpoint; 2] = [&mut n1, &mut n2];
-            for (place, node) in nodes.into_iter().enumerate() {
-                if node.due().is_some_and(|due| due <= now) {
-                    node.timeout(now, &mut out);
-                }
-                while let Some(Reverse((at, _, is_n2, _))) = network.peek()
-                    && *at <= now
-                    && usize::from(*is_n2) == place
-                {
-                    let Reverse((.., line)) = network.pop().unwrap();
-                    node.line(now, line.as_bytes(), &mut out);
-                }
-                for line in std::str::from_utf8(out.waiting()).unwrap().lines() {
-                    let message: Value = serde_json::from_str(line).unwrap();
-                    match message["dest"].as_str().unwrap() {
-                        "c0" => {}
-                        "c1" => answers[message["body"]["in_reply_to"].as_u64().unwrap() as usize] += 1,
-                        dest => {
-                            sent += 1;
-                            network.push(Reverse((now + LATENCY, sent, dest == "n2", line.to_owned())));
-                        }
-                    }
-                }
-                out.consume(out.len());
-            }
-            while let Some(Reverse((at, n))) = asks.peek().copied()
-                && at <= now
-            {
-                asks.pop();
-                if answers[n as usize] == 0 {
-                    sent += 1;
-                    network.push(Reverse((now, sent, false, ask(n))));
-                    asks.push(Reverse((now + PATIENCE, n)));
-                }
+            if !is_answered[n as usize] {
+                assert!(at < Instant::from_micros(120_000_000), "seed {seed}: not every relay is answered");
+                cluster.tell("c1", "n1", ask(n));
+                asks.push(Reverse((at + PATIENCE, n)));
             }
         }
-        assert!(answers.iter().all(|&count| count > 0), "seed {seed}: not every relay is answered");
+        cluster.pass(Duration::from_secs(10));
         // Each relay was handled once, and made its one call; each attempt of it was handled once.
+        let (n1, n2) = (cluster.node::<Messenger>("n1"), cluster.node::<Target>("n2"));
         assert_eq!(n1.counters().calls, RELAYS, "seed {seed}");
         assert!(n1.counters().retries > 0 && n1.counters().duplicates_answered > 0, "seed {seed}");
         let twice: Vec<_> = n2.handler().asked.iter().filter(|(_, times)| **times > 1).collect();

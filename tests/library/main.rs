@@ -2,25 +2,22 @@
 //!
 //! One program for all these files: each would link the whole crate once more.
 
-#[path = "../network/mod.rs"]
-mod network;
 #[path = "../fuzz/oracle.rs"]
 mod oracle;
 #[path = "../support/mod.rs"]
 mod support;
-#[path = "../virtual_time/mod.rs"]
-mod virtual_time;
 
 mod differential;
 mod durability;
 mod faults;
-mod host;
 mod layers;
 mod node;
 mod observing;
 mod raft;
 mod recovery;
 mod rpc;
+mod talk;
+mod test_cluster;
 #[cfg(feature = "serde")]
 mod typed;
 mod waiting;

@@ -6,6 +6,7 @@ use messenger::time::Instant;
 use messenger::wire::error::{ErrorCode, RpcError};
 use messenger::wire::lines::Line;
 use messenger::wire::out::OutBuffer;
+use messenger::workbench::TestCluster;
 use serde_json::{Value, json};
 
 /// Feeds lines to a node that had its `init` as n1 of n1 and n2; its messages after `init_ok`.
@@ -201,17 +202,9 @@ impl Handler for Dice {
 #[test]
 fn random_numbers_come_from_the_seed_and_the_id() {
     let roll = |id: &str, seed| {
-        let mut node = Node::new(Dice, Config { seed, ..Config::default() });
-        let mut out = OutBuffer::new();
-        for body in [
-            json!({"type": "init", "msg_id": 1, "node_id": id, "node_ids": [id]}),
-            json!({"type": "x", "msg_id": 2}),
-        ] {
-            let line = json!({"src": "c1", "dest": id, "body": body}).to_string();
-            node.handle_line(Instant::START, Line::new(line.as_bytes()), &mut out);
-        }
-        let last = std::str::from_utf8(out.waiting()).unwrap().lines().last().unwrap().to_owned();
-        serde_json::from_str::<Value>(&last).unwrap()["body"]["number"].as_u64().unwrap()
+        let mut cluster = TestCluster::of([id]);
+        cluster.start_with(id, Dice, Config { seed, ..Config::default() });
+        cluster.ask(id, json!({"type": "x"}))["number"].as_u64().unwrap()
     };
     assert_eq!(roll("n1", 7), roll("n1", 7));
     assert_ne!(roll("n1", 7), roll("n2", 7));

@@ -7,17 +7,18 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{INIT, INIT_OK, Node, answers, echo, kill, messenger, run};
-use crate::virtual_time::Bench;
+use crate::talk::{Talk as _, n1};
 use messenger::nodes::course::Messenger;
+use messenger::workbench::TestCluster;
 use serde_json::{Value, json};
 
-fn bench() -> Bench<Messenger> {
-    Bench::new(Messenger::default(), messenger::Config::default())
+fn bench() -> TestCluster {
+    n1(Messenger::default(), messenger::Config::default())
 }
 
-fn report(bench: &mut Bench<Messenger>) -> Value {
-    let now = bench.now;
-    serde_json::from_str(&bench.node.report(now)).unwrap()
+fn report(bench: &mut TestCluster) -> Value {
+    let now = bench.now();
+    serde_json::from_str(&bench.node_mut::<Messenger>("n1").report(now)).unwrap()
 }
 
 #[test]
@@ -54,8 +55,8 @@ fn the_log_has_calls_their_retries_and_what_was_not_handled() {
     let payload = json!({"x": 1, "type": "ask"});
     bench.receive("c1", json!({"type": "relay", "msg_id": 1, "target": "n2", "payload": payload}));
     bench.pass_ms(500);
-    bench.receive_line(r#"{"src":"c1","dest":"n9","body":{"type":"astray"}}"#);
-    bench.receive_line("no message");
+    bench.tell_line("n1", r#"{"src":"c1","dest":"n9","body":{"type":"astray"}}"#);
+    bench.tell_line("n1", "no message");
     bench.receive("c1", json!({"type": "get_log", "msg_id": 2, "count": 9}));
     let entries = bench.bodies().pop().unwrap()["entries"].clone();
     let gist = |entry: &Value| format!("{} {} {}", entry["dir"], entry["dest"], entry["msg_type"]);
@@ -78,7 +79,8 @@ fn times_are_from_arrival_to_answer_and_from_call_to_reply() {
     bench.receive("n2", json!({"type": "ask_ok", "in_reply_to": 2}));
     bench.receive("c1", json!({"type": "echo", "msg_id": 2, "echo": 1}));
     bench.receive("c1", json!({"type": "no such", "msg_id": 3}));
-    bench.node.handle_written(bench.now);
+    let now = bench.now();
+    bench.node_mut::<Messenger>("n1").handle_written(now);
     let report = report(&mut bench);
     assert_eq!(report["service_us"]["all"]["count"], 3, "{report}");
     assert_eq!(report["service_us"]["by_type"]["relay"]["max"], 520_191, "two digits: {report}");
@@ -395,7 +397,8 @@ fn a_type_may_be_called_anything() {
         bench.receive("c1", json!({"type": format!("junk {n}"), "msg_id": 1}));
     }
     bench.receive("c1", json!({"type": "echo", "msg_id": 1, "echo": 1}));
-    bench.node.handle_written(bench.now);
+    let now = bench.now();
+    bench.node_mut::<Messenger>("n1").handle_written(now);
     let report = report(&mut bench);
     assert_eq!(report["service_us"]["all"]["count"], 102);
     assert_eq!(report["service_us"]["other_types"]["count"], 101);

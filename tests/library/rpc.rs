@@ -1,15 +1,20 @@
 //! Calls to other nodes, in virtual time: the messages of the course that make them, and everything that can
 //! go wrong with an answer.
 
-use crate::virtual_time::{Bench, message};
-use messenger::node::Config;
+use crate::talk::{Talk as _, message, n1};
+use messenger::Duration;
+use messenger::node::{Config, Node};
 use messenger::nodes::course::Messenger;
 use messenger::rpc::breaker::BreakerConfig;
-use messenger::{Duration, Instant};
+use messenger::workbench::TestCluster;
 use serde_json::{Value, json};
 
-fn bench() -> Bench<Messenger> {
-    Bench::new(Messenger::default(), Config::default())
+fn node(bench: &TestCluster) -> &Node<Messenger> {
+    bench.node("n1")
+}
+
+fn bench() -> TestCluster {
+    n1(Messenger::default(), Config::default())
 }
 
 fn proxy(msg_id: u64) -> Value {
@@ -29,15 +34,15 @@ fn proxy_hands_the_whole_answer_back() {
     let mut bench = bench();
     bench.receive("c1", proxy(7));
     let call = json!({"type": "read", "key": [1.0, "x"], "msg_id": 1});
-    assert_eq!(bench.take(), [(0.0, message("n2", call))]);
+    assert_eq!(bench.sent(), [(0.0, message("n2", call))]);
     bench.pass_ms(999);
     let answer = json!({"type": "read_ok", "value": {"deep": [1]}, "in_reply_to": 1, "msg_id": 9});
     bench.receive("n2", answer.clone());
     let proxied = json!({"type": "proxy_ok", "result": answer, "in_reply_to": 7, "msg_id": 2});
-    assert_eq!(bench.take(), [(999.0, message("c1", proxied))]);
+    assert_eq!(bench.sent(), [(999.0, message("c1", proxied))]);
     bench.pass_ms(10_000);
     assert!(bench.take().is_empty());
-    assert!(bench.node.is_idle());
+    assert!(node(&bench).is_idle());
 }
 
 #[test]
@@ -50,8 +55,8 @@ fn proxy_times_out_after_a_second_and_not_before() {
     bench.receive("c2", json!({"type": "echo", "echo": "meanwhile", "msg_id": 1}));
     assert_eq!(bench.bodies()[0]["echo"], "meanwhile", "echoes are answered while calls wait");
     bench.pass(Duration::from_micros(1));
-    assert_eq!(bench.take(), [(1000.0, message("c1", error(0, "RPC timeout", 7, 3)))]);
-    assert_eq!(bench.node.counters().reaped, 1);
+    assert_eq!(bench.sent(), [(1000.0, message("c1", error(0, "RPC timeout", 7, 3)))]);
+    assert_eq!(node(&bench).counters().reaped, 1);
 }
 
 #[test]
@@ -63,7 +68,7 @@ fn an_error_of_the_target_ends_proxy_and_relay_at_once() {
             bench.take();
             bench.receive("n2", json!({"type": "error", "code": code, "text": "because", "in_reply_to": 1}));
             assert_eq!(bench.bodies(), [error(code, "because", 7, 2)], "{kind}");
-            assert!(bench.node.is_idle());
+            assert!(node(&bench).is_idle());
         }
     }
     let mut bench = bench();
@@ -84,7 +89,7 @@ fn relay_tries_three_times_half_a_second_each() {
         assert_eq!(*body, json!({"type": "read", "msg_id": n + 1}), "each try has a number of its own");
     }
     assert_eq!(bodies[3], error(0, "RPC failed after 3 attempts", 7, 4));
-    assert_eq!((bench.node.counters().retries, bench.node.counters().reaped), (2, 1));
+    assert_eq!((node(&bench).counters().retries, node(&bench).counters().reaped), (2, 1));
 }
 
 #[test]
@@ -103,7 +108,7 @@ fn an_answer_to_any_try_counts() {
             for late in 1..=tries {
                 bench.receive("n2", json!({"type": "read_ok", "in_reply_to": late}));
             }
-            assert_eq!(bench.node.counters().unmatched_replies, tries);
+            assert_eq!(node(&bench).counters().unmatched_replies, tries);
             bench.pass_ms(10_000);
             assert!(bench.take().is_empty());
         }
@@ -129,14 +134,14 @@ fn code_11_is_tried_again_when_the_try_is_over() {
         bench.pass_ms(500);
     }
     assert_eq!(bench.bodies().last(), Some(&error(0, "RPC failed after 3 attempts", 8, 7)));
-    assert!(bench.node.is_idle());
+    assert!(node(&bench).is_idle());
 }
 
 #[test]
 fn backoff_relay_waits_twice_as_long_each_time() {
     let mut schedules = Vec::new();
     for seed in 0..20 {
-        let mut bench = Bench::new(Messenger::default(), Config { seed, ..Config::default() });
+        let mut bench = n1(Messenger::default(), Config { seed, ..Config::default() });
         bench.receive("c1", relay("backoff_relay", 7));
         bench.pass_ms(10_000);
         let times = bench.times();
@@ -170,12 +175,12 @@ fn backoff_relay_tells_what_its_tries_waited() {
 fn batch_echo_keeps_the_order_whatever_comes_first() {
     let mut bench = bench();
     bench.receive("c1", json!({"type": "batch_echo", "msg_id": 7, "values": ["a", "b\"\u{e9}", "c"]}));
-    let calls = bench.take();
+    let calls = bench.sent();
     assert_eq!(calls[1], (0.0, message("n1", json!({"type": "echo", "echo": "b\"\u{e9}", "msg_id": 2}))));
     for (_, call) in calls.iter().rev() {
         // They come back over stdin, and the answers too.
         bench.receive("n1", call["body"].clone());
-        let mut answers = bench.take();
+        let mut answers = bench.sent();
         let (_, answer) = answers.remove(0);
         assert_eq!((&answer["dest"], &answer["body"]["type"]), (&json!("n1"), &json!("echo_ok")));
         bench.receive("n1", answer["body"].clone());
@@ -183,7 +188,7 @@ fn batch_echo_keeps_the_order_whatever_comes_first() {
     let bodies = bench.bodies();
     assert_eq!(bodies.len(), 1);
     assert_eq!(bodies[0]["results"], json!(["a", "b\"\u{e9}", "c"]));
-    assert!(bench.node.is_idle());
+    assert!(node(&bench).is_idle());
 }
 
 #[test]
@@ -193,7 +198,7 @@ fn batch_echo_fails_once_if_any_is_missing() {
     bench.take();
     bench.receive("n1", json!({"type": "echo_ok", "echo": "b", "in_reply_to": 2}));
     bench.pass_ms(10_000);
-    assert_eq!(bench.take(), [(2000.0, message("c1", error(0, "not every echo came back", 7, 4)))]);
+    assert_eq!(bench.sent(), [(2000.0, message("c1", error(0, "not every echo came back", 7, 4)))]);
 
     bench.receive("c1", json!({"type": "batch_echo", "msg_id": 8, "values": ["a"]}));
     bench.take();
@@ -204,7 +209,7 @@ fn batch_echo_fails_once_if_any_is_missing() {
         bench.bodies()[0],
         json!({"type": "batch_echo_ok", "results": [], "in_reply_to": 9, "msg_id": 7})
     );
-    assert!(bench.node.is_idle());
+    assert!(node(&bench).is_idle());
 }
 
 #[test]
@@ -225,11 +230,11 @@ fn forgotten_calls_are_reaped_after_two_seconds() {
     bench.pass(Duration::from_micros(1));
     bench.receive("c1", json!({"type": "pending_count", "msg_id": 9}));
     assert_eq!(bench.bodies()[0]["count"], 0);
-    assert_eq!(bench.node.counters().reaped, 1);
+    assert_eq!(node(&bench).counters().reaped, 1);
 
     bench.receive("c1", request);
     bench.receive("n2", json!({"type": "echo_ok", "in_reply_to": 5}));
-    assert_eq!(bench.node.pending_calls(), 0, "an answer ends it as well");
+    assert_eq!(node(&bench).pending_calls(), 0, "an answer ends it as well");
 }
 
 #[test]
@@ -293,13 +298,13 @@ fn only_the_answer_of_the_node_that_was_asked_is_an_answer() {
     ];
     for (n, (src, id)) in strays.into_iter().enumerate() {
         bench.receive(src, json!({"type": "read_ok", "in_reply_to": id}));
-        assert_eq!(bench.node.counters().unmatched_replies, n as u64 + 1, "{src} {id}");
+        assert_eq!(node(&bench).counters().unmatched_replies, n as u64 + 1, "{src} {id}");
     }
     bench.receive("n2", json!({"type": "read_ok", "in_reply_to": "1"}));
     bench.receive("n2", json!({"type": "read_ok", "in_reply_to": 1.0}));
-    assert_eq!(bench.node.counters().malformed, 2);
+    assert_eq!(node(&bench).counters().malformed, 2);
     assert!(bench.take().is_empty(), "a stray answer is never answered");
-    assert_eq!(bench.node.pending_calls(), 1);
+    assert_eq!(node(&bench).pending_calls(), 1);
     bench.receive("n2", json!({"type": "read_ok", "in_reply_to": 1}));
     assert_eq!(bench.bodies()[0]["type"], "proxy_ok");
     bench.receive("n2", json!({"type": "read_ok", "in_reply_to": 1}));
@@ -326,11 +331,13 @@ fn an_answer_at_the_moment_of_the_retry() {
         let mut bench = bench();
         bench.receive("c1", relay("relay", 7));
         bench.pass(Duration::from_micros(499_999));
-        bench.now = Instant::from_micros(500_000);
+        bench.pause("n1");
+        bench.pass(Duration::from_micros(1));
         if !answer_first {
-            bench.pass(Duration::ZERO);
+            bench.resume("n1");
         }
         bench.receive("n2", json!({"type": "read_ok", "in_reply_to": 1}));
+        bench.resume("n1");
         bench.pass_ms(10_000);
         let bodies = bench.bodies();
         assert_eq!(bodies.last().unwrap()["attempts"], if answer_first { 1 } else { 2 });
@@ -344,9 +351,10 @@ fn a_paused_node_takes_its_answers_before_its_timers() {
     let mut bench = bench();
     bench.receive("c1", proxy(7));
     bench.take();
-    bench.now += Duration::from_secs(3);
+    bench.pause("n1");
+    bench.pass(Duration::from_secs(3));
     bench.receive("n2", json!({"type": "read_ok", "in_reply_to": 1}));
-    bench.pass_ms(0);
+    bench.resume("n1");
     assert_eq!(bench.bodies()[0]["type"], "proxy_ok");
 }
 
@@ -357,10 +365,9 @@ fn an_answer_that_a_client_no_longer_waits_for_is_dropped() {
         bench.receive(client, proxy(7));
         bench.take();
         // Nobody woke the node up for so long.
-        bench.now += Duration::from_millis(4501);
-        bench.pass_ms(0);
+        bench.hold_up(Duration::from_millis(4501));
         assert_eq!(bench.take().len(), usize::from(is_answered), "{client}");
-        assert_eq!(bench.node.counters().late_answers, u64::from(!is_answered));
+        assert_eq!(node(&bench).counters().late_answers, u64::from(!is_answered));
     }
 }
 
@@ -373,7 +380,7 @@ fn calls_go_only_to_nodes_that_exist() {
     }
     for target in ["n1", "n3", "lin-kv", "seq-kv", "lww-kv", "lin-tso"] {
         bench.receive("c1", json!({"type": "proxy", "msg_id": 7, "target": target, "inner": {"type": "x"}}));
-        assert_eq!(bench.take()[0].1["dest"], target);
+        assert_eq!(bench.sent()[0].1["dest"], target);
     }
     for inner in [json!({}), json!({"type": 5}), json!([]), json!(null)] {
         bench.receive("c1", json!({"type": "proxy", "msg_id": 7, "target": "n2", "inner": inner}));
@@ -389,7 +396,7 @@ fn calls_go_only_to_nodes_that_exist() {
 #[test]
 fn beyond_the_limit_of_pending_calls_a_client_is_told() {
     let config = Config { max_pending: 2, ..Config::default() };
-    let mut bench = Bench::new(Messenger::default(), config);
+    let mut bench = n1(Messenger::default(), config);
     for id in 1..=3 {
         bench.receive("c1", proxy(id));
     }
@@ -401,13 +408,13 @@ fn beyond_the_limit_of_pending_calls_a_client_is_told() {
     bench.take();
     bench.receive("c1", proxy(5));
     assert_eq!(bench.bodies()[0]["type"], "read", "there is room again");
-    assert_eq!(bench.node.counters().calls_refused, 1);
+    assert_eq!(node(&bench).counters().calls_refused, 1);
 }
 
 #[test]
 fn an_open_breaker_fails_fast() {
     let breaker = BreakerConfig { failures: 2, cool_down: Duration::from_secs(10), probes: 1 };
-    let mut bench = Bench::new(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
+    let mut bench = n1(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
     for id in 1..=2 {
         bench.receive("c1", proxy(id));
         bench.pass_ms(1000);
@@ -435,7 +442,7 @@ fn an_open_breaker_fails_fast() {
 #[test]
 fn a_batch_that_cannot_be_sent_whole_is_an_error_to_its_client() {
     let breaker = BreakerConfig { failures: 1, cool_down: Duration::from_secs(10), probes: 1 };
-    let mut bench = Bench::new(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
+    let mut bench = n1(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
     let batch = |id: u64| json!({"type": "batch_echo", "msg_id": id, "values": ["a", "b"]});
     bench.receive("c1", batch(1));
     bench.pass_ms(2000);
@@ -452,13 +459,13 @@ fn a_batch_that_cannot_be_sent_whole_is_an_error_to_its_client() {
         "half open"
     );
     bench.receive("n1", json!({"type": "echo_ok", "echo": "a", "in_reply_to": bodies[0]["msg_id"]}));
-    assert!(bench.take().is_empty() && bench.node.is_idle());
+    assert!(bench.take().is_empty() && node(&bench).is_idle());
 }
 
 #[test]
 fn what_is_forgotten_says_nothing_about_a_peer() {
     let breaker = BreakerConfig { failures: 2, cool_down: Duration::from_secs(10), probes: 1 };
-    let mut bench = Bench::new(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
+    let mut bench = n1(Messenger::default(), Config { breaker: Some(breaker), ..Config::default() });
     for id in 1..=5 {
         bench.receive(
             "c1",
@@ -475,7 +482,7 @@ fn what_is_forgotten_says_nothing_about_a_peer() {
 fn a_body_to_forward_has_one_type_in_the_end() {
     let mut bench = bench();
     let line = r#"{"src":"c1","dest":"n1","body":{"type":"proxy","msg_id":1,"target":"n2","inner":{"type":"q","type":5}}}"#;
-    bench.receive_line(line);
+    bench.tell_line("n1", line);
     assert_eq!(bench.bodies()[0]["code"], 12);
 }
 
@@ -483,7 +490,7 @@ fn a_body_to_forward_has_one_type_in_the_end() {
 fn a_relay_that_was_held_up_still_makes_its_tries() {
     let mut bench = bench();
     bench.receive("c1", relay("relay", 7));
-    bench.now += Duration::from_millis(1800);
+    bench.hold_up(Duration::from_millis(1800));
     bench.pass_ms(2000);
     assert_eq!(bench.times(), [0.0, 1800.0, 2300.0, 2800.0]);
     assert_eq!(bench.bodies()[3]["text"], "RPC failed after 3 attempts");
@@ -492,13 +499,13 @@ fn a_relay_that_was_held_up_still_makes_its_tries() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let run = |seed| {
-        let mut bench = Bench::new(Messenger::default(), Config { seed, ..Config::default() });
+        let mut bench = n1(Messenger::default(), Config { seed, ..Config::default() });
         for id in 1..50 {
             bench.receive("c1", relay("backoff_relay", id));
             bench.pass_ms(17);
         }
         bench.pass_ms(10_000);
-        bench.take()
+        bench.sent()
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));

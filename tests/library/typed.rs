@@ -16,7 +16,7 @@ use proptest::sample::select;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::virtual_time::{Bench, message};
+use crate::talk::{Talk as _, message, n1};
 
 /// An operation of a transaction: `["append", 9, 1]`, `["r", 1, null]`.
 type Operation = (Cow<'static, str>, u64, Option<i64>);
@@ -127,9 +127,9 @@ impl Handler for TypedByTag {
 
 /// What a node says to a body, which is given as its members after `type` and `msg_id`.
 fn answer<H: Handler>(handler: H, members: &str) -> String {
-    let mut bench = Bench::new(handler, Config::default());
-    bench.receive_line(&format!(r#"{{"src":"c1","dest":"n1","body":{{"msg_id":7,{members}}}}}"#));
-    let lines = bench.take_lines();
+    let mut bench = n1(handler, Config::default());
+    bench.tell_line("n1", &format!(r#"{{"src":"c1","dest":"n1","body":{{"msg_id":7,{members}}}}}"#));
+    let lines = bench.lines();
     let body = lines.strip_prefix(r#"{"src":"n1","dest":"c1","body":{"#).expect(&lines);
     body.strip_suffix(",\"in_reply_to\":7,\"msg_id\":1}}\n").expect(body).to_owned()
 }
@@ -432,21 +432,21 @@ impl Handler for Sender {
 #[test]
 fn calls_and_their_answers_are_typed() {
     for (kind, key) in [("call", 1), ("wait", 2)] {
-        let mut bench = Bench::new(Sender, Config::default());
+        let mut bench = n1(Sender, Config::default());
         bench.receive("c1", json!({"type": kind, "msg_id": 7}));
-        assert_eq!(bench.take(), [(0.0, message("n2", json!({"type": "read", "key": key, "msg_id": 1})))]);
+        assert_eq!(bench.sent(), [(0.0, message("n2", json!({"type": "read", "key": key, "msg_id": 1})))]);
         bench.receive("n2", json!({"type": "read_ok", "value": 5, "in_reply_to": 1}));
         let answer = json!({"type": "told", "value": 5, "in_reply_to": 7, "msg_id": 2});
-        assert_eq!(bench.take(), [(0.0, message("c1", answer))]);
+        assert_eq!(bench.sent(), [(0.0, message("c1", answer))]);
         // An answer that is not what was asked for is the peer's fault, not the client's.
         bench.receive("c1", json!({"type": kind, "msg_id": 8}));
         bench.receive("n2", json!({"type": "read_ok", "value": [5], "in_reply_to": 3}));
-        let (_, answer) = &bench.take()[1];
+        let (_, answer) = &bench.sent()[1];
         assert_eq!(answer["body"]["code"], 13);
         let text = "a strange answer: body.value: expected an integer of 64 bits, found [5]";
         assert_eq!(answer["body"]["text"], text);
     }
-    let mut bench = Bench::new(Sender, Config::default());
+    let mut bench = n1(Sender, Config::default());
     bench.receive("c1", json!({"type": "tell", "msg_id": 7}));
     let expected = concat!(
         r#"{"src":"n1","dest":"n2","body":{"type":"told","value":3,"msg_id":1}}"#,
@@ -456,7 +456,7 @@ fn calls_and_their_answers_are_typed() {
         r#"{"src":"n1","dest":"c1","body":{"type":"tell_ok","x":0.5,"y":1.0,"more":"x","in_reply_to":7,"msg_id":3}}"#,
         "\n",
     );
-    assert_eq!(bench.take_lines(), expected);
+    assert_eq!(bench.lines(), expected);
 }
 
 /// Each as `serde_json` writes it, but for hash tables, which are in order.
@@ -731,9 +731,9 @@ impl Handler for Edges {
 
 #[test]
 fn peers_are_sent_to_while_they_are_gone_through() {
-    let mut bench = Bench::new(Edges::default(), Config::default());
+    let mut bench = n1(Edges::default(), Config::default());
     bench.receive("c1", json!({"type": "each", "msg_id": 7}));
-    let to: Vec<_> = bench.take().into_iter().map(|(_, message)| message).collect();
+    let to: Vec<_> = bench.sent().into_iter().map(|(_, message)| message).collect();
     let told = |dest, mut body: serde_json::Value, id: u64| {
         body["msg_id"] = json!(id);
         message(dest, body)
@@ -770,16 +770,16 @@ impl Handler for Crowd {
 
 #[test]
 fn a_task_needs_no_request() {
-    let mut bench = Bench::new(Edges::default(), Config::default());
-    assert!(!bench.node.is_idle());
+    let mut bench = n1(Edges::default(), Config::default());
+    assert!(!bench.node::<Edges>("n1").is_idle());
     bench.pass_ms(100);
     let ticks: Vec<_> =
-        bench.take().into_iter().map(|(at, message)| (at, message["body"]["n"].clone())).collect();
+        bench.sent().into_iter().map(|(at, message)| (at, message["body"]["n"].clone())).collect();
     let both = |at: f64, n: u64| [(at, json!(n)), (at, json!(n))];
     assert_eq!(ticks, [both(10.0, 1), both(20.0, 2), both(30.0, 3)].concat());
-    assert!(bench.node.is_idle());
+    assert!(bench.node::<Edges>("n1").is_idle());
     // Where too many wait, none is started.
-    let mut bench = Bench::new(Crowd, Config { max_waiting: 2, ..Config::default() });
+    let mut bench = n1(Crowd, Config { max_waiting: 2, ..Config::default() });
     for _ in 0..3 {
         bench.receive("c1", json!({"type": "x", "msg_id": 7}));
     }
@@ -790,14 +790,15 @@ fn a_task_needs_no_request() {
 #[test]
 fn an_answer_is_passed_on_as_it_came() {
     for kind in ["pass_on", "pass_back"] {
-        let mut bench = Bench::new(Edges::default(), Config::default());
+        let mut bench = n1(Edges::default(), Config::default());
         bench.receive("c1", json!({"type": kind, "msg_id": 7}));
-        bench.take_lines();
-        bench.receive_line(
+        bench.lines();
+        bench.tell_line(
+            "n1",
             r#"{"src":"n2","dest":"n1","body":{"value":[1e2, -0],"msg_id":3,"type":"read_ok","in_reply_to":1,"x":"\u00e9"}}"#,
         );
         let line = r#"{"src":"n1","dest":"c1","body":{"type":"read_ok","value":[1e2, -0],"x":"\u00e9","in_reply_to":7,"msg_id":2}}"#;
-        assert_eq!(bench.take_lines(), format!("{line}\n"));
+        assert_eq!(bench.lines(), format!("{line}\n"));
     }
 }
 
@@ -832,7 +833,7 @@ fn one_field_is_read_as_any_type() {
 
 #[test]
 fn an_update_goes_on_until_nobody_else_was_faster() {
-    let mut bench = Bench::new(Edges::default(), Config::default());
+    let mut bench = n1(Edges::default(), Config::default());
     bench.receive("c1", json!({"type": "update", "msg_id": 7}));
     bench.receive("lin-kv", json!({"type": "error", "code": 20, "text": "no such key", "in_reply_to": 1}));
     let cas = |from: u32, id: u64| {
@@ -841,13 +842,13 @@ fn an_update_goes_on_until_nobody_else_was_faster() {
             "create_if_not_exists": true, "msg_id": id});
         (0.0, message("lin-kv", body))
     };
-    assert_eq!(bench.take()[1], cas(0, 2));
+    assert_eq!(bench.sent()[1], cas(0, 2));
     bench.receive("lin-kv", json!({"type": "error", "code": 22, "text": "another value", "in_reply_to": 2}));
     bench.receive("lin-kv", json!({"type": "read_ok", "value": {"count": 4, "names": []}, "in_reply_to": 3}));
-    assert_eq!(bench.take()[1], cas(4, 4));
+    assert_eq!(bench.sent()[1], cas(4, 4));
     bench.receive("lin-kv", json!({"type": "cas_ok", "in_reply_to": 4}));
     let answer = json!({"type": "update_ok", "count": 5, "names": [], "in_reply_to": 7, "msg_id": 5});
-    assert_eq!(bench.take(), [(0.0, message("c1", answer))]);
+    assert_eq!(bench.sent(), [(0.0, message("c1", answer))]);
     // Nobody knows what became of a change that timed out, so it is not made again.
     bench.receive("c1", json!({"type": "update", "msg_id": 8}));
     bench.receive("lin-kv", json!({"type": "read_ok", "value": {"count": 5, "names": []}, "in_reply_to": 6}));
@@ -875,9 +876,9 @@ impl Handler for Counted {
 
 #[test]
 fn other_threads_have_things_done_up_to_a_bound() {
-    let mut bench = Bench::new(Counted::default(), Config { max_remote: 3, ..Config::default() });
-    let remote = bench.node.handler().remote.clone().unwrap();
-    assert_eq!(bench.node.poll_timeout(), None);
+    let mut bench = n1(Counted::default(), Config { max_remote: 3, ..Config::default() });
+    let remote = bench.node::<Counted>("n1").handler().remote.clone().unwrap();
+    assert_eq!(bench.node_mut::<Counted>("n1").poll_timeout(), None);
     let teller = remote.clone();
     let outcomes = thread::spawn(move || {
         let tell = || {
@@ -889,15 +890,18 @@ fn other_threads_have_things_done_up_to_a_bound() {
         [tell(), tell(), tell(), tell()]
     });
     assert_eq!(outcomes.join().unwrap(), [Ok(()), Ok(()), Ok(()), Err(RemoteError::Full)]);
-    assert_eq!(bench.node.poll_timeout(), Some(bench.now), "it is due at once");
+    assert_eq!(bench.node_mut::<Counted>("n1").poll_timeout(), Some(bench.now()), "it is due at once");
     bench.pass_ms(0);
-    assert_eq!((bench.node.handler().count, bench.bodies().len()), (3, 6));
-    assert_eq!(bench.node.poll_timeout(), None);
+    assert_eq!((bench.node::<Counted>("n1").handler().count, bench.bodies().len()), (3, 6));
+    assert_eq!(bench.node_mut::<Counted>("n1").poll_timeout(), None);
     // One that panics costs the others nothing.
     remote.run(|_, _| panic!("from afar")).unwrap();
     remote.run(|this, _| this.count += 1).unwrap();
     bench.pass_ms(0);
-    assert_eq!((bench.node.handler().count, bench.node.counters().panics), (4, 1));
+    assert_eq!(
+        (bench.node::<Counted>("n1").handler().count, bench.node::<Counted>("n1").counters().panics),
+        (4, 1)
+    );
     drop(bench);
     assert_eq!(remote.run(|_, _| ()), Err(RemoteError::Gone));
 }

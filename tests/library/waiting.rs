@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::virtual_time::{Bench, message};
+use crate::talk::{Talk as _, message, n1};
 use futures_util::future::join_all;
 use messenger::kv::{Cas, Kv, Lin, Lww, Seq, timestamp};
-use messenger::node::{Config, Deferred, TimerId};
+use messenger::node::{Config, Deferred, Node, TimerId};
+use messenger::workbench::TestCluster;
 use messenger::{Answer, Context, Duration, Handler, Policy, Request, RpcError};
 use serde_json::{Value, json};
 
@@ -120,8 +121,12 @@ impl Handler for Patient {
     }
 }
 
-fn bench() -> Bench<Patient> {
-    Bench::new(Patient::default(), Config::default())
+fn node(bench: &TestCluster) -> &Node<Patient> {
+    bench.node("n1")
+}
+
+fn bench() -> TestCluster {
+    n1(Patient::default(), Config::default())
 }
 
 fn ask(kind: &str) -> Value {
@@ -132,15 +137,15 @@ fn ask(kind: &str) -> Value {
 fn straight_code_waits_for_one_answer_after_the_other() {
     let mut bench = bench();
     bench.receive("c1", ask("in_turn"));
-    assert_eq!(bench.take(), [(0.0, message("n2", json!({"type": "read", "msg_id": 1})))]);
+    assert_eq!(bench.sent(), [(0.0, message("n2", json!({"type": "read", "msg_id": 1})))]);
     bench.pass_ms(300);
     bench.receive("n2", json!({"type": "read_ok", "value": 5, "in_reply_to": 1}));
-    assert_eq!(bench.take(), [(300.0, message("n3", json!({"type": "read", "msg_id": 2})))]);
+    assert_eq!(bench.sent(), [(300.0, message("n3", json!({"type": "read", "msg_id": 2})))]);
     bench.receive("n3", json!({"type": "read_ok", "value": 6, "in_reply_to": 2}));
     let answer = json!({"type": "in_turn_ok", "seen": [5, 6], "in_reply_to": 7, "msg_id": 3});
-    assert_eq!(bench.take(), [(300.0, message("c1", answer))]);
-    assert_eq!((bench.node.handler().count, bench.node.handler().gone.get()), (2, 1));
-    assert!(bench.node.is_idle());
+    assert_eq!(bench.sent(), [(300.0, message("c1", answer))]);
+    assert_eq!((node(&bench).handler().count, node(&bench).handler().gone.get()), (2, 1));
+    assert!(node(&bench).is_idle());
 }
 
 #[test]
@@ -156,7 +161,7 @@ fn what_goes_wrong_on_the_way_is_the_answer() {
     bench.receive("c1", ask("in_turn"));
     bench.pass_ms(1000);
     assert_eq!(bench.bodies()[1]["code"], 0);
-    assert!(bench.node.is_idle());
+    assert!(node(&bench).is_idle());
 }
 
 #[test]
@@ -198,7 +203,7 @@ fn a_waiting_handler_that_panics_costs_its_client_error_13() {
         let bodies = bench.bodies();
         assert_eq!(bodies.len(), 1, "{kind}");
         assert_eq!((&bodies[0]["code"], &bodies[0]["in_reply_to"]), (&json!(13), &json!(7)), "{kind}");
-        assert!(bench.node.is_idle());
+        assert!(node(&bench).is_idle());
         bench.receive("c1", ask("sleep"));
         bench.pass_ms(100);
         assert_eq!(bench.bodies()[0]["type"], "sleep_ok", "and nothing else");
@@ -209,11 +214,15 @@ fn a_waiting_handler_that_panics_costs_its_client_error_13() {
 fn a_handler_that_always_goes_on_does_not_keep_the_node_from_reading() {
     let mut bench = bench();
     bench.receive("c1", ask("wait_for_count"));
-    assert_eq!(bench.node.poll_timeout(), Some(bench.now), "it wants to go on at once");
+    assert_eq!(
+        bench.node_mut::<Patient>("n1").poll_timeout(),
+        Some(bench.now()),
+        "it wants to go on at once"
+    );
     bench.receive("c2", ask("count"));
     let kinds: Vec<_> = bench.bodies().into_iter().map(|body| body["type"].clone()).collect();
     assert_eq!(kinds, ["count_ok", "wait_for_count_ok"]);
-    assert!(bench.node.is_idle());
+    assert!(node(&bench).is_idle());
 }
 
 #[test]
@@ -222,7 +231,7 @@ fn an_error_goes_to_the_client_whose_handler_failed() {
     bench.receive("c1", ask("swap"));
     assert!(bench.take().is_empty(), "its answer is kept for later");
     bench.receive("c2", ask("swap"));
-    let sent = bench.take();
+    let sent = bench.sent();
     assert_eq!(sent.len(), 1);
     assert_eq!(
         (&sent[0].1["dest"], &sent[0].1["body"]["code"]),
@@ -233,13 +242,13 @@ fn an_error_goes_to_the_client_whose_handler_failed() {
 
 #[test]
 fn waiting_handlers_are_bounded_and_dropped_with_the_node() {
-    let mut bench = Bench::new(Patient::default(), Config { max_waiting: 2, ..Config::default() });
+    let mut bench = n1(Patient::default(), Config { max_waiting: 2, ..Config::default() });
     for _ in 0..3 {
         bench.receive("c1", ask("in_turn"));
     }
     let bodies = bench.bodies();
     assert_eq!((&bodies[2]["code"], bodies.len()), (&json!(11), 3));
-    let gone = Rc::clone(&bench.node.handler().gone);
+    let gone = Rc::clone(&node(&bench).handler().gone);
     assert_eq!(gone.get(), 1, "the one that was refused");
     drop(bench);
     assert_eq!(gone.get(), 3);
@@ -249,28 +258,27 @@ fn waiting_handlers_are_bounded_and_dropped_with_the_node() {
 fn timers_fire_when_they_are_due() {
     let mut bench = bench();
     bench.receive("c1", ask("after"));
-    assert!(!bench.node.is_idle(), "a timer that fires once is waited for");
+    assert!(!node(&bench).is_idle(), "a timer that fires once is waited for");
     bench.pass_ms(100);
     assert_eq!(bench.times(), [7.0]);
     bench.take();
     bench.receive("c1", ask("start_ticks"));
-    assert!(bench.node.is_idle(), "one that goes on for ever is not");
+    assert!(node(&bench).is_idle(), "one that goes on for ever is not");
     bench.pass_ms(29);
-    assert_eq!(bench.node.handler().ticks, 2);
+    assert_eq!(node(&bench).handler().ticks, 2);
     bench.pass_ms(1000);
-    assert_eq!(bench.node.handler().ticks, 5, "it stopped itself");
-    assert_eq!(bench.node.poll_timeout(), None);
+    assert_eq!(node(&bench).handler().ticks, 5, "it stopped itself");
+    assert_eq!(bench.node_mut::<Patient>("n1").poll_timeout(), None);
 }
 
 #[test]
 fn a_ticker_that_was_held_up_fires_once_and_goes_on() {
     let mut bench = bench();
     bench.receive("c1", ask("start_ticks"));
-    bench.now += Duration::from_millis(35);
-    bench.pass_ms(0);
-    assert_eq!(bench.node.handler().ticks, 1);
+    bench.hold_up(Duration::from_millis(35));
+    assert_eq!(node(&bench).handler().ticks, 1);
     bench.pass_ms(10);
-    assert_eq!(bench.node.handler().ticks, 2);
+    assert_eq!(node(&bench).handler().ticks, 2);
 }
 
 #[test]
@@ -280,7 +288,7 @@ fn services_are_asked_as_they_want_to_be() {
     let mut talk = |kind: &str, conversation: Vec<(&str, Value, Value)>| {
         bench.receive("c1", ask(kind));
         for (service, asked, mut answer) in conversation {
-            let (_, call) = bench.take().remove(0);
+            let (_, call) = bench.sent().remove(0);
             let mut body = call["body"].clone();
             answer["in_reply_to"] = body.as_object_mut().unwrap().remove("msg_id").unwrap();
             assert_eq!((&call["dest"], &body), (&json!(service), &asked));
@@ -349,7 +357,7 @@ fn a_policy_holds_for_straight_code_too() {
             })
         }
     }
-    let mut bench = Bench::new(Stubborn, Config::default());
+    let mut bench = n1(Stubborn, Config::default());
     bench.receive("c1", ask("any"));
     bench.pass_ms(120);
     assert_eq!(bench.times(), [0.0, 50.0, 100.0]);

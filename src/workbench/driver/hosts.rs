@@ -121,16 +121,20 @@ impl Hosts {
         &self.hosts[place].disk
     }
 
-    /// All disks.
-    pub(in crate::workbench) fn disks_mut(&mut self) -> impl Iterator<Item = &mut Disk> {
-        self.hosts.iter_mut().map(|host| &mut host.disk)
+    /// As [`disk`](Self::disk).
+    pub(in crate::workbench) fn disk_mut(&mut self, place: usize) -> &mut Disk {
+        &mut self.hosts[place].disk
     }
 
     /// A node begins, with what is on the disk of its place. What one that was killed had not read or written is gone.
     ///
     /// # Errors
     /// If the handler cannot make a record out. The node runs all the same.
-    pub(in crate::workbench) fn start(&mut self, place: usize, mut node: Box<dyn SimulatedNode>) -> Result<(), BadRecord> {
+    pub(in crate::workbench) fn start(
+        &mut self,
+        place: usize,
+        mut node: Box<dyn SimulatedNode>,
+    ) -> Result<(), BadRecord> {
         let host = &mut self.hosts[place];
         let recovered = host.disk.records().try_for_each(|record| node.recover(record));
         (host.node, host.is_paused, host.has_lines) = (Some(node), false, false);

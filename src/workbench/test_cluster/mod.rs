@@ -7,9 +7,8 @@
 //! Nothing sleeps, and the same test does the same each time.
 //!
 //! ```
-//! use messenger::workbench::TestCluster;
+//! use messenger::workbench::test_cluster::{TestCluster, json};
 //! use messenger::{Answer, Duration, RpcError, handler_fn};
-//! use serde_json::json;
 //!
 //! // Asks n2, and says what that has.
 //! let relay = || {
@@ -43,10 +42,10 @@
 //! [faults](TestCluster::begin) of a `--fault`:
 //!
 //! ```
-//! use messenger::nodes::broadcast::Broadcast;
-//! use messenger::workbench::{Latency, TestCluster};
 //! use messenger::Duration;
-//! use serde_json::json;
+//! use messenger::nodes::broadcast::Broadcast;
+//! use messenger::workbench::Latency;
+//! use messenger::workbench::test_cluster::{TestCluster, json};
 //!
 //! let mut cluster = TestCluster::of(["n0", "n1", "n2"]).with_network(7, Latency::constant(Duration::from_millis(20)));
 //! cluster.start_all(Broadcast::default);
@@ -62,19 +61,20 @@
 //! What goes wrong with the test itself panics and says what was expected and what came: a node that says what no node
 //! may, a name that nobody has, an [`always!`](crate::always) that does not hold.
 
+mod around;
+
 use std::any::{self, Any};
-use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::mem;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+pub use serde_json::{Value, json};
 
-use super::cluster::Cluster;
+pub use self::around::Said;
+use self::around::{Around, Delivery};
 use super::disk::Disk;
-use super::driver::hosts::{Hosts, Surroundings};
+use super::driver::hosts::Hosts;
 use super::driver::simulation::SimulatedNode;
-use super::fault::{Action, PlannedFault};
+use super::fault::{Action, PlannedFault, Time};
 use super::journal::{Address, Journal};
 use super::limits::Limits;
 use super::network::{Latency, Network};
@@ -82,14 +82,9 @@ use super::settings::Settings;
 use crate::assertions::Watch;
 use crate::node::{Config, Handler, Node};
 use crate::time::{Duration, Instant};
-use crate::wire::lines::Line;
-use crate::wire::out::OutBuffer;
 
 /// How long [`TestCluster::ask`] waits for an answer: as long as the clients of a test.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Maximum messages that were said and not taken.
-const SAID_MAX: usize = 100_000;
 
 /// Who gives nodes their `init`, and asks for [`TestCluster::ask`].
 const CLIENT: &str = "c0";
@@ -106,38 +101,6 @@ pub struct TestCluster {
     asked: u64,
 }
 
-/// What a node said to somebody whom the test plays.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Said {
-    /// When.
-    pub at: Instant,
-    /// In whose name: the node's own, if it is a right one.
-    pub src: String,
-    /// To whom.
-    pub dest: String,
-    /// What.
-    pub body: Value,
-    /// The line as it was written, without its newline.
-    pub line: String,
-}
-
-/// What is around the nodes.
-struct Around {
-    cluster: Cluster<Delivery>,
-    /// Whether a node was ever started, by its number.
-    is_run: Vec<bool>,
-    has_services: bool,
-    said: VecDeque<Said>,
-}
-
-/// A line for a node, to be handed to it at a time.
-#[derive(Debug)]
-struct Delivery {
-    node: usize,
-    line: Vec<u8>,
-}
-
 impl TestCluster {
     /// A cluster of nodes with these names, `n0` to `n999`, in the order in which their `init` lists them. None of them
     /// runs yet. Messages take a microsecond, the least there is, and what nodes persist is durable at once.
@@ -147,17 +110,13 @@ impl TestCluster {
     pub fn of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let count = names.iter().map(|name| number(name) + 1).max().unwrap_or_default();
-        let settings = Settings { nodes: count, journal_size: usize::MAX, ..Settings::default() };
-        let mut cluster = Cluster::new(&settings);
-        cluster.open_every_client();
         let disk = |_| {
             let mut disk = Disk::new(0);
             disk.set_write_time(Duration::ZERO);
             disk
         };
-        let is_run = vec![false; count];
         Self {
-            around: Around { cluster, is_run, has_services: false, said: VecDeque::new() },
+            around: Around::new(count),
             hosts: Hosts::new(count, Limits::DEFAULT.turns_per_instant, disk),
             names,
             now: Instant::START,
@@ -181,10 +140,18 @@ impl TestCluster {
         self
     }
 
+    /// The test plays the network between nodes that run as well: what they say to each other, or a node to itself, goes
+    /// nowhere but to the test, which [hands it on](Self::hand_on) when, and as often, as it likes.
+    #[must_use]
+    pub const fn with_played_network(mut self) -> Self {
+        self.around.is_network_played = true;
+        self
+    }
+
     /// What nodes persist is durable after so long, and lost if they are killed before.
     #[must_use]
     pub fn with_write_time(mut self, time: Duration) -> Self {
-        self.hosts.disks_mut().for_each(|disk| disk.set_write_time(time));
+        (0..self.around.is_run.len()).for_each(|place| self.hosts.disk_mut(place).set_write_time(time));
         self
     }
 
@@ -249,6 +216,19 @@ impl TestCluster {
         self.around.cluster.note_killed(place);
     }
 
+    /// Gives a node that was killed an empty disk.
+    ///
+    /// # Panics
+    /// Where it runs, or there is no such node.
+    pub fn wipe(&mut self, name: &str) {
+        let place = self.place(name);
+        assert!(
+            self.hosts.node(place).is_none(),
+            "expected a node that was killed, found {name}, which runs"
+        );
+        self.hosts.disk_mut(place).wipe();
+    }
+
     /// Stops a node until it is [resumed](Self::resume): what it is told waits for it, and its timers run out.
     ///
     /// # Panics
@@ -296,14 +276,28 @@ impl TestCluster {
         self.around.cluster.remind(self.now + delay, delivery);
     }
 
+    /// Hands on to a node that runs what another one said to it.
+    ///
+    /// # Panics
+    /// As [`tell`](Self::tell) does.
+    pub fn hand_on(&mut self, said: &Said) {
+        self.tell_line(&said.dest, &said.line);
+    }
+
     /// Answers what a node said, in the name of the one to whom it was said.
     ///
     /// # Panics
     /// Where it had no `msg_id`, or the body is no object.
     pub fn reply(&mut self, to: &Said, body: impl Serialize) {
-        let msg_id = to.body.get("msg_id").unwrap_or_else(|| panic!("{} expects no reply", to.line));
-        let body = with_member(body, "in_reply_to", msg_id.clone());
-        self.tell(&to.dest, &to.src, body);
+        self.tell(&to.dest, &to.src, answer(to, body));
+    }
+
+    /// Answers what a node said when so much time has passed.
+    ///
+    /// # Panics
+    /// As [`reply`](Self::reply) does.
+    pub fn reply_after(&mut self, delay: Duration, to: &Said, body: impl Serialize) {
+        self.tell_after(delay, &to.dest, &to.src, answer(to, body));
     }
 
     /// Asks a node as the client `c0`, with a `msg_id` of its own, and lets time pass until it has answered. The answer's
@@ -326,7 +320,8 @@ impl TestCluster {
             seen = self.around.said.len();
             assert!(
                 self.step(end),
-                "{dest} was asked {body}: expected an answer within {PATIENCE:?}, found none"
+                "{dest} was asked {body}: expected an answer within {}, found none",
+                Time(PATIENCE)
             );
         }
     }
@@ -449,9 +444,9 @@ impl TestCluster {
         self.around.cluster.set_now(self.now);
         self.polls = self.hosts.settle(&mut self.around, self.now, &watch).is_some();
         if let Some(failure) = self.around.cluster.failure() {
-            let (node, at, reason) = (failure.node, failure.at, &failure.reason);
+            let (node, at, reason) = (failure.node, Time(failure.at - Instant::START), &failure.reason);
             let line = failure.line.as_deref().map(|line| format!(": {line}")).unwrap_or_default();
-            panic!("n{node} at {at:?}: {reason}{line}");
+            panic!("n{node} at {at}: {reason}{line}");
         }
     }
 
@@ -498,68 +493,6 @@ impl TestCluster {
     }
 }
 
-impl Around {
-    fn deliver(&mut self, Delivery { node, line }: Delivery) {
-        self.cluster.hand_in(node, &line);
-    }
-
-    /// Whether the test plays the one of that name.
-    fn is_played(&self, name: &str) -> bool {
-        match Address::parse(name) {
-            Some(Address::Node(node)) => !self.is_run.get(node).is_some_and(|is_run| *is_run),
-            Some(Address::Service(_)) => !self.has_services,
-            _ => true,
-        }
-    }
-
-    /// A node said this to somebody whom the test plays.
-    fn note(&mut self, at: Instant, line: &str) {
-        #[derive(Deserialize)]
-        struct Message {
-            src: String,
-            dest: String,
-            body: Value,
-        }
-        assert!(self.said.len() < SAID_MAX, "{SAID_MAX} messages were said and not taken");
-        match serde_json::from_str(line) {
-            Ok(Message { src, dest, body }) => {
-                self.said.push_back(Said { at, src, dest, body, line: line.to_owned() });
-            }
-            Err(error) => panic!("expected a message with src, dest and body, found {line}: {error}"),
-        }
-    }
-}
-
-impl Surroundings for Around {
-    fn inbox(&mut self, node: usize) -> &mut OutBuffer {
-        self.cluster.inbox(node)
-    }
-
-    fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>) {
-        #[derive(Deserialize)]
-        struct To<'a> {
-            #[serde(borrow)]
-            dest: Cow<'a, str>,
-        }
-        let text = String::from_utf8_lossy(line.bytes());
-        let is_played = serde_json::from_str(&text).is_ok_and(|To { dest }| self.is_played(&dest));
-        if is_played {
-            self.note(now, &text);
-        } else {
-            // What is no message at all it knows how to say.
-            self.cluster.handle_line(now, node, line, |_, _| Ok(()));
-        }
-    }
-
-    fn fail_assertion(&mut self, node: usize, broken: &str) {
-        panic!("n{node} says that this should always hold: {broken}");
-    }
-
-    fn is_over(&self) -> bool {
-        self.cluster.failure().is_some()
-    }
-}
-
 /// The number of the node that is called so.
 fn number(name: &str) -> usize {
     match Address::parse(name) {
@@ -574,6 +507,11 @@ fn other_kind<H>(name: &str) -> String {
 
 fn line(src: &str, dest: &str, body: impl Serialize) -> String {
     json!({"src": src, "dest": dest, "body": body}).to_string()
+}
+
+fn answer(to: &Said, body: impl Serialize) -> Value {
+    let msg_id = to.body.get("msg_id").unwrap_or_else(|| panic!("{} expects no reply", to.line));
+    with_member(body, "in_reply_to", msg_id.clone())
 }
 
 fn with_member(body: impl Serialize, name: &str, value: Value) -> Value {
