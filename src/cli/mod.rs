@@ -15,6 +15,7 @@ mod own_node;
 mod parse;
 mod test;
 mod trace;
+mod workbench;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ use self::args::{end, parsed};
 pub use self::node_program::NodeProgram;
 use self::options::with_workloads;
 use self::own_node::{Messenger, OwnNode};
+use self::workbench::WorkbenchCommand;
 use crate::args::NodeArgs;
 
 /// A node for Maelstrom, the workbench for learning distributed systems by writing your own.
@@ -52,6 +54,7 @@ const EXAMPLES: &str = r#"Examples:
     messenger trace n1.jsonl n2.jsonl --svg messages.svg"#;
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "a process has one")]
 enum Command {
     /// Run a node (the same as no subcommand, with a choice of workload)
     Node {
@@ -66,16 +69,8 @@ enum Command {
     },
     /// Print `PARSED: <src>|<dest>|<type>` for each message on stdin
     Parse(parse::ParseArgs),
-    /// Test a node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
-    Test(test::TestArgs),
-    /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
-    Check(check::CheckArgs),
-    /// Try many seeds in virtual time, or many tests of your node; cut the first failure down, and show why
-    Explore(explore::ExploreArgs),
-    /// Grade programs by a suite of tests and conversations: the Gossip Glomers exercises, a course, or one of your own
-    Grade(grade::GradeArgs),
-    /// Print what happened between nodes that wrote trace files, and draw it
-    Trace(trace::TraceArgs),
+    #[command(flatten)]
+    Workbench(WorkbenchCommand),
     /// Make a folder with a small node to begin with, in Rust, Python, Go or JavaScript
     New(new::NewArgs),
     /// Print what makes a shell complete this command's arguments
@@ -102,11 +97,10 @@ pub fn main() -> ExitCode {
         None => node::run(node::Workload::default(), None, &cli.node).map(done),
         Some(Command::Node { workload, over, args }) => node::run(workload, over, &args).map(done),
         Some(Command::Parse(args)) => parse::run(&args).map(done),
-        Some(Command::Test(args)) => Ok(test::run(&args, &Messenger { other: args.node })),
-        Some(Command::Check(args)) => Ok(check::run(&args)),
-        Some(Command::Explore(args)) => Ok(explore::run(&args, &Messenger { other: args.node })),
-        Some(Command::Grade(args)) => Ok(grade::run(&args, &own)),
-        Some(Command::Trace(args)) => trace::run(args).map(done),
+        Some(Command::Workbench(command)) => {
+            let own = Messenger { other: command.node() };
+            command.run(&own)
+        }
         Some(Command::New(args)) => Ok(new::run(&args)),
         Some(Command::Completions { shell }) => completions(shell, command).map(done),
         Some(Command::Man) => clap_mangen::Man::new(command).render(&mut io::stdout()).map(done),

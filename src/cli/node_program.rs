@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::args::{called, end, file_name, greet, parsed, quoted};
+use super::help;
 use super::options::{node_parser, with_workloads};
 use super::own_node::OwnNode;
-use super::{check, explore, grade, help, test, trace};
+use super::workbench::WorkbenchCommand;
 use crate::args::NodeArgs;
 use crate::node::{Config, Handler, Node};
 use crate::reactor;
@@ -67,11 +68,7 @@ impl<H: Handler, F: Fn() -> H + Sync> NodeProgram<F> {
         };
         end(match cli.command {
             None => self.serve(&cli.node),
-            Some(Command::Test(args)) => Ok(test::run(&args, &self)),
-            Some(Command::Explore(args)) => Ok(explore::run(&args, &self)),
-            Some(Command::Check(args)) => Ok(check::run(&args)),
-            Some(Command::Grade(args)) => Ok(grade::run(&args, &self)),
-            Some(Command::Trace(args)) => trace::run(args).map(|()| ExitCode::SUCCESS),
+            Some(Command::Workbench(command)) => command.run(&self),
             Some(Command::Help(args)) => Ok(help::run(&args, command, &self.workloads)),
         })
     }
@@ -97,8 +94,21 @@ fn with_own_words(mut command: clap::Command) -> clap::Command {
                 .mut_arg("node", |arg| arg.hide(true).value_parser(node_parser(&[])))
         });
     }
+    for (subcommand, about) in ABOUT_OWN {
+        command = command.mut_subcommand(subcommand, |command| command.about(about));
+    }
     command.bin_name(name)
 }
+
+/// What subcommands are about where it is one node that they are for.
+const ABOUT_OWN: [(&str, &str); 3] = [
+    (
+        "test",
+        "Test this node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right",
+    ),
+    ("explore", "Try many seeds in virtual time; cut the first failure down, and show why"),
+    ("grade", "Grade this node by a suite of tests and conversations"),
+];
 
 impl<H: Handler, F: Fn() -> H + Sync> OwnNode for NodeProgram<F> {
     fn command(&self) -> String {
@@ -147,17 +157,10 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "a process has one")]
 enum Command {
-    /// Test this node: start some, ask them as clients do, make things go wrong, and tell whether the answers are right
-    Test(test::TestArgs),
-    /// Try many seeds in virtual time; cut the first failure down, and show why
-    Explore(explore::ExploreArgs),
-    /// Judge a history that somebody else made: of Maelstrom, of Jepsen, or of a test before
-    Check(check::CheckArgs),
-    /// Grade this node by a suite of tests and conversations
-    Grade(grade::GradeArgs),
-    /// Print what happened between nodes that wrote trace files, and draw it
-    Trace(trace::TraceArgs),
+    #[command(flatten)]
+    Workbench(WorkbenchCommand),
     /// Print the help of a subcommand, or the messages of a workload
     Help(help::HelpArgs),
 }
