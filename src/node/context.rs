@@ -80,7 +80,7 @@ impl<H> Context<'_, H> {
     /// ```
     #[inline]
     pub fn reply<'m>(&'m mut self, request: &'m Request<'_>, kind: &str) -> Message<'m> {
-        let Envelope { src, dest, body } = request.envelope;
+        let Envelope { src, dest, body, .. } = request.envelope;
         let mut message = Message::start(&mut self.core.writer, self.out, dest, src, kind);
         match body.msg_id {
             None => message.writer.draft.disposition = Disposition::Discard,

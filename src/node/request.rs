@@ -64,7 +64,7 @@ impl<'a> Request<'a> {
 
     /// Whom to answer; `None` if the request has no `msg_id` and wants no answer.
     pub(super) fn origin(&self) -> Option<Origin<'a>> {
-        let Envelope { src, dest, body } = self.envelope;
+        let Envelope { src, dest, body, .. } = self.envelope;
         body.msg_id.map(|msg_id| Origin { src, dest, msg_id })
     }
 }

@@ -81,7 +81,7 @@ impl MessageWriter {
     /// Notes a message that came.
     #[inline(always)]
     pub(super) fn note_received(&mut self, envelope: &Envelope<'_>, is_ours: bool) {
-        let Envelope { src, dest, body } = envelope;
+        let Envelope { src, dest, body, .. } = envelope;
         let stranger = if is_ours { None } else { Some(&**dest) };
         if !self.trace.received(self.now, src, stranger, &body.kind, envelope.line()) {
             self.counters.trace_dropped += 1;

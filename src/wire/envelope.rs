@@ -27,6 +27,8 @@ pub struct Envelope<'a> {
     pub dest: Cow<'a, str>,
     /// What it says.
     pub body: Body<'a>,
+    /// Whether it has no key but these, not even an `id`.
+    pub(crate) is_bare: bool,
 }
 
 /// The body of a message.
@@ -436,7 +438,8 @@ impl<'a> UncheckedEnvelope<'a> {
             None => None,
         };
         let members = Members::Found(value, members);
-        Some(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, text, members } })
+        let is_bare = self.part(Name::Id).is_none() && self.unknown.is_none();
+        Some(Envelope { src, dest, body: Body { kind, msg_id, in_reply_to, text, members }, is_bare })
     }
 
     /// The first part that is not as the schema wants it.
@@ -539,7 +542,7 @@ mod tests {
         let mut parser = Parser::new();
         let unchecked = UncheckedEnvelope::parse(&mut parser, Line::new(line.as_bytes()))
             .map_err(|error| error.to_string())?;
-        let Envelope { src, dest, body } = unchecked.check().map_err(|error| error.to_string())?;
+        let Envelope { src, dest, body, .. } = unchecked.check().map_err(|error| error.to_string())?;
         let integer = |value: Option<Integer<'_>>| value.map(|x| x.to_string());
         Ok((format!("{src}|{dest}|{}", body.kind), integer(body.msg_id), integer(body.in_reply_to)))
     }

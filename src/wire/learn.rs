@@ -95,8 +95,9 @@ impl Templates {
         cursor.end().ok()?;
         let body = body?;
         let TemplateDraft { src, dest, kind, msg_id, in_reply_to, .. } = draft;
-        let layout = Layout { body, members };
-        let template = Template { src: src?.get(), dest: dest?, kind: kind?, msg_id, in_reply_to, layout };
+        let (layout, is_bare) = (Layout { body, members }, !seen[Name::Id as usize]);
+        let template =
+            Template { src: src?.get(), dest: dest?, kind: kind?, msg_id, in_reply_to, layout, is_bare };
         draft.end(template)
     }
 

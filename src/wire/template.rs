@@ -97,6 +97,7 @@ pub(super) struct Template {
     pub(super) dest: Literal,
     pub(super) kind: Literal,
     pub(super) layout: Layout,
+    pub(super) is_bare: bool,
 }
 
 impl Expect {
@@ -246,6 +247,7 @@ impl Templates {
                 text,
                 Members::Templated(&template.layout, boundaries),
             ),
+            is_bare: template.is_bare,
         })
     }
 

@@ -133,7 +133,7 @@ impl LinePath {
 
 /// A line that is read by a template is the message that it is.
 fn check_envelope(templates: &mut Templates, line: Line<'_>, reference: &Reference<'_>) {
-    let Some(Envelope { src, dest, body }) = templates.read(line) else { return };
+    let Some(Envelope { src, dest, body, .. }) = templates.read(line) else { return };
     let shown = String::from_utf8_lossy(line.bytes());
     let Reference::Parts(Some(parts)) = reference else { panic!("{shown}: read by a template") };
     assert_eq!(Some(src), string(parts.top("src")), "{shown}");
