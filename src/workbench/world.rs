@@ -16,7 +16,7 @@ use super::plan::{Plan, PlannedOperation};
 use super::settings::{InvalidSetting, Settings};
 use super::workload::Workload;
 use crate::time::{Duration, Instant};
-use crate::wire::lines::Line;
+use crate::wire::lines::NextLine;
 use crate::wire::out::OutBuffer;
 
 /// Situations that are kept; a node which names more has a number in the text of one.
@@ -77,7 +77,7 @@ impl World {
     }
 
     /// A node said this line.
-    pub fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>) {
+    pub fn handle_line(&mut self, now: Instant, node: usize, line: NextLine<'_>) {
         let Self { cluster, clients, .. } = self;
         cluster.handle_line(now, node, line, |cluster, said| clients.take(cluster, said));
     }

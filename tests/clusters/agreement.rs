@@ -564,6 +564,26 @@ fn a_line_that_is_no_message_ends_the_test() {
 }
 
 #[test]
+fn an_id_is_looked_at_whatever_the_lines_before() {
+    let with_id = |reply: &Value, id: Value| {
+        let mut reply = reply.clone();
+        reply["id"] = id;
+        reply.to_string()
+    };
+    for id in [json!(true), json!(1.5), json!(null)] {
+        let odd = id.clone();
+        let node = move || {
+            let odd = odd.clone();
+            echo(move |number, _, reply| {
+                let id = if number == 4 { odd.clone() } else { json!(-1) };
+                vec![(Duration::ZERO, with_id(&reply, id))]
+            })
+        };
+        assert_stricter(&run_echo(node), &format!("id: expected an integer, found {id}"));
+    }
+}
+
+#[test]
 fn a_line_may_be_written_as_one_likes() {
     let lines: [Line; 4] = [
         |reply| format!("  {reply}\t\r"),

@@ -24,7 +24,7 @@ impl Clients {
 
     /// A message of a node for a client.
     pub(super) fn take_answer(&mut self, cluster: &mut Cluster, answer: &Answer<'_>) -> Result<(), Breach> {
-        let &Answer { node, client, in_reply_to, message, line, .. } = answer;
+        let &Answer { node, client, in_reply_to, ref is_typed, line, .. } = answer;
         match self.roles.get(client).copied().unwrap_or(Role::INIT) {
             Role::Told => {}
             Role::Worker(place) => {
@@ -34,8 +34,7 @@ impl Clients {
                 let (asked_node, asked) = (worker.node, worker.next_msg_id - 1);
                 if in_reply_to.is_some() && in_reply_to == expected {
                     self.silence.note_heard(asked_node);
-                    let is_typed = message.kind().and(message.msg_id());
-                    is_typed.map_err(|error| Breach::of_answer(error.to_string()))?;
+                    is_typed.as_ref().map_err(|error| Breach::of_answer(error.to_string()))?;
                     return self.take_expected(cluster, place, answer).map_err(Breach::of_answer);
                 }
                 if self.unexpected.note(client, asked, in_reply_to, line) {

@@ -1,6 +1,6 @@
 //! What of a node's lines is for clients.
 
-use crate::wire::envelope::{Body, UncheckedEnvelope};
+use crate::wire::envelope::{Body, SchemaError};
 
 /// What there is for the clients in a line of a node.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Answer<'a> {
     pub client: usize,
     /// Which request; `None` if it is no number that a request could have.
     pub in_reply_to: Option<u64>,
-    /// The whole message.
-    pub message: &'a UncheckedEnvelope<'a>,
+    /// Whether it has a type, and no `msg_id` or one that is an integer.
+    pub is_typed: Result<(), SchemaError>,
     /// Its body.
     pub body: &'a Body<'a>,
     /// The line in which it stood.

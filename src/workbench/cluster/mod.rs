@@ -28,6 +28,7 @@ use crate::json::parser::Parser;
 use crate::time::{Duration, Instant};
 use crate::timer::TimerKey;
 use crate::wire::out::OutBuffer;
+use crate::wire::reader::Reader;
 
 /// How long a node may take for its `init`.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
@@ -53,8 +54,10 @@ pub struct Cluster<R> {
     /// How many clients there were.
     clients: usize,
     journal: Journal,
-    /// Away while a line is read.
-    parser: Option<Parser>,
+    /// Of what nodes say; away while a line is read.
+    reader: Option<Reader>,
+    /// Of requests to services.
+    parser: Parser,
     /// Where the body of a request is written.
     body: Vec<u8>,
     /// Messages in which a node names somebody else as the sender.
@@ -99,7 +102,8 @@ impl<R> Cluster<R> {
             commands: Vec::new(),
             clients: 0,
             journal: Journal::new(settings.journal_size, limits.journal_bytes, settings.logging),
-            parser: None,
+            reader: None,
+            parser: Parser::new(),
             body: Vec::new(),
             borrowed_names: UnexpectedReplies::default(),
             swapped: None,

@@ -4,12 +4,29 @@ use super::answer::{Answer, ToClient};
 use super::failure::Breach;
 use super::frame::frame;
 use super::{Cluster, Node};
+use crate::json::error::SyntaxError;
 use crate::json::parser::Parser;
 use crate::json::text::excerpt;
+use crate::json::value::Integer;
 use crate::time::Instant;
-use crate::wire::envelope::{SchemaError, UncheckedEnvelope};
-use crate::wire::lines::Line;
+use crate::wire::envelope::{Body, SchemaError, UncheckedEnvelope};
+use crate::wire::lines::{Line, NextLine};
+use crate::wire::reader::Read;
 use crate::workbench::journal::Address;
+
+/// What a line has to be.
+const EXPECTED: &str = "expected a message on its stdout: a JSON object with src, dest and body";
+
+/// A message of a node that is one as far as Maelstrom looks.
+struct Said<'a> {
+    src: &'a str,
+    dest: &'a str,
+    body: &'a Body<'a>,
+    /// The request that it answers, if that is no error.
+    in_reply_to: Result<Option<Integer<'a>>, SchemaError>,
+    /// Whether it has a type, and no `msg_id` or one that is an integer, which an answer has to.
+    is_typed: Result<(), SchemaError>,
+}
 
 impl<R> Cluster<R> {
     /// A node said this line. What is in it for clients `take` takes, or says what is wrong with it.
@@ -17,34 +34,51 @@ impl<R> Cluster<R> {
         &mut self,
         now: Instant,
         node: usize,
-        line: Line<'_>,
+        line: NextLine<'_>,
         take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
     ) {
         self.now = now;
-        let mut parser = self.parser.take().unwrap_or_default();
-        if let Err(breach) = self.read_line(node, line, &mut parser, take) {
-            self.fail_for(node, breach, line.bytes());
+        let line = match line {
+            NextLine::Line(line) => line,
+            NextLine::TooLong(length) => {
+                return self.fail(node, format!("it wrote a line of {length} bytes"), None);
+            }
+        };
+        let mut reader = self.reader.take().unwrap_or_default();
+        let bytes = line.bytes();
+        let end = reader.read_line(line, |read| match read {
+            // Nearly all are like this.
+            Read::Message(message) if message.is_bare => {
+                let body = &message.body;
+                let (in_reply_to, is_typed) = (Ok(body.in_reply_to), Ok(()));
+                let said = Said { src: &message.src, dest: &message.dest, body, in_reply_to, is_typed };
+                self.take_message(node, bytes, said, take)
+            }
+            Read::NotMessage(message, _) => self.take_unchecked(node, bytes, message, take),
+            Read::Message(_) => match UncheckedEnvelope::parse(&mut Parser::new(), Line::new(bytes)) {
+                Ok(message) => self.take_unchecked(node, bytes, &message, take),
+                Err(error) => Err(not_json(&error)),
+            },
+            Read::NotJson(_) if bytes.trim_ascii().is_empty() => {
+                Err(Breach::of_line(format!("{EXPECTED}; found a blank line")))
+            }
+            Read::NotJson(error) => Err(not_json(&error)),
+            Read::TooLong(_) => unreachable!("it is a whole line"),
+        });
+        if let Err(breach) = end {
+            self.fail_for(node, breach, bytes);
         }
-        self.parser = Some(parser);
+        self.reader = Some(reader);
     }
 
-    /// Takes a message of a node, or says what is wrong with it.
-    ///
-    /// Whose `src` it is, and what a body between nodes or to a service has in it, is the nodes' own affair.
-    fn read_line(
+    /// Takes a line that may be a message: a body need have no type, but what else Maelstrom looks at has to be right.
+    fn take_unchecked(
         &mut self,
         node: usize,
-        line: Line<'_>,
-        parser: &mut Parser,
+        line: &[u8],
+        message: &UncheckedEnvelope<'_>,
         take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
     ) -> Result<(), Breach> {
-        const EXPECTED: &str = "expected a message on its stdout: a JSON object with src, dest and body";
-        let bytes = line.bytes();
-        if bytes.trim_ascii().is_empty() {
-            return Err(Breach::of_line(format!("{EXPECTED}; found a blank line")));
-        }
-        let message = UncheckedEnvelope::parse(parser, line)
-            .map_err(|error| Breach::of_line(format!("{EXPECTED}; not JSON: {error}")))?;
         let parts: Result<_, SchemaError> =
             (|| Ok((message.src()?, message.dest()?, message.loose_body()?, message.id()?)))();
         let (src, dest, body, _) = parts.map_err(|error| Breach::of_line(format!("{EXPECTED}; {error}")))?;
@@ -54,15 +88,31 @@ impl<R> Cluster<R> {
                 excerpt(&key)
             )));
         }
-        let Some(src) = self.existing(&src) else {
-            let src = excerpt(&src);
+        let is_typed = message.kind().and(message.msg_id()).map(drop);
+        let in_reply_to = message.in_reply_to();
+        let said = Said { src: &src, dest: &dest, body: &body, in_reply_to, is_typed };
+        self.take_message(node, line, said, take)
+    }
+
+    /// Takes a message of a node, or says what is wrong with it.
+    ///
+    /// Whose `src` it is, and what a body between nodes or to a service has in it, is the nodes' own affair.
+    fn take_message(
+        &mut self,
+        node: usize,
+        line: &[u8],
+        Said { src, dest, body, in_reply_to, is_typed }: Said<'_>,
+        take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
+    ) -> Result<(), Breach> {
+        let Some(src) = self.existing(src) else {
+            let src = excerpt(src);
             return Err(Breach::of_line(format!("it wrote in the name of {src:?}, which does not exist")));
         };
         if src != Address::Node(node) {
-            self.borrowed_names.note(bytes);
+            self.borrowed_names.note(line);
         }
-        let Some(dest) = self.existing(&dest) else {
-            let dest = excerpt(&dest);
+        let Some(dest) = self.existing(dest) else {
+            let dest = excerpt(dest);
             return Err(Breach::of_line(format!("it wrote to {dest:?}, which does not exist")));
         };
         let text = body.value().raw();
@@ -70,9 +120,8 @@ impl<R> Cluster<R> {
         match dest {
             Address::Client(client) => {
                 self.journal.received(self.now, src, dest, id);
-                let in_reply_to = read_in_reply_to(&message)?;
-                let answer =
-                    Answer { node, client, in_reply_to, message: &message, body: &body, line: bytes };
+                let in_reply_to = check_in_reply_to(in_reply_to)?;
+                let answer = Answer { node, client, in_reply_to, is_typed, body, line };
                 if self.take_init_ok(&answer)? {
                     return take(self, ToClient::Ready(node));
                 }
@@ -85,7 +134,7 @@ impl<R> Cluster<R> {
                 }
                 self.send(id, Address::Node(node), src, dest, &frame(id, src, dest, text));
             }
-            Address::Service(_) => self.send(id, Address::Node(node), src, dest, bytes),
+            Address::Service(_) => self.send(id, Address::Node(node), src, dest, line),
         }
         Ok(())
     }
@@ -123,9 +172,9 @@ impl<R> Cluster<R> {
 }
 
 /// Which request a message to a client answers.
-fn read_in_reply_to(message: &UncheckedEnvelope<'_>) -> Result<Option<u64>, Breach> {
+fn check_in_reply_to(found: Result<Option<Integer<'_>>, SchemaError>) -> Result<Option<u64>, Breach> {
     const UNASKED: &str = "it throws such a message away, and goes on";
-    match message.in_reply_to() {
+    match found {
         Ok(Some(in_reply_to)) => Ok(in_reply_to.as_u64()),
         Ok(None) => {
             let reason = "expected in_reply_to, the msg_id of the request that it answers; found nothing";
@@ -133,4 +182,8 @@ fn read_in_reply_to(message: &UncheckedEnvelope<'_>) -> Result<Option<u64>, Brea
         }
         Err(error) => Err(Breach::of_answer(error.to_string())),
     }
+}
+
+fn not_json(error: &SyntaxError) -> Breach {
+    Breach::of_line(format!("{EXPECTED}; not JSON: {error}"))
 }

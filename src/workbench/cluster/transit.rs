@@ -51,8 +51,7 @@ impl<R> Cluster<R> {
 
     /// A service answers a request.
     fn serve(&mut self, service: Service, src: Address, text: &[u8], fate: Fate) {
-        let parser = self.parser.get_or_insert_default();
-        let Ok(unchecked) = UncheckedEnvelope::parse(parser, Line::new(text)) else { return };
+        let Ok(unchecked) = UncheckedEnvelope::parse(&mut self.parser, Line::new(text)) else { return };
         // A request without a type, or with one that is no string, gets no answer.
         let (Ok(client), Ok(request)) = (unchecked.src(), unchecked.loose_body()) else { return };
         let mut members = Vec::new();

@@ -7,7 +7,7 @@ use crate::assertions::Watch;
 use crate::node::{Handler, Node};
 use crate::store::{BadRecord, Records};
 use crate::time::{Duration, Instant};
-use crate::wire::lines::{Line, LineBuffer, NextLine};
+use crate::wire::lines::{LineBuffer, NextLine};
 use crate::wire::out::OutBuffer;
 use crate::workbench::disk::Disk;
 
@@ -58,7 +58,9 @@ impl<W: Handler> SimulatedNode for Node<W> {
 
 /// Nodes in virtual time, by their places.
 pub(in crate::workbench) struct Hosts {
-    hosts: Vec<Host>,
+    all: Vec<Host>,
+    /// What a node says, as it is read.
+    said: LineBuffer,
     /// Maximum turns of a node at one instant.
     turns_max: usize,
 }
@@ -68,7 +70,7 @@ pub(in crate::workbench) trait Surroundings {
     /// What is there for a node to read.
     fn inbox(&mut self, node: usize) -> &mut OutBuffer;
     /// A node said this line.
-    fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>);
+    fn handle_line(&mut self, now: Instant, node: usize, line: NextLine<'_>);
     /// What a node says must always hold does not: the text, and after a semicolon the state.
     fn fail_assertion(&mut self, node: usize, broken: &str);
     /// Whether nothing more needs to happen.
@@ -103,27 +105,27 @@ impl Hosts {
             out: OutBuffer::new(),
             disk: disk(place),
         };
-        Self { hosts: (0..count).map(host).collect(), turns_max }
+        Self { all: (0..count).map(host).collect(), said: LineBuffer::new(LINE_MAX), turns_max }
     }
 
     /// The node in that place, unless none was started or it was killed.
     pub(in crate::workbench) fn node(&self, place: usize) -> Option<&dyn SimulatedNode> {
-        self.hosts[place].node.as_deref()
+        self.all[place].node.as_deref()
     }
 
     /// As [`node`](Self::node).
     pub(in crate::workbench) fn node_mut(&mut self, place: usize) -> Option<&mut Box<dyn SimulatedNode>> {
-        self.hosts[place].node.as_mut()
+        self.all[place].node.as_mut()
     }
 
     /// The disk in that place.
     pub(in crate::workbench) fn disk(&self, place: usize) -> &Disk {
-        &self.hosts[place].disk
+        &self.all[place].disk
     }
 
     /// As [`disk`](Self::disk).
     pub(in crate::workbench) fn disk_mut(&mut self, place: usize) -> &mut Disk {
-        &mut self.hosts[place].disk
+        &mut self.all[place].disk
     }
 
     /// A node begins, with what is on the disk of its place. What one that was killed had not read or written is gone.
@@ -135,7 +137,7 @@ impl Hosts {
         place: usize,
         mut node: Box<dyn SimulatedNode>,
     ) -> Result<(), BadRecord> {
-        let host = &mut self.hosts[place];
+        let host = &mut self.all[place];
         let recovered = host.disk.records().try_for_each(|record| node.recover(record));
         (host.node, host.is_paused, host.has_lines) = (Some(node), false, false);
         (host.lines, host.out) = (LineBuffer::new(LINE_MAX), OutBuffer::new());
@@ -144,23 +146,23 @@ impl Hosts {
 
     /// Ends a node, and crashes its disk.
     pub(in crate::workbench) fn kill(&mut self, place: usize) {
-        self.hosts[place].node = None;
-        self.hosts[place].disk.crash();
+        self.all[place].node = None;
+        self.all[place].disk.crash();
     }
 
     /// A node stops, and its clock goes on.
     pub(in crate::workbench) fn pause(&mut self, place: usize) {
-        self.hosts[place].is_paused = true;
+        self.all[place].is_paused = true;
     }
 
     /// A node goes on.
     pub(in crate::workbench) fn resume(&mut self, place: usize) {
-        self.hosts[place].is_paused = false;
+        self.all[place].is_paused = false;
     }
 
     /// When nodes and disks have something to do.
     pub(in crate::workbench) fn deadlines(&mut self) -> impl Iterator<Item = Instant> {
-        self.hosts.iter_mut().filter_map(Host::poll_timeout)
+        self.all.iter_mut().filter_map(Host::poll_timeout)
     }
 
     /// Lets everything happen that happens at this moment. A node that has something to do again and again, such as a
@@ -174,16 +176,18 @@ impl Hosts {
         let mut busy = None;
         for _ in 0..self.turns_max {
             busy = None;
-            for (place, host) in self.hosts.iter_mut().enumerate() {
+            for (place, host) in self.all.iter_mut().enumerate() {
                 if host.take_turn(around.inbox(place), now) {
                     busy = Some(place);
                 }
                 if let Some(broken) = watch.take_broken() {
                     around.fail_assertion(place, &broken);
                 }
-                if !host.out.is_empty() {
-                    each_line(host.out.waiting(), |line| around.handle_line(now, place, line));
-                    host.out.consume(host.out.len());
+                while !host.out.is_empty() {
+                    read(&mut host.out, &mut self.said);
+                    for line in self.said.lines() {
+                        around.handle_line(now, place, line);
+                    }
                 }
             }
             if busy.is_none() || around.is_over() {
@@ -286,18 +290,10 @@ impl<F: FnMut(Instant, &str) -> Vec<(Duration, String)> + 'static> SimulatedNode
 }
 
 /// Reads as much as a read takes.
-fn read(inbox: &mut OutBuffer, lines: &mut LineBuffer) {
+fn read(from: &mut OutBuffer, lines: &mut LineBuffer) {
     let space = lines.space();
-    let count = space.len().min(inbox.len());
-    space[..count].copy_from_slice(&inbox.waiting()[..count]);
-    inbox.consume(count);
+    let count = space.len().min(from.len());
+    space[..count].copy_from_slice(&from.waiting()[..count]);
+    from.consume(count);
     lines.filled(count);
-}
-
-/// Cuts a text into its lines.
-fn each_line(mut text: &[u8], mut take: impl FnMut(Line<'_>)) {
-    while let Some(length) = memchr::memchr(b'\n', text) {
-        take(Line::first_of(text, length));
-        text = &text[length + 1..];
-    }
 }

@@ -424,12 +424,7 @@ impl Process {
                     self.lines.filled(count);
                     self.stdout_ready = count == room || self.is_ending;
                     for line in self.lines.lines() {
-                        match line {
-                            NextLine::Line(line) => world.handle_line(now, node, line),
-                            NextLine::TooLong(length) => {
-                                world.fail(node, format!("it wrote a line of {length} bytes"), None);
-                            }
-                        }
+                        world.handle_line(now, node, line);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.stdout_ready = false,

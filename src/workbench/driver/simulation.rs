@@ -5,7 +5,7 @@ pub use super::hosts::{ScriptedNode, SimulatedNode};
 use crate::assertions::Watch;
 use crate::node::{Config, Handler, Node};
 use crate::time::Instant;
-use crate::wire::lines::Line;
+use crate::wire::lines::NextLine;
 use crate::wire::out::OutBuffer;
 use crate::workbench::disk::Disk;
 use crate::workbench::nemesis::ProcessCommand;
@@ -101,7 +101,7 @@ impl Surroundings for World {
         self.inbox(node)
     }
 
-    fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>) {
+    fn handle_line(&mut self, now: Instant, node: usize, line: NextLine<'_>) {
         self.handle_line(now, node, line);
     }
 

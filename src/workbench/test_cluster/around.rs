@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::time::Instant;
-use crate::wire::lines::Line;
+use crate::wire::lines::NextLine;
 use crate::wire::out::OutBuffer;
 use crate::workbench::cluster::Cluster;
 use crate::workbench::driver::hosts::Surroundings;
@@ -104,13 +104,16 @@ impl Surroundings for Around {
         self.cluster.inbox(node)
     }
 
-    fn handle_line(&mut self, now: Instant, node: usize, line: Line<'_>) {
+    fn handle_line(&mut self, now: Instant, node: usize, line: NextLine<'_>) {
         #[derive(Deserialize)]
         struct To<'a> {
             #[serde(borrow)]
             dest: Cow<'a, str>,
         }
-        let text = String::from_utf8_lossy(line.bytes());
+        let text = match line {
+            NextLine::Line(line) => String::from_utf8_lossy(line.bytes()),
+            NextLine::TooLong(_) => Cow::Borrowed(""),
+        };
         let is_played = serde_json::from_str(&text).is_ok_and(|To { dest }| self.is_played(&dest));
         if is_played {
             self.note(now, &text);
