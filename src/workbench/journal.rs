@@ -19,6 +19,7 @@ use crate::workbench::trace::transfer::{Transfer, mark_unanswered};
 
 /// Somebody who sends and receives messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Address {
     /// `n0`, `n1` and so on.
     Node(usize),
@@ -82,6 +83,7 @@ impl fmt::Display for Address {
 
 /// A message that was sent.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// Its number in the whole test: `id` in what its receiver reads.
     pub id: u64,
@@ -112,6 +114,7 @@ pub(super) struct Numbers {
 
 /// Why a message does not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dropped {
     /// The network lost it by chance.
     Loss,
@@ -134,6 +137,7 @@ impl Dropped {
 
 /// How many messages there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Sent.
     pub sent: u64,

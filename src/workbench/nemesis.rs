@@ -15,6 +15,7 @@ const RATE: f64 = 0.2;
 
 /// A time during which something was wrong.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Window {
     /// What kind of fault it was.
     pub fault: Fault,
@@ -32,6 +33,7 @@ pub struct Window {
 
 /// What is to be done to a node's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProcessCommand {
     /// Kill the node.
     Kill(usize),

@@ -12,7 +12,8 @@ use super::journal::Address;
 use super::services::Service;
 use crate::time::Duration;
 
-/// How long messages between nodes, and between nodes and services, take. Those from and to clients take no time.
+/// How long messages between nodes, and between nodes and services, take one way: a microsecond at least. Those from and to
+/// clients take no time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latency {
     /// The mean.
@@ -30,6 +31,7 @@ impl Latency {
 
 /// How latencies are spread around their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Distribution {
     /// All the same.
     #[default]

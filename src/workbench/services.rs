@@ -14,6 +14,7 @@ use crate::wire::error::ErrorCode;
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Service {
     /// Every operation at one moment.
     LinKv,

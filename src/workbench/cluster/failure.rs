@@ -6,6 +6,7 @@ use crate::workbench::checker::Verdict;
 
 /// Why a test ended before its time: a node did what no node may.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Failure {
     /// Which node.
     pub node: usize,
@@ -46,6 +47,7 @@ impl Breach {
 
 /// Answers of one sort that nobody waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnexpectedReplies {
     /// How many there were.
     pub count: u64,
