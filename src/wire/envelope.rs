@@ -28,6 +28,7 @@ pub struct Envelope<'a> {
     /// What it says.
     pub body: Body<'a>,
     /// Whether it has no key but these, not even an `id`.
+    #[cfg_attr(not(feature = "workbench"), expect(dead_code, reason = "the workbench alone asks"))]
     pub(crate) is_bare: bool,
 }
 
