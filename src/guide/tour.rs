@@ -16,8 +16,7 @@
 //!   (feature `serde`).
 //! - `timer`: a hashed wheel for everything that waits.
 //! - [`rpc`](crate::rpc): calls that wait for their answers, in a slab; how often they are tried; when to stop asking.
-//! - [`telemetry`](crate::telemetry): what was counted and how long it took; the newest messages; and, from the trace files of several
-//!   nodes, which messages went where and when, as a log and as a sequence diagram.
+//! - [`telemetry`](crate::telemetry): what was counted and how long it took; the newest messages.
 //! - [`boundary`](crate::boundary): a network that loses messages, on purpose, and requests that come again.
 //! - [`node`](crate::node): the sans-IO core. A [`Node`](crate::node::Node) handles `init`, numbers what it sends, calls the
 //!   workload for each request with a [`Context`](crate::Context), and turns its errors and panics into error messages.
