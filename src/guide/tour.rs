@@ -32,6 +32,7 @@
 //! - `workbench` (with the feature of that name): tests of nodes, as processes or in virtual time. Around the nodes
 //!   stands a `World`: a cluster, which is their inboxes, the network, services and faults, and the clients that ask it;
 //!   checkers judge what the clients saw. In a `TestCluster` a test of yours has the place of the clients.
+//!   Its `trace` merges what nodes wrote down, or the journal of a test, to a log and a sequence diagram.
 //!
 //! # Invariants
 //!
