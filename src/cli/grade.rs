@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::workbench::checker::Verdict;
 use crate::workbench::grade::{BUILT_IN, Suite, Task};
-use crate::workbench::report::junit::{self, Case, Outcome};
+use crate::workbench::report::junit::{self, Case, CaseOutcome};
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ Exit status: 0 all tasks passed, 1 one did not, 254 wrong arguments, 255 the gra
 struct Graded<'a> {
     task: &'a Task,
     took: Duration,
-    outcome: Outcome,
+    outcome: CaseOutcome,
     /// What to look at, if it did not pass.
     report: Option<String>,
 }
@@ -98,7 +98,7 @@ fn grade(args: &GradeArgs, own: &dyn OwnNode) -> io::Result<bool> {
         let _ = writeln!(io::stdout(), "{}\ngrading {program}", suite.about);
     }
     let graded = in_parallel(args, &tasks);
-    let passed = graded.iter().filter(|graded| graded.outcome == Outcome::Passed).count();
+    let passed = graded.iter().filter(|graded| graded.outcome == CaseOutcome::Passed).count();
     let mut text = String::new();
     if args.json {
         let tasks: Vec<Value> = graded.iter().map(Graded::json).collect();
@@ -176,19 +176,21 @@ fn grade_one<'a>(args: &GradeArgs, task: &'a Task) -> Graded<'a> {
     let mut report = None;
     let outcome = converse(args, task).unwrap_or_else(|| match &task.test {
         Some(flags) => test(args, task, flags, &mut report),
-        None => Outcome::Passed,
+        None => CaseOutcome::Passed,
     });
     Graded { task, took: began.elapsed(), outcome, report }
 }
 
 /// Leads the conversations; the first that fails.
-fn converse(args: &GradeArgs, task: &Task) -> Option<Outcome> {
+fn converse(args: &GradeArgs, task: &Task) -> Option<CaseOutcome> {
     let program = match program(args, task) {
         Some(program) => PathBuf::from(program),
         None => std::env::current_exe().unwrap_or_else(|_| "messenger".into()),
     };
     let mut talks = task.conversations.iter();
-    talks.find_map(|talk| talk.lead(&program, &args.args, args.patience.into()).err()).map(Outcome::Failed)
+    talks
+        .find_map(|talk| talk.lead(&program, &args.args, args.patience.into()).err())
+        .map(CaseOutcome::Failed)
 }
 
 /// The program for a task; this crate's own without one.
@@ -199,7 +201,7 @@ fn program(args: &GradeArgs, task: &Task) -> Option<String> {
 }
 
 /// Runs the test, in a process of its own.
-fn test(args: &GradeArgs, task: &Task, flags: &str, report: &mut Option<String>) -> Outcome {
+fn test(args: &GradeArgs, task: &Task, flags: &str, report: &mut Option<String>) -> CaseOutcome {
     let tested = std::env::current_exe().and_then(|messenger| {
         let mut command = Command::new(messenger);
         command.arg("test").args(flags.split_whitespace()).arg("--json").arg("--store").arg(&args.store);
@@ -213,37 +215,37 @@ fn test(args: &GradeArgs, task: &Task, flags: &str, report: &mut Option<String>)
     });
     let output = match tested {
         Ok(output) => output,
-        Err(error) => return Outcome::Error(format!("the test could not be run: {error}")),
+        Err(error) => return CaseOutcome::Error(format!("the test could not be run: {error}")),
     };
     let Ok(results) = serde_json::from_slice::<Value>(&output.stdout) else {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let said: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        return Outcome::Error(format!(
+        return CaseOutcome::Error(format!(
             "the test could not be run: {}",
             said.first().unwrap_or(&"it said nothing")
         ));
     };
     *report = results["report"].as_str().map(str::to_owned);
     match task.judge(&results) {
-        None => Outcome::Passed,
-        Some(reason) if results["valid"] == "unknown" => Outcome::Error(reason),
-        Some(reason) => Outcome::Failed(reason),
+        None => CaseOutcome::Passed,
+        Some(reason) if results["valid"] == "unknown" => CaseOutcome::Error(reason),
+        Some(reason) => CaseOutcome::Failed(reason),
     }
 }
 
 impl Graded<'_> {
     const fn word(&self) -> &'static str {
         match self.outcome {
-            Outcome::Passed => "pass",
-            Outcome::Failed(_) => "FAIL",
-            Outcome::Error(_) => "ERROR",
+            CaseOutcome::Passed => "pass",
+            CaseOutcome::Failed(_) => "FAIL",
+            CaseOutcome::Error(_) => "ERROR",
         }
     }
 
     fn reason(&self) -> Option<&str> {
         match &self.outcome {
-            Outcome::Passed => None,
-            Outcome::Failed(reason) | Outcome::Error(reason) => Some(reason),
+            CaseOutcome::Passed => None,
+            CaseOutcome::Failed(reason) | CaseOutcome::Error(reason) => Some(reason),
         }
     }
 
@@ -252,9 +254,9 @@ impl Graded<'_> {
         // What programs say may have anything in it, and a terminal obeys.
         let Task { name, about, hint, .. } = self.task;
         let verdict = match self.outcome {
-            Outcome::Passed => Verdict::Valid,
-            Outcome::Failed(_) => Verdict::Invalid,
-            Outcome::Error(_) => Verdict::Unknown,
+            CaseOutcome::Passed => Verdict::Valid,
+            CaseOutcome::Failed(_) => Verdict::Invalid,
+            CaseOutcome::Error(_) => Verdict::Unknown,
         };
         let word = coloured(verdict, &format!("{:5}", self.word()));
         let mut text = format!("  {word}  {name:14}  {about}\n");

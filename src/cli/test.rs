@@ -280,9 +280,9 @@ fn run_one(
         name: format!("{} with seed {seed}", workload.name()),
         took: began.elapsed(),
         outcome: match report.verdict() {
-            "valid" => junit::Outcome::Passed,
-            "invalid" => junit::Outcome::Failed(reason),
-            verdict => junit::Outcome::Error(format!("{verdict}: {reason}")),
+            "valid" => junit::CaseOutcome::Passed,
+            "invalid" => junit::CaseOutcome::Failed(reason),
+            verdict => junit::CaseOutcome::Error(format!("{verdict}: {reason}")),
         },
     });
     match &written {

@@ -30,7 +30,7 @@ pub struct Results {
     /// Nodes that answered nothing more.
     pub silent: Vec<SilentNode>,
     /// Operations by kind.
-    pub stats: stats::Report,
+    pub stats: stats::Stats,
     /// How many operations there were a second, the final ones aside.
     pub operations_per_second: f64,
     /// Messages from and to clients.
@@ -86,7 +86,7 @@ pub struct Judgement {
     /// What the workload's own checker says.
     pub finding: Box<dyn Finding>,
     /// Operations by kind.
-    pub stats: stats::Report,
+    pub stats: stats::Stats,
     /// The workload's name.
     pub workload: &'static str,
 }
@@ -98,7 +98,7 @@ impl Judgement {
         let operations: Vec<_> = history
             .iter()
             .filter(|invocation| !invocation.is_probe && workload.counts(invocation.operation.f))
-            .map(|invocation| stats::Operation {
+            .map(|invocation| stats::CountedOperation {
                 kind: invocation.operation.f,
                 interval: invocation.interval,
                 completion: invocation.outcome.completion(),

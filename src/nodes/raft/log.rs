@@ -2,26 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::registers::Operation;
+use super::registers::Command;
 
 pub(super) type Term = u64;
 
 /// The place of an entry in the log; the first is 1.
 pub(super) type Index = u64;
 
-/// An entry: an operation, who asked for it, and the term in which a leader received it.
+/// An entry: a command, who asked for it, and the term in which a leader received it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) term: Term,
     pub(super) client: String,
     pub(super) msg_id: u64,
     /// None in the entry with which a leader begins.
-    pub(super) operation: Option<Operation>,
+    pub(super) command: Option<Command>,
 }
 
 impl Entry {
     pub(super) const fn no_op(term: Term) -> Self {
-        Self { term, client: String::new(), msg_id: 0, operation: None }
+        Self { term, client: String::new(), msg_id: 0, command: None }
     }
 }
 

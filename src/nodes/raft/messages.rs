@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::log::{Entry, Index, Log, Term};
-use super::registers::{Answer, Operation, Registers};
+use super::registers::{Answer, Command, Registers};
 use crate::json::typed::write_value;
 use crate::json::value::OwnedValue;
 use crate::store::BadRecord;
@@ -53,7 +53,7 @@ pub(super) enum Message {
         client: String,
         client_msg_id: u64,
         within_us: u64,
-        operation: Operation,
+        command: Command,
     },
 }
 

@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use self::messages::{Client, Message, Output};
 #[doc(hidden)]
 pub use self::planted::Bug;
-use self::registers::{Answer, Operation};
+use self::registers::{Answer, Command};
 use self::server::Server;
 use super::record::LogLength;
 use crate::json::value::Integer;
@@ -49,7 +49,7 @@ pub struct Raft {
     server: Server,
     answer_within: Duration,
     /// Requests that came while no leader was known: an election takes less time than a client waits.
-    waiting: VecDeque<(Client, Operation)>,
+    waiting: VecDeque<(Client, Command)>,
     log: LogLength,
     bug: Option<Bug>,
 }
@@ -92,13 +92,13 @@ impl Handler for Raft {
         let handled = if cx.cluster().peers().any(|peer| peer == request.src()) {
             self.handle_message(request.src(), request.parse()?, cx)
         } else {
-            let operation: Operation = request.parse()?;
+            let command: Command = request.parse()?;
             let msg_id = request.msg_id.and_then(Integer::as_u64);
             let msg_id =
                 msg_id.ok_or_else(|| RpcError::malformed("msg_id: expected an integer of 64 bits"))?;
             let client =
                 Client { id: request.src().to_owned(), msg_id, until: cx.now() + self.answer_within };
-            self.handle_operation(client, operation, cx)
+            self.handle_command(client, command, cx)
         };
         self.act(cx);
         handled
@@ -121,13 +121,13 @@ impl Raft {
         mut message: Message,
         cx: &mut Context<'_, Self>,
     ) -> Result<(), RpcError> {
-        if let Message::Forward { client, client_msg_id, within_us, operation } = message {
+        if let Message::Forward { client, client_msg_id, within_us, command } = message {
             // It was under way for a while.
             let until = cx.now() + Duration::from_micros(within_us / 10 * 9);
             let client = Client { id: client, msg_id: client_msg_id, until };
-            let is_read = matches!(operation, Operation::Read { .. });
+            let is_read = matches!(command, Command::Read { .. });
             // It is not handed on once more.
-            return match self.propose(client.clone(), operation, cx) {
+            return match self.propose(client.clone(), command, cx) {
                 Ok(()) => Ok(()),
                 Err(error) if is_read => refuse(&client, &error, cx),
                 // It may have come twice, and have been appended the first time.
@@ -142,23 +142,23 @@ impl Raft {
     }
 
     /// Does what a client asks for, or hands it on to who can, once there is somebody.
-    fn handle_operation(
+    fn handle_command(
         &mut self,
         client: Client,
-        operation: Operation,
+        command: Command,
         cx: &mut Context<'_, Self>,
     ) -> Result<(), RpcError> {
         match self.server.leader().map(str::to_owned) {
             None if self.waiting.len() < WAITING_MAX => {
-                self.waiting.push_back((client, operation));
+                self.waiting.push_back((client, command));
                 Ok(())
             }
             None => Err(RpcError::temporarily_unavailable("no leader is known")),
-            Some(leader) if leader == cx.id() => self.propose(client, operation, cx),
+            Some(leader) if leader == cx.id() => self.propose(client, command, cx),
             Some(leader) => {
                 let Client { id: client, msg_id: client_msg_id, until } = client;
                 let within_us = until.saturating_since(cx.now()).as_micros();
-                cx.message_with(&leader, &Message::Forward { client, client_msg_id, within_us, operation })
+                cx.message_with(&leader, &Message::Forward { client, client_msg_id, within_us, command })
             }
         }
     }
@@ -167,9 +167,9 @@ impl Raft {
     fn handle_waiting(&mut self, cx: &mut Context<'_, Self>) {
         let has_leader = self.server.leader().is_some();
         while self.waiting.front().is_some_and(|(client, _)| has_leader || client.until <= cx.now()) {
-            let (client, operation) = self.waiting.pop_front().expect("it was looked at");
+            let (client, command) = self.waiting.pop_front().expect("it was looked at");
             let handled = if has_leader {
-                self.handle_operation(client.clone(), operation, cx)
+                self.handle_command(client.clone(), command, cx)
             } else {
                 Err(RpcError::temporarily_unavailable("no leader is known"))
             };
@@ -182,14 +182,14 @@ impl Raft {
     fn propose(
         &mut self,
         client: Client,
-        operation: Operation,
+        command: Command,
         cx: &mut Context<'_, Self>,
     ) -> Result<(), RpcError> {
-        if let Some(result) = self.bug.and_then(|bug| bug.answer(&self.server, &operation)) {
+        if let Some(result) = self.bug.and_then(|bug| bug.answer(&self.server, &command)) {
             answer(&client, result, cx);
             return Ok(());
         }
-        self.server.propose(client, operation)
+        self.server.propose(client, command)
     }
 
     /// Does what the server says.

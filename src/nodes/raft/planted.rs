@@ -4,7 +4,7 @@ use std::mem;
 
 use super::log::Entry;
 use super::messages::{Message, Output, Record};
-use super::registers::{Answer, Operation};
+use super::registers::{Answer, Command};
 use super::server::{Role, Server};
 use crate::wire::error::RpcError;
 
@@ -91,9 +91,9 @@ impl Bug {
     }
 
     /// What a request comes to before it is handled.
-    pub(super) fn answer(self, server: &Server, operation: &Operation) -> Option<Result<Answer, RpcError>> {
-        match (self, &server.role, operation) {
-            (Self::ReadsWhenDeposed, Role::Leader(_), Operation::Read { key }) => {
+    pub(super) fn answer(self, server: &Server, command: &Command) -> Option<Result<Answer, RpcError>> {
+        match (self, &server.role, command) {
+            (Self::ReadsWhenDeposed, Role::Leader(_), Command::Read { key }) => {
                 Some(server.registers.read(key))
             }
             _ => None,
@@ -104,12 +104,12 @@ impl Bug {
 /// Whether this writes down the entry with which a leader begins.
 fn is_no_op(output: &Output) -> bool {
     let Output::Persist(Record::Entries { entries, .. }) = output else { return false };
-    entries.iter().all(|entry| entry.operation.is_none())
+    entries.iter().all(|entry| entry.command.is_none())
 }
 
 fn leave_no_op_out(output: &mut Output) {
     if let Output::Send { message: Message::AppendEntries { entries, .. }, .. } = output {
-        let is_left = |entry: &Entry| entry.operation.is_some();
+        let is_left = |entry: &Entry| entry.command.is_some();
         *entries = mem::take(entries).into_iter().filter(is_left).collect();
     }
 }

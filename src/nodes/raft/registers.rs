@@ -10,7 +10,7 @@ use crate::wire::error::{ErrorCode, RpcError};
 /// What a client asks for. Keys and values are any JSON, and the same if they are written the same.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Operation {
+pub(super) enum Command {
     Read {
         key: OwnedValue,
     },
@@ -27,7 +27,7 @@ pub(super) enum Operation {
     },
 }
 
-/// What an operation came to.
+/// What a command came to.
 #[derive(Debug)]
 pub(super) enum Answer {
     Read(OwnedValue),
@@ -35,7 +35,7 @@ pub(super) enum Answer {
     Swapped,
 }
 
-/// Clients whose last operation is known: those that were heard of first are forgotten first. Many more come and go
+/// Clients whose last command is known: those that were heard of first are forgotten first. Many more come and go
 /// before a message of one that is forgotten is still under way.
 const CLIENTS_MAX: usize = 10_000;
 
@@ -44,19 +44,19 @@ const CLIENTS_MAX: usize = 10_000;
 pub(super) struct Registers {
     /// By the key's text.
     values: BTreeMap<String, OwnedValue>,
-    /// The number of the last operation of each client that was applied. It asks one after the other.
+    /// The number of the last command of each client that was applied. It asks one after the other.
     applied: BTreeMap<String, u64>,
     /// The clients in the order in which they came.
     clients: VecDeque<String>,
 }
 
 impl Registers {
-    /// What comes of a client's operation; `None` if it was applied before.
+    /// What comes of a client's command; `None` if it was applied before.
     pub(super) fn apply(
         &mut self,
         client: &str,
         msg_id: u64,
-        operation: &Operation,
+        command: &Command,
     ) -> Option<Result<Answer, RpcError>> {
         if self.has_applied(client, msg_id) {
             return None;
@@ -69,13 +69,13 @@ impl Registers {
                 self.applied.remove(&client);
             }
         }
-        Some(match operation {
-            Operation::Read { key } => self.read(key),
-            Operation::Write { key, value } => {
+        Some(match command {
+            Command::Read { key } => self.read(key),
+            Command::Write { key, value } => {
                 self.values.insert(key.raw().to_owned(), value.clone());
                 Ok(Answer::Written)
             }
-            Operation::Cas { key, from, to, create_if_not_exists } => {
+            Command::Cas { key, from, to, create_if_not_exists } => {
                 match self.values.get(key.raw()) {
                     None if !create_if_not_exists => return Some(Err(no_key(key))),
                     Some(value) if value.raw() != from.raw() => {
@@ -90,7 +90,7 @@ impl Registers {
         })
     }
 
-    /// Whether this operation of a client, or one that it asked for later, was applied.
+    /// Whether this command of a client, or one that it asked for later, was applied.
     pub(super) fn has_applied(&self, client: &str, msg_id: u64) -> bool {
         self.applied.get(client).is_some_and(|&last| last >= msg_id)
     }

@@ -17,7 +17,7 @@ use fastrand::Rng;
 
 use super::log::{Entry, Index, Log, Term};
 use super::messages::{Client, Message, Output, Record};
-use super::registers::{Answer, Operation, Registers};
+use super::registers::{Answer, Command, Registers};
 use crate::json::value::OwnedValue;
 use crate::store::BadRecord;
 use crate::time::{Duration, Instant};
@@ -255,9 +255,9 @@ impl Server {
             let Some(entry) = self.log.entry(self.last_applied + 1) else { return };
             self.last_applied += 1;
             let result = entry
-                .operation
+                .command
                 .as_ref()
-                .and_then(|operation| self.registers.apply(&entry.client, entry.msg_id, operation));
+                .and_then(|command| self.registers.apply(&entry.client, entry.msg_id, command));
             let Role::Leader(leader) = &mut self.role else { continue };
             if let (Some(client), Some(result)) = (leader.writes.remove(&self.last_applied), result) {
                 self.answer(client, result);
@@ -492,7 +492,7 @@ impl Server {
 
     /// If a command is received from a client: append an entry to the log, respond after it is applied. A read takes no
     /// entry. Refuses only what it surely did not append.
-    pub(super) fn propose(&mut self, client: Client, operation: Operation) -> Result<(), RpcError> {
+    pub(super) fn propose(&mut self, client: Client, command: Command) -> Result<(), RpcError> {
         let Role::Leader(leader) = &mut self.role else {
             return Err(RpcError::temporarily_unavailable("this server does not lead"));
         };
@@ -508,7 +508,7 @@ impl Server {
             Some(latest) => *latest = client.msg_id,
             None => drop(leader.latest.insert(client.id.clone(), client.msg_id)),
         }
-        if let Operation::Read { key } = operation {
+        if let Command::Read { key } = command {
             let index = self.commit_index.max(leader.first);
             leader.reads.push(Read { client, key, index, round: leader.round + 1 });
         } else if self.registers.has_applied(&client.id, client.msg_id) {
@@ -518,7 +518,7 @@ impl Server {
             let (term, id, msg_id) = (self.current_term, client.id.clone(), client.msg_id);
             let last = self.log.last_index();
             leader.writes.insert(last + 1, client);
-            self.append_after(last, vec![Entry { term, client: id, msg_id, operation: Some(operation) }]);
+            self.append_after(last, vec![Entry { term, client: id, msg_id, command: Some(command) }]);
         }
         self.schedule_broadcast();
         self.advance_commit_index();

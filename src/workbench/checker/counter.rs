@@ -28,7 +28,7 @@ pub struct Read {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct CounterResults {
     /// Invalid if a read is wrong. Unknown if there is none, or if what would be right cannot be computed.
     pub verdict: Verdict,
     /// How many reads there are.
@@ -50,7 +50,7 @@ pub const RANGES_MAX: usize = 10_000;
 ///
 /// As in Maelstrom, each read is judged alone: two nodes need not agree on which of the indefinite adds
 /// happened.
-pub fn check(adds: &[Add], reads: &[Read]) -> Report {
+pub fn check(adds: &[Add], reads: &[Read]) -> CounterResults {
     let acceptable = acceptable(adds);
     let is_wrong = |read: &&Read| {
         acceptable.as_ref().is_some_and(|ranges| {
@@ -65,7 +65,7 @@ pub fn check(adds: &[Add], reads: &[Read]) -> Report {
         _ => Verdict::Valid,
     };
     let indefinite = adds.iter().filter(|add| add.completion == Completion::Info).count();
-    Report { verdict, reads: reads.len(), indefinite, acceptable, wrong }
+    CounterResults { verdict, reads: reads.len(), indefinite, acceptable, wrong }
 }
 
 /// Every sum of the adds that happened and of any of those that may have.
@@ -97,7 +97,7 @@ fn acceptable(adds: &[Add]) -> Option<Vec<RangeInclusive<i64>>> {
     Some(sums)
 }
 
-impl Report {
+impl CounterResults {
     /// Why it is not valid.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();

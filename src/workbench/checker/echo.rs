@@ -17,7 +17,7 @@ pub struct Exchange<'a> {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct EchoResults {
     /// Invalid if something else came back than was sent, or a definite error; unknown if nothing did.
     pub verdict: Verdict,
     /// How many echoes were answered.
@@ -54,7 +54,7 @@ pub struct Mismatch {
 
 /// Checks each exchange. Values are equal if they mean the same: white space, escapes and the order of keys
 /// do not count.
-pub fn check<'a>(exchanges: impl IntoIterator<Item = Exchange<'a>>) -> Report {
+pub fn check<'a>(exchanges: impl IntoIterator<Item = Exchange<'a>>) -> EchoResults {
     let (mut answers, mut mismatches, mut refused) = (0, Vec::new(), Vec::new());
     for Exchange { answered, sent, received } in exchanges {
         answers += 1;
@@ -75,10 +75,10 @@ pub fn check<'a>(exchanges: impl IntoIterator<Item = Exchange<'a>>) -> Report {
         _ => Verdict::Invalid,
     };
     let (mismatches, refused) = (mismatches.into_iter().collect(), refused.into_iter().collect());
-    Report { verdict, answered: answers, mismatches, refused }
+    EchoResults { verdict, answered: answers, mismatches, refused }
 }
 
-impl Report {
+impl EchoResults {
     /// Why it is not valid.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();

@@ -1,7 +1,7 @@
 //! Whether what the clients of a test saw is what its workload promises.
 //!
 //! A checker takes operations with their times and gives a report, and does nothing else: it reads no clock,
-//! writes nothing, and says the same of the same history. Each has its module with a `check` and a `Report`;
+//! writes nothing, and says the same of the same history. Each has its module with a `check` and what comes of it;
 //! a report has a [`Verdict`], what led to it, and a method `explain` that says it in sentences for people.
 //!
 //! Two operations of which neither completed before the other was invoked are concurrent, also where the one

@@ -7,7 +7,7 @@
 
 use super::Completion;
 use super::graph::{self, Edges, Graph, kind};
-use super::isolation::{Notes, Proof, Prove, Report, conclude};
+use super::isolation::{IsolationResults, Notes, Proof, Prove, conclude};
 use super::models::{Anomaly, Model};
 use super::transactions::{Action, NONE, Transactions, number};
 
@@ -35,7 +35,11 @@ impl Default for Assumptions {
 /// Judges transactions by consistency models: invalid if an anomaly is found that one of them forbids.
 ///
 /// Takes time and memory proportional to the history, and a bounded search where there are cycles.
-pub fn check(transactions: &mut Transactions, models: &[Model], assumptions: Assumptions) -> Report {
+pub fn check(
+    transactions: &mut Transactions,
+    models: &[Model],
+    assumptions: Assumptions,
+) -> IsolationResults {
     transactions.number_elements();
     let mut notes = Notes::default();
     let mut registers = Registers::of(transactions);

@@ -7,7 +7,7 @@ use crate::time::{Duration, Instant};
 
 /// An operation of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operation<'a> {
+pub struct CountedOperation<'a> {
     /// What it was: `read`, `add`, …
     pub kind: &'a str,
     /// When it was.
@@ -34,7 +34,7 @@ pub enum Availability {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct Stats {
     /// Invalid if no operation of some kind succeeded, or too few of all did.
     pub verdict: Verdict,
     /// All operations.
@@ -65,7 +65,7 @@ pub struct Counts {
 }
 
 /// Counts operations.
-pub fn check(operations: &[Operation<'_>], availability: Availability) -> Report {
+pub fn check(operations: &[CountedOperation<'_>], availability: Availability) -> Stats {
     let timed = || operations.iter().filter(|operation| !operation.is_final);
     let began = timed().map(|operation| operation.interval.invoked).min();
     // A test that ended early leaves operations that never end.
@@ -73,7 +73,7 @@ pub fn check(operations: &[Operation<'_>], availability: Availability) -> Report
     let ended = completed.filter(|&at| at < Instant::END).max();
     let span = ended.unwrap_or(Instant::START).saturating_since(began.unwrap_or(Instant::START));
 
-    let mut by_kind = BTreeMap::<&str, Vec<&Operation<'_>>>::new();
+    let mut by_kind = BTreeMap::<&str, Vec<&CountedOperation<'_>>>::new();
     for operation in operations {
         by_kind.entry(operation.kind).or_default().push(operation);
     }
@@ -88,14 +88,14 @@ pub fn check(operations: &[Operation<'_>], availability: Availability) -> Report
     };
     let is_valid = is_available && kinds.values().all(|counts| counts.ok > 0);
     let verdict = if is_valid { Verdict::Valid } else { Verdict::Invalid };
-    Report { verdict, all, kinds, availability, is_available }
+    Stats { verdict, all, kinds, availability, is_available }
 }
 
 impl Counts {
     #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^53")]
-    fn of<'a>(operations: impl IntoIterator<Item = &'a Operation<'a>>, span: Duration) -> Self {
+    fn of<'a>(operations: impl IntoIterator<Item = &'a CountedOperation<'a>>, span: Duration) -> Self {
         let (mut fail, mut info, mut timed, mut latencies) = (0, 0, 0, Vec::new());
-        for Operation { interval, completion, is_final, .. } in operations {
+        for CountedOperation { interval, completion, is_final, .. } in operations {
             match completion {
                 Completion::Ok => {
                     timed += usize::from(!is_final);
@@ -122,7 +122,7 @@ impl Counts {
     }
 }
 
-impl Report {
+impl Stats {
     /// Why it is not valid.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
@@ -152,10 +152,10 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn operation(kind: &str, from_ms: u64, to_ms: u64, completion: Completion) -> Operation<'_> {
+    fn operation(kind: &str, from_ms: u64, to_ms: u64, completion: Completion) -> CountedOperation<'_> {
         let at = |millis| Instant::from_micros(millis * 1_000);
         let interval = Interval { invoked: at(from_ms), completed: at(to_ms) };
-        Operation { kind, interval, completion, is_final: false }
+        CountedOperation { kind, interval, completion, is_final: false }
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn final_operations_count_but_for_the_rates() {
-        let last = Operation { is_final: true, ..operation("echo", 12_000, 17_000, Completion::Fail) };
+        let last = CountedOperation { is_final: true, ..operation("echo", 12_000, 17_000, Completion::Fail) };
         let report = check(&[operation("echo", 1_000, 2_000, Completion::Ok), last], Availability::Total);
         assert_eq!((report.verdict, report.all.fail), (Verdict::Invalid, 1));
         assert!((report.all.rate - 1.0).abs() < 1e-9);

@@ -19,7 +19,7 @@ pub struct Id {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct UniqueIdsResults {
     /// Invalid if an id was given out twice; unknown if none was given out at all.
     pub verdict: Verdict,
     /// How many ids were asked for.
@@ -51,7 +51,7 @@ pub struct Duplicate {
 ///
 /// Ids are the same if they mean the same JSON value, as far as Maelstrom can tell: white space, escapes and
 /// the order of keys do not count, but `1`, `1.0` and `"1"` are three ids.
-pub fn check(attempted: usize, ids: &[Id]) -> Report {
+pub fn check(attempted: usize, ids: &[Id]) -> UniqueIdsResults {
     let mut given = HashMap::<Cow<'_, str>, Given<'_>>::with_capacity(ids.len());
     for id in ids {
         let given = given.entry(canonical(&id.raw)).or_insert(Given { count: 0, first: id, again: id });
@@ -80,7 +80,7 @@ pub fn check(attempted: usize, ids: &[Id]) -> Report {
         [] => Verdict::Unknown,
         _ => Verdict::Valid,
     };
-    Report { verdict, attempted, acknowledged: ids.len(), duplicated, range }
+    UniqueIdsResults { verdict, attempted, acknowledged: ids.len(), duplicated, range }
 }
 
 /// What is known of one id.
@@ -96,7 +96,7 @@ fn order(id: &str) -> (bool, Option<i128>, &str) {
     (integer.is_none(), integer, id)
 }
 
-impl Report {
+impl UniqueIdsResults {
     /// Why it is not valid.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();

@@ -65,7 +65,7 @@ fn verdict_json(verdict: Verdict) -> Value {
     }
 }
 
-fn stats_json(report: &stats::Report) -> Value {
+fn stats_json(report: &stats::Stats) -> Value {
     let counts = |counts: &stats::Counts| {
         json!({
             "ok": counts.ok,

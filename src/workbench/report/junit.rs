@@ -13,13 +13,13 @@ pub struct Case {
     /// How long it took.
     pub took: Duration,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CaseOutcome,
 }
 
 /// How a case ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum CaseOutcome {
     /// It passed.
     Passed,
     /// It did not, for this reason.
@@ -41,9 +41,9 @@ pub fn junit(suite: &str, cases: &[Case]) -> io::Result<String> {
             status
         };
         let status = match outcome {
-            Outcome::Passed => TestCaseStatus::success(),
-            Outcome::Failed(reason) => failed(NonSuccessKind::Failure, reason),
-            Outcome::Error(reason) => failed(NonSuccessKind::Error, reason),
+            CaseOutcome::Passed => TestCaseStatus::success(),
+            CaseOutcome::Failed(reason) => failed(NonSuccessKind::Failure, reason),
+            CaseOutcome::Error(reason) => failed(NonSuccessKind::Error, reason),
         };
         let mut case = TestCase::new(name.as_str(), status);
         case.set_classname(suite).set_time(*took);
@@ -63,9 +63,9 @@ mod tests {
         let case =
             |name: &str, outcome| Case { name: name.to_owned(), took: Duration::from_millis(1500), outcome };
         let cases = [
-            case("a", Outcome::Passed),
-            case("b", Outcome::Failed("expected <x> & \u{1b}[2J \"y\"".to_owned())),
-            case("c", Outcome::Error("interrupted".to_owned())),
+            case("a", CaseOutcome::Passed),
+            case("b", CaseOutcome::Failed("expected <x> & \u{1b}[2J \"y\"".to_owned())),
+            case("c", CaseOutcome::Error("interrupted".to_owned())),
         ];
         let xml = junit("the <suite>", &cases).unwrap();
         let document = roxmltree::Document::parse(&xml).unwrap_or_else(|error| panic!("{error} in {xml}"));

@@ -141,7 +141,7 @@ impl Client for CounterClient {
     }
 }
 
-fn check(history: &[Invocation]) -> counter::Report {
+fn check(history: &[Invocation]) -> counter::CounterResults {
     let adds: Vec<_> = history
         .iter()
         .filter_map(|invocation| {
@@ -166,7 +166,7 @@ const ASKED: usize = 3;
 /// So many ranges of acceptable values are shown.
 const RANGES_SHOWN: usize = 40;
 
-impl Finding for counter::Report {
+impl Finding for counter::CounterResults {
     fn verdict(&self) -> Verdict {
         self.verdict
     }

@@ -105,7 +105,7 @@ impl Client for EchoClient {
     }
 }
 
-impl Finding for echo::Report {
+impl Finding for echo::EchoResults {
     fn verdict(&self) -> Verdict {
         self.verdict
     }

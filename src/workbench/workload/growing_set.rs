@@ -87,7 +87,7 @@ impl Client for SetClient {
     }
 }
 
-pub fn check(history: &[Invocation]) -> set_full::Report {
+pub fn check(history: &[Invocation]) -> set_full::SetFullResults {
     let adds: Vec<_> = history
         .iter()
         .filter_map(|invocation| {
@@ -106,7 +106,7 @@ pub fn check(history: &[Invocation]) -> set_full::Report {
     set_full::check(&adds, &reads)
 }
 
-impl Finding for set_full::Report {
+impl Finding for set_full::SetFullResults {
     fn verdict(&self) -> Verdict {
         self.verdict
     }

@@ -237,12 +237,12 @@ impl Client for RegisterClient {
     }
 }
 
-fn register_operation(invocation: &Invocation) -> Option<linearizable::Operation> {
+fn register_operation(invocation: &Invocation) -> Option<linearizable::RegisterOperation> {
     let (key, mut action) = parts(&invocation.operation)?;
     if let linearizable::Action::Read(value) = &mut action {
         *value = invocation.answer().and_then(|answer| answer.item(1)?.as_int());
     }
-    Some(linearizable::Operation {
+    Some(linearizable::RegisterOperation {
         key,
         process: invocation.process as u64,
         action,
@@ -295,13 +295,13 @@ fn question(anomaly: &linearizable::Anomaly, history: &[Invocation]) -> Option<Q
     }))
 }
 
-fn place_of(operation: &linearizable::Operation, history: &[Invocation]) -> Option<usize> {
+fn place_of(operation: &linearizable::RegisterOperation, history: &[Invocation]) -> Option<usize> {
     history.iter().position(|invocation| {
         (invocation.process as u64, invocation.interval) == (operation.process, operation.interval)
     })
 }
 
-impl Finding for linearizable::Report {
+impl Finding for linearizable::LinearizableResults {
     fn verdict(&self) -> Verdict {
         self.verdict
     }
@@ -329,7 +329,7 @@ impl Finding for linearizable::Report {
             .enumerate()
             .map(|(place, of)| ((of.process as u64, of.interval), (place, of.node)))
             .collect();
-        let place = |of: &linearizable::Operation| places.get(&(of.process, of.interval)).copied();
+        let place = |of: &linearizable::RegisterOperation| places.get(&(of.process, of.interval)).copied();
         self.anomalies
             .listed
             .iter()

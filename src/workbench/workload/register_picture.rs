@@ -9,7 +9,7 @@ use super::contract::Picture;
 use super::drawing::{FAINT, INK, LINE, WRONG, end_link, link, open, rectangle, text};
 use crate::time::Instant;
 use crate::workbench::checker::Completion;
-use crate::workbench::checker::linearizable::{Action, Anomaly, Operation};
+use crate::workbench::checker::linearizable::{Action, Anomaly, RegisterOperation};
 
 /// So many operations at the end of the order are drawn.
 const SHOWN: usize = 16;
@@ -23,7 +23,7 @@ const BAR: usize = 24;
 const TOP: usize = 40;
 
 /// Draws the end of a key's history. `place` says where in the history an operation is, and `node` who was asked.
-pub fn draw(anomaly: &Anomaly, place: impl Fn(&Operation) -> Option<(usize, usize)>) -> Picture {
+pub fn draw(anomaly: &Anomaly, place: impl Fn(&RegisterOperation) -> Option<(usize, usize)>) -> Picture {
     let Anomaly { operation, order, .. } = anomaly;
     let cut = order.len().saturating_sub(SHOWN);
     let (before, shown) = order.split_at(cut);
@@ -53,7 +53,7 @@ enum Event {
 }
 
 struct Bar<'a> {
-    operation: &'a Operation,
+    operation: &'a RegisterOperation,
     /// Where it is in the history, and who was asked.
     place: Option<(usize, usize)>,
     /// The columns of its events; of one without an answer the last is that of the end.
@@ -71,12 +71,12 @@ struct Drawing<'a> {
 impl<'a> Drawing<'a> {
     fn of(
         anomaly: &'a Anomaly,
-        shown: &'a [Operation],
-        place: impl Fn(&Operation) -> Option<(usize, usize)>,
+        shown: &'a [RegisterOperation],
+        place: impl Fn(&RegisterOperation) -> Option<(usize, usize)>,
     ) -> Self {
         let mut events: Vec<(Instant, Event, usize)> = Vec::new();
         let mut at = Instant::START;
-        let all: Vec<&Operation> = shown.iter().chain([&anomaly.operation]).collect();
+        let all: Vec<&RegisterOperation> = shown.iter().chain([&anomaly.operation]).collect();
         for (number, operation) in all.iter().enumerate() {
             events.push((operation.interval.invoked, Event::Asked, number));
             // As early as it can, after those before it.
@@ -169,7 +169,7 @@ impl<'a> Drawing<'a> {
 }
 
 /// What a register holds after some operations.
-fn after(operations: &[Operation], first: Option<i64>) -> Option<i64> {
+fn after(operations: &[RegisterOperation], first: Option<i64>) -> Option<i64> {
     operations.iter().fold(first, |value, operation| match operation.action {
         Action::Read(_) => value,
         Action::Write(to) | Action::Cas { to, .. } => Some(to),

@@ -6,7 +6,7 @@ use super::super::data::Data;
 use super::super::history::Invocation;
 use super::contract::Picture;
 use super::drawing::{FAINT, INK, LINE, WRONG, end_link, link, open, rectangle, text};
-use crate::workbench::checker::set_full::{Missing, Report};
+use crate::workbench::checker::set_full::{Missing, SetFullResults};
 use crate::workbench::format::Seconds;
 
 /// So many elements and reads are drawn.
@@ -25,7 +25,7 @@ const TOP: usize = 52;
 const SHOWN: &str = "#bbf7d0";
 
 /// Draws which element was missing from which read, if any was.
-pub fn draw(report: &Report, history: &[Invocation]) -> Option<Picture> {
+pub fn draw(report: &SetFullResults, history: &[Invocation]) -> Option<Picture> {
     let rows: Vec<&Missing> = report.lost.listed.iter().chain(&report.stale.listed).take(ROWS_MAX).collect();
     let mut reads: Vec<(usize, &Invocation, &[i64])> = history
         .iter()

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::super::checker::isolation::{Cycle, Member, Report};
+use super::super::checker::isolation::{Cycle, IsolationResults, Member};
 use super::super::checker::models::{Anomaly, Model};
 use super::super::checker::transactions::Transactions;
 use super::super::checker::{Completion, Verdict};
@@ -293,7 +293,7 @@ fn names(models: &[Model]) -> Vec<&'static str> {
     models.iter().map(|model| model.name()).collect()
 }
 
-impl Finding for Report {
+impl Finding for IsolationResults {
     fn verdict(&self) -> Verdict {
         self.verdict
     }

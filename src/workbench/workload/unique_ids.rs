@@ -89,7 +89,7 @@ impl Client for IdClient {
     }
 }
 
-impl Finding for unique_ids::Report {
+impl Finding for unique_ids::UniqueIdsResults {
     fn verdict(&self) -> Verdict {
         self.verdict
     }

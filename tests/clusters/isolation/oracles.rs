@@ -2,7 +2,7 @@
 //! where x is a register, and `rx` finds nothing.
 
 use messenger::Instant;
-use messenger::workbench::checker::isolation::Report;
+use messenger::workbench::checker::isolation::IsolationResults;
 use messenger::workbench::checker::models::Model;
 use messenger::workbench::checker::rw_register::Assumptions;
 use messenger::workbench::checker::transactions::Transactions;
@@ -10,7 +10,7 @@ use messenger::workbench::checker::{Completion, Interval, Verdict, list_append, 
 use serde_json::Value;
 
 /// Judges a history in short form by a model, with these times or all at once.
-pub fn judge(workload: &str, oracle: &Value, model: Model) -> Report {
+pub fn judge(workload: &str, oracle: &Value, model: Model) -> IsolationResults {
     let is_list = workload == "list-append";
     let mut transactions = if is_list { Transactions::over_lists() } else { Transactions::over_registers() };
     for (index, line) in oracle["h"].as_array().unwrap().iter().enumerate() {

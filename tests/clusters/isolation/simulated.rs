@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use messenger::Instant;
-use messenger::workbench::checker::isolation::Report;
+use messenger::workbench::checker::isolation::IsolationResults;
 use messenger::workbench::checker::models::Model;
 use messenger::workbench::checker::rw_register::Assumptions;
 use messenger::workbench::checker::transactions::Transactions;
@@ -171,7 +171,7 @@ fn history(database: Database, seed: u64, count: usize) -> Vec<Txn> {
     history
 }
 
-fn judge(history: &[Txn], has_lists: bool, model: Model) -> Report {
+fn judge(history: &[Txn], has_lists: bool, model: Model) -> IsolationResults {
     let mut transactions =
         if has_lists { Transactions::over_lists() } else { Transactions::over_registers() };
     for txn in history {
@@ -327,7 +327,7 @@ fn a_transaction_in_doubt_that_nobody_saw_changes_nothing() {
             let [before, after] =
                 [&before, &after].map(|history| judge(history, has_lists, Model::StrictSerializable));
             assert_eq!(before.verdict, after.verdict, "{database:?}, seed {seed}");
-            let names = |report: &Report| -> Vec<_> {
+            let names = |report: &IsolationResults| -> Vec<_> {
                 report.findings.iter().map(|finding| (finding.anomaly, finding.total)).collect()
             };
             assert_eq!(names(&before), names(&after), "{database:?}, seed {seed}");

@@ -6,7 +6,7 @@ use super::super::graph::{kind, search};
 use super::super::transactions::{Action, MicroOp, NONE, Transactions};
 use super::super::{Completion, Interval};
 use super::notes::{Proof, Prove};
-use super::report::{Cycle, Example, Member, Step};
+use super::results::{Cycle, Example, Member, Step};
 use crate::time::Duration;
 use crate::workbench::format::Seconds;
 

@@ -6,7 +6,7 @@
 
 mod cycle;
 mod notes;
-mod report;
+mod results;
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use foldhash::fast::FixedState;
 
 use self::cycle::describe;
 pub(super) use self::notes::{Notes, Proof, Prove};
-pub use self::report::{Cycle, EXAMPLES, Example, Finding, Member, Orders, Report, Step, meaning};
+pub use self::results::{Cycle, EXAMPLES, Example, Finding, IsolationResults, Member, Orders, Step, meaning};
 use super::graph::search::{self, Weight};
 use super::graph::{self, Edges, Graph, kind};
 use super::models::{Anomaly, Model, Order, Refuted};
@@ -31,10 +31,10 @@ pub(super) fn conclude(
     mut edges: Edges,
     vertices: u32,
     prover: &dyn Prove,
-) -> Report {
+) -> IsolationResults {
     let count = |completion| transactions.all.iter().filter(|txn| txn.completion == completion).count();
     let dependencies = edges.len();
-    let mut report = Report {
+    let mut report = IsolationResults {
         verdict: Verdict::Unknown,
         models: models.to_vec(),
         ok: count(Completion::Ok),

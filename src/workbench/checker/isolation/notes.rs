@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::models::Anomaly;
-use super::report::{EXAMPLES, Example, Orders};
+use super::results::{EXAMPLES, Example, Orders};
 
 /// Findings while they are collected: all are counted, and the first few are put into words.
 #[derive(Debug, Default)]

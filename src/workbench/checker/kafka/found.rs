@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::Completion;
 use super::commits::Commits;
-use super::history::{Action, History, Key, Message, Operation, count};
+use super::history::{Action, History, Key, LogOperation, Message, count};
 use super::kind::Kind;
 use super::lag::Lags;
 use super::logs::{Facts, Logs, Sighting};
@@ -40,7 +40,7 @@ impl<'a> Found<'a> {
         self.cases.entry(kind).or_default().push(case);
     }
 
-    pub(super) fn operation(&self, place: u32) -> &'a Operation {
+    pub(super) fn operation(&self, place: u32) -> &'a LogOperation {
         &self.history.operations[place as usize]
     }
 

@@ -10,7 +10,7 @@ use super::super::{Completion, Interval};
 /// What clients did, in a compact form: keys and messages are numbers here.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<LogOperation>,
     pub(super) keys: Vec<Box<str>>,
     key_ids: HashMap<Box<str>, u32, RandomState>,
     /// The key and the value of each message.
@@ -37,7 +37,7 @@ pub struct Message(pub(super) u32);
 
 /// What one client did.
 #[derive(Clone, Debug)]
-pub struct Operation {
+pub struct LogOperation {
     /// Whose it is. A process does one operation after the other.
     pub process: u64,
     /// Who was asked, if that is known: the number in the node's name.
@@ -50,7 +50,7 @@ pub struct Operation {
     pub action: Action,
 }
 
-/// See [`Operation`].
+/// See [`LogOperation`].
 #[derive(Clone, Debug)]
 pub enum Action {
     /// `send` of a message.
@@ -127,12 +127,12 @@ impl History {
     }
 
     /// Adds an operation.
-    pub fn push(&mut self, operation: Operation) {
+    pub fn push(&mut self, operation: LogOperation) {
         self.operations.push(operation);
     }
 
     /// The operations, in the order in which they were added.
-    pub fn operations(&self) -> &[Operation] {
+    pub fn operations(&self) -> &[LogOperation] {
         &self.operations
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Completion;
-use super::history::{Action, History, Key, Message, Operation};
+use super::history::{Action, History, Key, LogOperation, Message};
 use super::logs::Facts;
 use super::process::Process;
 use crate::time::{Duration, Instant};
@@ -71,7 +71,7 @@ impl Lags {
     }
 
     /// Notes how far behind a process is with each key after a poll.
-    pub(super) fn poll(&mut self, operation: &Operation, process: &Process) {
+    pub(super) fn poll(&mut self, operation: &LogOperation, process: &Process) {
         for (&key, &position) in &process.position {
             let records = &self.records[key.0 as usize];
             let newer = records.partition_point(|&(offset, _)| offset <= position);

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::found::{Case, Found};
 use self::history::count;
-pub use self::history::{Action, Commit, History, Key, Message, Operation, Payload, Start};
+pub use self::history::{Action, Commit, History, Key, LogOperation, Message, Payload, Start};
 pub use self::kind::Kind;
 pub use self::lag::Lag;
 use self::lag::unseen_over_time;
@@ -33,7 +33,7 @@ use crate::time::Instant;
 /// What came of it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Report {
+pub struct KafkaResults {
     /// Invalid if there is an anomaly, or if no commit ever succeeded; unknown if nothing was sent or polled, or if
     /// messages were not seen in the end by a client whose final polls all failed.
     pub verdict: Verdict,
@@ -111,7 +111,7 @@ pub enum Cause {
     },
 }
 
-impl Report {
+impl KafkaResults {
     /// The name of a key.
     pub fn key_name(&self, key: Key) -> &str {
         &self.keys[key.0 as usize]
@@ -143,7 +143,7 @@ impl Report {
 }
 
 /// Checks a test of logs.
-pub fn check(history: &History) -> Report {
+pub fn check(history: &History) -> KafkaResults {
     let logs = Logs::of(history);
     let facts = Facts::of(history);
     let has_assigns =
@@ -175,7 +175,7 @@ pub fn check(history: &History) -> Report {
     } else {
         Verdict::Valid
     };
-    Report {
+    KafkaResults {
         verdict,
         sent,
         polled,
@@ -211,7 +211,7 @@ fn blind(history: &History, order: &[u32]) -> Vec<u64> {
         let is_start =
             |&place: &u32| matches!(operation(place).action, Action::Assign { start: Start::Rewind, .. });
         let Some(start) = places.iter().position(is_start) else { continue };
-        let Operation { process, node, interval, .. } = operation(places[start]);
+        let LogOperation { process, node, interval, .. } = operation(places[start]);
         let is_poll = |place: &&u32| matches!(operation(**place).action, Action::Poll { .. });
         let mut polls = places[start..].iter().filter(is_poll).map(|&place| operation(place).completion);
         match polls.next() {

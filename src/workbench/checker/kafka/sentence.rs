@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::super::{Completion, Findings, Place};
 use super::found::{Case, Found};
-use super::history::{Action, Key, Message, Operation};
+use super::history::{Action, Key, LogOperation, Message};
 use super::kind::Kind;
 use super::{Anomaly, Cause};
 use crate::workbench::format::Seconds;
@@ -213,11 +213,11 @@ impl Found<'_> {
 }
 
 /// `process 3 at n1, 1.203 s`
-struct Who<'a>(&'a Operation);
+struct Who<'a>(&'a LogOperation);
 
 impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Operation { process, node, interval, .. } = self.0;
+        let LogOperation { process, node, interval, .. } = self.0;
         match *node {
             Some(node) => write!(f, "process {process}, {}", Place { node, at: interval.completed }),
             None => write!(f, "process {process}, {}", Seconds(interval.completed)),

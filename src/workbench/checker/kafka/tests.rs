@@ -22,7 +22,7 @@ impl Script {
         self.now += 1_000_000;
         let (invoked, completed) = (Instant::from_micros(self.now), Instant::from_micros(self.now + 500_000));
         let interval = Interval { invoked, completed };
-        self.history.push(Operation { process, node: None, interval, completion, action });
+        self.history.push(LogOperation { process, node: None, interval, completion, action });
         self
     }
 

@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use self::operation::Held;
-pub use self::operation::{Action, Operation};
-use self::search::{DeadEnd, Outcome, Search};
+pub use self::operation::{Action, RegisterOperation};
+use self::search::{DeadEnd, Search, SearchEnd};
 use super::{Completion, Findings, Verdict};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct LinearizableResults {
     /// Invalid if a key is not linearizable; unknown if none is known not to be and the search for some took too
     /// long, or if there is nothing to explain.
     pub verdict: Verdict,
@@ -39,9 +39,9 @@ pub struct Report {
 #[non_exhaustive]
 pub struct Anomaly {
     /// The operation.
-    pub operation: Operation,
+    pub operation: RegisterOperation,
     /// An order, as long as any that was found, that explains all that were answered before.
-    pub order: Vec<Operation>,
+    pub order: Vec<RegisterOperation>,
     /// All that the register could hold when the operation took effect.
     pub values: Vec<Option<i64>>,
     /// Where what the operation saw may come from.
@@ -57,21 +57,21 @@ pub enum Origin {
     /// Nobody ever tried to write it.
     Nobody,
     /// Whoever tried to write it was told that it failed; this is the first who did.
-    Failed(Operation),
+    Failed(RegisterOperation),
     /// It was written only after it had been seen; this is the first who did.
-    Later(Operation),
+    Later(RegisterOperation),
 }
 
 impl Origin {
-    fn of(seen: &Operation, operations: &[&Operation]) -> Self {
+    fn of(seen: &RegisterOperation, operations: &[&RegisterOperation]) -> Self {
         let (Action::Read(Some(value)) | Action::Cas { from: value, .. }) = seen.action else {
             return Self::Written;
         };
-        let writes = |operation: &&&Operation| match operation.action {
+        let writes = |operation: &&&RegisterOperation| match operation.action {
             Action::Write(to) | Action::Cas { to, .. } => to == value && **operation != seen,
             Action::Read(_) => false,
         };
-        let mut sources: Vec<&Operation> = operations.iter().filter(writes).copied().collect();
+        let mut sources: Vec<&RegisterOperation> = operations.iter().filter(writes).copied().collect();
         sources.sort_by_key(|operation| operation.interval.invoked);
         let mut happened = sources.iter().filter(|operation| operation.completion != Completion::Fail);
         match (sources.first(), happened.next()) {
@@ -89,22 +89,22 @@ impl Origin {
 /// configuration that is remembered. A hundred million take some seconds and, at worst, some hundred megabytes.
 /// Most keys take far less: a thousand operations of about ten clients a millisecond where there is an order, and
 /// a second where there is none and one in twenty operations is indefinite.
-pub fn check(operations: &[Operation], steps: u64) -> Report {
-    let mut keys = BTreeMap::<i64, Vec<&Operation>>::new();
+pub fn check(operations: &[RegisterOperation], steps: u64) -> LinearizableResults {
+    let mut keys = BTreeMap::<i64, Vec<&RegisterOperation>>::new();
     for operation in operations {
         keys.entry(operation.key).or_default().push(operation);
     }
     let (mut anomalies, mut undecided) = (Vec::new(), Vec::new());
     for (&key, operations) in &keys {
         match Search::new(operations, steps).run() {
-            Outcome::Explained => {}
-            Outcome::Stuck(operation, DeadEnd { order, values, .. }) => anomalies.push(Anomaly {
+            SearchEnd::Explained => {}
+            SearchEnd::Stuck(operation, DeadEnd { order, values, .. }) => anomalies.push(Anomaly {
                 operation,
                 order,
                 values: values.into_iter().collect(),
                 origin: Origin::of(&operation, operations),
             }),
-            Outcome::TookTooLong => undecided.push(key),
+            SearchEnd::TookTooLong => undecided.push(key),
         }
     }
     let explained = operations.iter().filter(|operation| operation.completion == Completion::Ok).count();
@@ -115,7 +115,7 @@ pub fn check(operations: &[Operation], steps: u64) -> Report {
     } else {
         Verdict::Valid
     };
-    Report {
+    LinearizableResults {
         verdict,
         keys: keys.len(),
         explained,
@@ -124,7 +124,7 @@ pub fn check(operations: &[Operation], steps: u64) -> Report {
     }
 }
 
-impl Report {
+impl LinearizableResults {
     /// Why it is not valid.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
@@ -143,13 +143,13 @@ impl Anomaly {
     /// The write that the operation is without: the last, in the order, of those that were answered before the operation
     /// was asked for and made the register hold something else. If what it saw was written after all of those, it is
     /// without a later one, of which somebody else knew.
-    pub fn missed_write(&self) -> Option<&Operation> {
+    pub fn missed_write(&self) -> Option<&RegisterOperation> {
         let saw = match self.operation.action {
             Action::Read(value) => value,
             Action::Cas { from, .. } => Some(from),
             Action::Write(_) => return None,
         };
-        let holds = |operation: &Operation| match operation.action {
+        let holds = |operation: &RegisterOperation| match operation.action {
             Action::Write(to) | Action::Cas { to, .. } => Some(to),
             Action::Read(_) => None,
         };
@@ -186,7 +186,7 @@ impl Anomaly {
         );
         let last = self.order.len().saturating_sub(OPERATIONS);
         if let Some(last) = self.order.get(last..).filter(|last| !last.is_empty()) {
-            let last: Vec<_> = last.iter().map(Operation::to_string).collect();
+            let last: Vec<_> = last.iter().map(RegisterOperation::to_string).collect();
             sentence += "; one order up to there ends with: ";
             sentence += &last.join(", ");
         }

@@ -8,7 +8,7 @@ use crate::workbench::format::Seconds;
 
 /// An operation on one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operation {
+pub struct RegisterOperation {
     /// The key.
     pub key: i64,
     /// Who asked: the process of the history.
@@ -38,7 +38,7 @@ pub enum Action {
     },
 }
 
-impl Operation {
+impl RegisterOperation {
     /// When the answer came; not before the request, whatever the history says.
     pub(super) fn answered(&self) -> Instant {
         self.interval.completed.max(self.interval.invoked)
@@ -55,7 +55,7 @@ impl Operation {
 }
 
 /// `process 7 read 2 (1.100 s to 1.203 s)`
-impl fmt::Display for Operation {
+impl fmt::Display for RegisterOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} ", self.process)?;
         match self.action {

@@ -17,16 +17,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::Completion;
-use super::operation::{Action, Operation};
+use super::operation::{Action, RegisterOperation};
 
 /// Operations in a word of a bitmap.
 const WORD: usize = u64::BITS as usize;
 
 /// How a search ended.
-pub(super) enum Outcome {
+pub(super) enum SearchEnd {
     Explained,
     /// With this operation there is no order; with those before it there is.
-    Stuck(Operation, DeadEnd),
+    Stuck(RegisterOperation, DeadEnd),
     TookTooLong,
 }
 
@@ -36,9 +36,9 @@ pub(super) enum Outcome {
 /// the order of their answers; then each sort of indefinite operations, of which the next one is meant.
 pub(super) struct Search<'a> {
     /// Those that succeeded.
-    sure: Vec<&'a Operation>,
+    sure: Vec<&'a RegisterOperation>,
     /// Those that are indefinite, by what they do, in the order of their requests.
-    indefinite: Vec<Vec<&'a Operation>>,
+    indefinite: Vec<Vec<&'a RegisterOperation>>,
     /// Those that succeeded and are not placed, in the order of their requests: a ring through the number after
     /// the last of them.
     next: Vec<usize>,
@@ -71,7 +71,7 @@ struct Configuration {
 
 /// A placed operation, and how things stood before.
 struct Placed<'a> {
-    operation: &'a Operation,
+    operation: &'a RegisterOperation,
     choice: usize,
     value: Option<i64>,
     first: usize,
@@ -81,13 +81,13 @@ struct Placed<'a> {
 pub(super) struct DeadEnd {
     first: usize,
     /// An order that led there.
-    pub(super) order: Vec<Operation>,
+    pub(super) order: Vec<RegisterOperation>,
     /// What the register held there, in any order.
     pub(super) values: BTreeSet<Option<i64>>,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(operations: &[&'a Operation], steps: u64) -> Self {
+    pub(super) fn new(operations: &[&'a RegisterOperation], steps: u64) -> Self {
         let ended = |completion| operations.iter().copied().filter(move |of| of.completion == completion);
         let mut sure: Vec<_> = ended(Completion::Ok).collect();
         sure.sort_by_key(|operation| operation.answered());
@@ -125,20 +125,20 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub(super) fn run(mut self) -> Outcome {
+    pub(super) fn run(mut self) -> SearchEnd {
         let (end_of_sure, end) = (self.sure.len(), self.sure.len() + self.indefinite.len());
         self.place_reads();
         let mut choice = self.next[end_of_sure];
         while self.first < self.sure.len() {
             if self.steps == 0 {
-                return Outcome::TookTooLong;
+                return SearchEnd::TookTooLong;
             }
             self.steps -= 1;
             if choice == end {
                 self.note_dead_end();
                 match self.take_back() {
                     Some(following) => choice = following,
-                    None => return Outcome::Stuck(*self.sure[self.furthest.first], self.furthest),
+                    None => return SearchEnd::Stuck(*self.sure[self.furthest.first], self.furthest),
                 }
                 continue;
             }
@@ -159,7 +159,7 @@ impl<'a> Search<'a> {
                 _ => self.following(choice).max(end_of_sure),
             };
         }
-        Outcome::Explained
+        SearchEnd::Explained
     }
 
     /// The choice after this one: the ring of those that succeeded ends at the number of the first sort of
@@ -169,7 +169,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether it was invoked before any of those that have to be placed was answered.
-    fn may_come_next(&self, operation: &Operation) -> bool {
+    fn may_come_next(&self, operation: &RegisterOperation) -> bool {
         self.sure.get(self.first).is_some_and(|first| operation.interval.invoked <= first.answered())
     }
 
@@ -186,7 +186,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn place(&mut self, choice: usize, operation: &'a Operation, value: Option<i64>) {
+    fn place(&mut self, choice: usize, operation: &'a RegisterOperation, value: Option<i64>) {
         self.placed.push(Placed { operation, choice, value: self.value, first: self.first });
         self.value = value;
         if let Some(sort) = choice.checked_sub(self.sure.len()) {

@@ -10,9 +10,9 @@ use crate::time::Instant;
 
 const STEPS: u64 = 1_000_000;
 
-const fn operation(process: u64, action: Action, from: u64, to: u64) -> Operation {
+const fn operation(process: u64, action: Action, from: u64, to: u64) -> RegisterOperation {
     let (invoked, completed) = (Instant::from_micros(from), Instant::from_micros(to));
-    Operation {
+    RegisterOperation {
         key: 3,
         process,
         action,
@@ -21,23 +21,23 @@ const fn operation(process: u64, action: Action, from: u64, to: u64) -> Operatio
     }
 }
 
-const fn read(value: i64, from: u64, to: u64) -> Operation {
+const fn read(value: i64, from: u64, to: u64) -> RegisterOperation {
     operation(7, Action::Read(Some(value)), from, to)
 }
 
-const fn write(value: i64, from: u64, to: u64) -> Operation {
+const fn write(value: i64, from: u64, to: u64) -> RegisterOperation {
     operation(8, Action::Write(value), from, to)
 }
 
-const fn cas(from: i64, to: i64, invoked: u64, completed: u64) -> Operation {
+const fn cas(from: i64, to: i64, invoked: u64, completed: u64) -> RegisterOperation {
     operation(9, Action::Cas { from, to }, invoked, completed)
 }
 
-const fn indefinite(operation: Operation) -> Operation {
-    Operation { completion: Completion::Info, ..operation }
+const fn indefinite(operation: RegisterOperation) -> RegisterOperation {
+    RegisterOperation { completion: Completion::Info, ..operation }
 }
 
-fn is_valid(operations: &[Operation]) -> bool {
+fn is_valid(operations: &[RegisterOperation]) -> bool {
     check(operations, STEPS).verdict == Verdict::Valid
 }
 
@@ -79,7 +79,7 @@ fn an_indefinite_operation_takes_effect_at_any_later_time_or_never() {
 
 #[test]
 fn what_failed_did_not_happen_and_an_unanswered_read_says_nothing() {
-    let failed = Operation { completion: Completion::Fail, ..write(2, 2, 3) };
+    let failed = RegisterOperation { completion: Completion::Fail, ..write(2, 2, 3) };
     assert!(is_valid(&[write(1, 0, 1), failed, read(1, 4, 5)]));
     assert!(!is_valid(&[write(1, 0, 1), failed, read(2, 4, 5)]));
     assert!(is_valid(&[write(1, 0, 1), indefinite(read(5, 2, 3))]));
@@ -88,7 +88,7 @@ fn what_failed_did_not_happen_and_an_unanswered_read_says_nothing() {
 
 #[test]
 fn keys_are_registers_of_their_own() {
-    let other = |operation| Operation { key: 4, ..operation };
+    let other = |operation| RegisterOperation { key: 4, ..operation };
     assert!(is_valid(&[write(1, 0, 1), other(write(2, 2, 3)), read(1, 4, 5), other(read(2, 4, 5))]));
     let report = check(&[write(1, 0, 1), other(read(1, 4, 5))], STEPS);
     assert_eq!((report.keys, report.anomalies.listed[0].operation.key), (2, 4));
@@ -119,10 +119,10 @@ fn the_report_says_what_cannot_be_explained() {
 
 #[test]
 fn what_was_seen_has_an_origin_or_none() {
-    let origin = |operations: &[Operation]| check(operations, STEPS).anomalies.listed[0].origin;
+    let origin = |operations: &[RegisterOperation]| check(operations, STEPS).anomalies.listed[0].origin;
     let seen = read(2, 20, 21);
     assert_eq!(origin(&[write(1, 0, 1), seen]), Origin::Nobody);
-    let refused = Operation { completion: Completion::Fail, ..write(2, 2, 3) };
+    let refused = RegisterOperation { completion: Completion::Fail, ..write(2, 2, 3) };
     assert_eq!(origin(&[write(1, 0, 1), refused, seen]), Origin::Failed(refused));
     let later = write(2, 30, 31);
     assert_eq!(origin(&[write(1, 0, 1), seen, later]), Origin::Later(later));
@@ -132,8 +132,9 @@ fn what_was_seen_has_an_origin_or_none() {
 /// The write that was answered last before the read; where the read saw that one, the one of which somebody knew later.
 #[test]
 fn an_operation_is_without_the_newest_write_that_it_should_have_gone_by() {
-    let missed =
-        |operations: &[Operation]| check(operations, STEPS).anomalies.listed[0].missed_write().copied();
+    let missed = |operations: &[RegisterOperation]| {
+        check(operations, STEPS).anomalies.listed[0].missed_write().copied()
+    };
     let (one, two) = (write(1, 0, 1), write(2, 2, 3));
     assert_eq!(missed(&[one, two, read(1, 4, 5)]), Some(two));
     let lasts = write(3, 4, 20);
@@ -157,8 +158,8 @@ fn times_that_make_no_sense_do_no_harm() {
 }
 
 /// Whether there is an order, by trying all; the values that it can end with, if so.
-fn orders(operations: &[Operation]) -> BTreeSet<Option<i64>> {
-    fn go(left: &[Operation], value: Option<i64>, ends: &mut BTreeSet<Option<i64>>) {
+fn orders(operations: &[RegisterOperation]) -> BTreeSet<Option<i64>> {
+    fn go(left: &[RegisterOperation], value: Option<i64>, ends: &mut BTreeSet<Option<i64>>) {
         if left.iter().all(|of| of.completion == Completion::Info) {
             ends.insert(value);
         }
@@ -197,11 +198,10 @@ fn completion() -> impl Strategy<Value = Completion> {
 }
 
 /// Operations whose times may be equal.
-fn history() -> impl Strategy<Value = Vec<Operation>> {
+fn history() -> impl Strategy<Value = Vec<RegisterOperation>> {
     let operation =
-        (action(), completion(), 0..20u64, 0..8u64).prop_map(|(action, completion, from, took)| Operation {
-            completion,
-            ..operation(0, action, from, from + took)
+        (action(), completion(), 0..20u64, 0..8u64).prop_map(|(action, completion, from, took)| {
+            RegisterOperation { completion, ..operation(0, action, from, from + took) }
         });
     prop::collection::vec(operation, 0..7)
 }
@@ -227,7 +227,7 @@ proptest! {
     ) {
         let history: Vec<_> = actions.iter().zip(times.chunks(2)).map(|(&(action, completion), times)| {
             let (from, to) = (times[0].min(times[1]), times[0].max(times[1]));
-            Operation { completion, ..operation(0, action, from, to) }
+            RegisterOperation { completion, ..operation(0, action, from, to) }
         }).collect();
         let report = check(&history, STEPS);
         let Some(anomaly) = report.anomalies.listed.first() else { return Ok(()) };
@@ -236,7 +236,7 @@ proptest! {
         let answered = anomaly.operation.interval.completed;
         let until = |is_seen: &dyn Fn(Instant) -> bool| -> Vec<_> {
             let asked = history.iter().filter(|of| of.interval.invoked < answered);
-            let unseen = |of: &&Operation| of.completion == Completion::Ok && !is_seen(of.interval.completed);
+            let unseen = |of: &&RegisterOperation| of.completion == Completion::Ok && !is_seen(of.interval.completed);
             asked
                 .filter(|of| !(unseen(of) && matches!(of.action, Action::Read(_))))
                 .map(|of| if unseen(&of) { indefinite(*of) } else { *of })
@@ -268,7 +268,7 @@ proptest! {
             if happens {
                 value = to;
             }
-            history.push(Operation { completion, ..operation(0, action, moment - before, moment + after) });
+            history.push(RegisterOperation { completion, ..operation(0, action, moment - before, moment + after) });
         }
         let verdict = check(&history, STEPS).verdict;
         let any = history.iter().any(|of| of.completion == Completion::Ok);

@@ -9,7 +9,7 @@ mod prove;
 
 use super::Completion;
 use super::graph::{self, Edges, kind};
-use super::isolation::{Notes, Report, conclude};
+use super::isolation::{IsolationResults, Notes, conclude};
 use super::models::Model;
 use super::transactions::{Action, NONE, Transactions, number};
 
@@ -19,7 +19,7 @@ const PAIRS_MAX: usize = 1 << 16;
 /// Judges transactions by consistency models: invalid if an anomaly is found that one of them forbids.
 ///
 /// Takes time and memory proportional to the history, and a bounded search where there are cycles.
-pub fn check(transactions: &mut Transactions, models: &[Model]) -> Report {
+pub fn check(transactions: &mut Transactions, models: &[Model]) -> IsolationResults {
     transactions.number_elements();
     let lists = Lists::of(transactions);
     let mut notes = Notes::default();

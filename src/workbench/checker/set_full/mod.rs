@@ -51,7 +51,7 @@ pub struct Read<'a> {
 /// What came of it. The findings are in order of their elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct SetFullResults {
     /// Invalid if an element was lost, duplicated, unexpected or denied; unknown if none is stable.
     pub verdict: Verdict,
     /// How many elements somebody tried to add.
@@ -130,7 +130,7 @@ pub struct Denied {
 ///
 /// That takes a look at each element of each read: reads are gone through in order, and an element that
 /// was not in the read before this one was lacking there.
-pub fn check(adds: &[Add], reads: &[Read<'_>]) -> Report {
+pub fn check(adds: &[Add], reads: &[Read<'_>]) -> SetFullResults {
     let mut elements = elements(adds);
     let mut unexpected = BTreeMap::new();
     let mut reads: Vec<_> = reads.iter().collect();
@@ -202,7 +202,7 @@ pub fn check(adds: &[Add], reads: &[Read<'_>]) -> Report {
         Verdict::Valid
     };
     let unexpected = unexpected.into_iter();
-    Report {
+    SetFullResults {
         verdict,
         attempts: elements.len(),
         acknowledged: elements.iter().filter(|element| element.acknowledged < Instant::END).count(),
@@ -310,7 +310,7 @@ impl Read<'_> {
     }
 }
 
-impl Report {
+impl SetFullResults {
     /// Why it is not valid.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();

@@ -20,7 +20,7 @@ pub(super) fn compact(history: &[Invocation]) -> History {
             "assign" => assign_action(&mut compact, value),
             _ => Action::Crash,
         };
-        compact.push(kafka::Operation {
+        compact.push(kafka::LogOperation {
             process: invocation.process as u64,
             node: Some(invocation.node).filter(|node| *node != UNKNOWN_NODE),
             interval: invocation.interval,

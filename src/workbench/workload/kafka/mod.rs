@@ -149,7 +149,7 @@ fn ask(anomaly: &kafka::Anomaly, history: &[Invocation]) -> Vec<Question> {
 /// How long clients read the logs at the end.
 const FINAL_PHASE: Duration = Duration::from_secs(10);
 
-impl Finding for kafka::Report {
+impl Finding for kafka::KafkaResults {
     fn verdict(&self) -> Verdict {
         self.verdict
     }

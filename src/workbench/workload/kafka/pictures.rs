@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::super::contract::Picture;
 use super::super::drawing::{FAINT, INK, LINE, file_name, open, rectangle, short, text};
 use crate::time::Instant;
-use crate::workbench::checker::kafka::{Action, History, Key, Lag, Message, Report};
+use crate::workbench::checker::kafka::{Action, History, KafkaResults, Key, Lag, Message};
 
 /// How many keys get a picture.
 const GRIDS_MAX: usize = 8;
@@ -39,7 +39,7 @@ const COLORS: [&str; SERIES_MAX + 1] = [
 ];
 
 /// All that there is to see.
-pub(super) fn draw(history: &History, report: &Report) -> Vec<Picture> {
+pub(super) fn draw(history: &History, report: &KafkaResults) -> Vec<Picture> {
     let grids = report.broken.iter().take(GRIDS_MAX).filter_map(|&(key, offset)| {
         let svg = Grid::of(history, key, offset)?.svg();
         let name = history.key_name(key);
@@ -217,7 +217,7 @@ fn window(place: usize, count: usize) -> Range<usize> {
 }
 
 /// Messages that were acknowledged and not polled yet, over time, one key on top of the other.
-fn unseen(report: &Report) -> Option<Picture> {
+fn unseen(report: &KafkaResults) -> Option<Picture> {
     let end = report.unseen.last()?.0.as_micros().max(1);
     let bucket =
         |at: Instant| usize::try_from(at.as_micros() * (POINTS as u64 - 1) / end).unwrap_or(POINTS - 1);

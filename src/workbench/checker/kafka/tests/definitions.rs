@@ -205,7 +205,7 @@ proptest! {
             *slot = invoked + lasts;
             let interval =
                 Interval { invoked: Instant::from_micros(invoked), completed: Instant::from_micros(*slot) };
-            script.history.push(Operation { process, node: None, interval, completion, action });
+            script.history.push(LogOperation { process, node: None, interval, completion, action });
         }
         let found: BTreeMap<&'static str, usize> = check(&script.history)
             .anomalies

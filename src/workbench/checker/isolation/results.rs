@@ -9,7 +9,7 @@ use super::super::{Completion, Interval, Verdict};
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct IsolationResults {
     /// Invalid if an anomaly was found that a model asked for forbids; unknown if nothing depends on anything, if values
     /// are ambiguous, or if a search was cut short and nothing forbidden was found.
     pub verdict: Verdict,
@@ -116,7 +116,7 @@ pub struct Step {
 /// How many anomalies of one name are kept.
 pub const EXAMPLES: usize = 8;
 
-impl Report {
+impl IsolationResults {
     /// Whether an anomaly was found, forbidden or not.
     pub fn has(&self, anomaly: Anomaly) -> bool {
         self.findings.iter().any(|finding| finding.anomaly == anomaly)
