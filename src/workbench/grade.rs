@@ -54,7 +54,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::driver::processes::Running;
+use super::driver::running::Running;
 use crate::json::text::beginning;
 
 /// Maximum bytes of stderr that are kept for an explanation: the last.

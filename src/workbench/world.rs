@@ -1,4 +1,4 @@
-//! The world that nodes live in during a test: a [cluster](super::cluster), and the [clients](super::clients) that ask it.
+//! The world that nodes live in during a test: a cluster, which is inboxes, network, services and faults, and its clients.
 //!
 //! It knows no process and no clock. A driver hands it the lines that nodes say and the time, and hands each node
 //! what is in its [`inbox`](World::inbox); that is the same for nodes that are processes and for nodes in virtual

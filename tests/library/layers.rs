@@ -207,7 +207,7 @@ fn only_the_shells_need_unix() {
     let needs_unix = |text: &str| {
         ["mio::", "rustix::", "signal_hook", "os::unix", "os::fd"].iter().any(|word| text.contains(word))
     };
-    let shells = ["cli", "reactor", "workbench::driver::processes"];
+    let shells = ["cli", "reactor", "workbench::driver::processes", "workbench::driver::running"];
     let found: Vec<_> =
         files.iter().filter(|(_, text)| needs_unix(text)).map(|(module, _)| &**module).collect();
     assert!(found.len() > 3, "they are found");

@@ -3,4 +3,6 @@
 pub(in crate::workbench) mod hosts;
 #[cfg(unix)]
 pub mod processes;
+#[cfg(unix)]
+pub(in crate::workbench) mod running;
 pub mod simulation;
