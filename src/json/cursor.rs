@@ -12,8 +12,8 @@ use super::text::{MAX_DEPTH, Span, Text, excerpt};
 
 /// A walk over the tokens of one line, which checks the grammar and cuts out values, borrowed and unchanged.
 ///
-/// The bytes between a string or a number and the next token are white space, or the token is not what it seemed and is
-/// refused. The walk stays in registers as long as nobody takes a reference to it, so whatever is not inlined gets a copy.
+/// Between the end of a string or a number and the next token there may be white space only; anything else is refused.
+/// The walk stays in registers as long as nobody takes a reference to it, so whatever is not inlined gets a copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a, 'i> {
     text: Text<'a>,

@@ -41,7 +41,7 @@ impl Index {
     }
 
     /// Indexes the first `length` bytes, behind which there are [`PADDING`] more. `false` if they are no text that begins
-    /// with a bracket, or one with a broken string; then there are no tokens.
+    /// with a bracket, or one with a broken string; then the tokens mean nothing.
     pub(crate) fn fill(&mut self, bytes: &mut [u8], length: usize) -> bool {
         let text = &bytes[..length];
         // The second stage stops at a bracket, but would go on to decode anything else.

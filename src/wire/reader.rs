@@ -22,7 +22,7 @@ use crate::json::text::Span;
 pub struct Reader {
     templates: Templates,
     parser: Parser,
-    /// How many lines of templates came for each other one lately, on average, in units of 1 / [`ONE`].
+    /// Template hits for each miss: a moving average, in units of 1 / [`ONE`].
     hits_per_miss: u32,
 }
 
@@ -66,7 +66,8 @@ impl Reader {
                 self.parser.give_back();
                 return true;
             }
-            if self.expects_others() {
+            self.note_other();
+            if self.are_most_others() {
                 return self.read_others(lines, &mut take);
             }
             if !self.read_other(&mut whole, None, &mut take) {
@@ -75,11 +76,15 @@ impl Reader {
         }
     }
 
-    /// Takes note of a line that is of no template, and says whether most are.
-    fn expects_others(&mut self) -> bool {
+    /// Takes note of a line that is of no template.
+    fn note_other(&mut self) {
         let hits = self.templates.note_miss().min(HITS_MAX);
         self.hits_per_miss += hits * ONE / 8;
         self.hits_per_miss -= self.hits_per_miss / 8;
+    }
+
+    /// Whether most lines were of no template lately.
+    const fn are_most_others(&self) -> bool {
         self.hits_per_miss < ONE / 2
     }
 
@@ -98,7 +103,7 @@ impl Reader {
                     return false;
                 }
             }
-            self.expects_others();
+            self.note_other();
         }
         self.parser.give_back();
         true
@@ -133,7 +138,7 @@ impl Reader {
         if let Some(envelope) = self.templates.read(line) {
             return take(Read::Message(&envelope));
         }
-        self.templates.note_miss();
+        self.note_other();
         let end = self.read_alone(line, take);
         self.parser.give_back();
         end

@@ -42,8 +42,8 @@ pub(super) const CREDIT_MAX: u32 = 32 * COST;
 /// The templates that are known.
 #[derive(Debug)]
 pub struct Templates {
-    /// The tree. The first of them is no segment, but the place before all first ones; and, since it is like anything, the
-    /// one where every search ends that finds no other.
+    /// The tree. The first is a sentinel: its `next` is the root, and a search that finds no segment ends at it, because it
+    /// is like any text.
     pub(super) segments: Box<[Segment; SEGMENTS_MAX]>,
     pub(super) segments_known: usize,
     pub(super) known: Vec<Template>,
