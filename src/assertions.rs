@@ -10,6 +10,8 @@
 //! | `always! broken: TEXT; STATE` | ends the test, which is invalid |
 //! | `sometimes! yes: TEXT` | the situation occurred |
 //! | `sometimes! no: TEXT` | it was looked for, and not there |
+//!
+//! Of a line of more than 64 KiB the beginning is read: it still ends a test, and names no situation.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -235,6 +235,39 @@ fn an_early_end_with_its_last_words() {
     assert_caught("early", replaced, by, &words);
 }
 
+/// Of a line on stderr that is too long the beginning is told, with the word that it was cut.
+#[test]
+fn an_end_after_a_huge_line() {
+    let folder = folder("huge");
+    let by = "    print('fire ' + 'x' * 5_000_000, file=sys.stderr, flush=True)\n    1 / 0\n    body =";
+    let node = python(&folder, "    body =", by);
+    let args = ["-w", "echo", "--bin", &node, "--node-count", "1", "--time-limit", "1"];
+    let (status, stdout) = outcome(&test(&folder, &args));
+    assert_eq!(status, Some(1));
+    assert!(stdout.len() < 100_000, "{} bytes are printed", stdout.len());
+    assert!(stdout.contains("    fire xxx"), "its beginning is missing");
+    assert!(stdout.contains("xxx… (cut: the line has 5000005 bytes)\n"), "nothing says that it was cut");
+    assert!(stdout.contains("ZeroDivisionError"), "the lines after it are missing");
+}
+
+/// A log has its bound for all starts of its node together, and says once where it ends.
+#[test]
+fn a_log_of_a_node_that_is_killed() {
+    const MAX: usize = 64 * 1024 * 1024;
+    let folder = folder("log");
+    let by = "for _ in range(40): sys.stderr.write(('x' * 1023 + '\\n') * 1024)\nwhile line";
+    let node = python(&folder, "while line", by);
+    let args = ["-w", "echo", "--bin", &node, "--node-count", "1", "--time-limit", "5"];
+    let faults = ["--nemesis", "kill", "--nemesis-interval", "1"];
+    let (status, stdout) = outcome(&test(&folder, &[&args[..], &faults].concat()));
+    assert_eq!(status, Some(0), "{stdout}");
+    let path = folder.join("latest/node-logs/n0.log");
+    let log = fs::read(&path).unwrap();
+    fs::remove_file(path).unwrap();
+    let end = format!("\n(the log ends here: it would be longer than {MAX} bytes)\n");
+    assert!(log.len() == MAX + end.len() && log.ends_with(end.as_bytes()), "{} bytes", log.len());
+}
+
 /// However soon after its last word it ends, and whoever holds its pipes.
 #[test]
 fn an_end_behind_an_answer() {

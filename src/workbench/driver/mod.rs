@@ -6,3 +6,5 @@ pub mod processes;
 #[cfg(unix)]
 pub(in crate::workbench) mod running;
 pub mod simulation;
+#[cfg(unix)]
+mod stderr;

@@ -1,8 +1,6 @@
 //! Nodes that are processes, any number of them, driven over their pipes by one thread that waits for none.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant as Clock};
 
+use mio::event::Event;
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::Signal;
@@ -17,9 +16,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::running::Running;
+use super::stderr::{READS, Stderr};
 use crate::assertions::Told;
 use crate::time::Instant;
-use crate::wire::lines::{LineBuffer, NextLine};
+use crate::wire::lines::LineBuffer;
 use crate::workbench::format::counted;
 use crate::workbench::nemesis::ProcessCommand;
 use crate::workbench::world::World;
@@ -43,15 +43,6 @@ pub struct Program {
 /// Maximum bytes of a line that a node writes; a longer one ends the test.
 const LINE_MAX: usize = 64 * 1024 * 1024;
 
-/// Maximum reads from one node at a time, lest it keep others waiting.
-const READS: usize = 16;
-
-/// Maximum lines of a node's stderr that are kept for an explanation: the newest.
-const LAST_WORDS: usize = 10;
-
-/// Maximum bytes of a node's stderr in its log. What comes later is left out, and the log says so.
-const LOG_MAX: u64 = 64 * 1024 * 1024;
-
 /// How often to check whether the processes are still there, and have answered their `init`.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
@@ -67,21 +58,15 @@ const STDOUT: usize = 1;
 const STDERR: usize = 2;
 
 /// A node's process.
-#[allow(clippy::struct_excessive_bools, reason = "they are the states of three pipes")]
 struct Process {
+    node: usize,
     child: Running,
     stdin: Sender,
     stdout: Receiver,
-    stderr: Receiver,
+    stderr: Stderr,
     lines: LineBuffer,
-    errors: LineBuffer,
-    log: File,
-    last_words: VecDeque<String>,
-    /// What was written into it.
-    logged: u64,
     /// There may be something to read.
     stdout_ready: bool,
-    stderr_ready: bool,
     /// Its stdout is closed: a short read does not mean that nothing is left.
     is_ending: bool,
     /// Its stdin is full, and watched.
@@ -116,29 +101,14 @@ pub fn run(
     program: &Program,
     mut each_turn: impl FnMut(&World, Instant),
 ) -> io::Result<Ending> {
-    let mut poll = Poll::new()?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
     let nodes = world.settings().nodes;
-    let processes = (0..nodes).map(|node| Process::start(program, node, &poll).map(Some));
-    let mut processes = processes.collect::<io::Result<Vec<Option<Process>>>>()?;
-    let driven = drive(world, program, &mut poll, &mut signals, &mut processes, &mut each_turn);
+    let mut processes = Processes::start(program, nodes)?;
+    let driven = processes.drive(world, &mut each_turn);
+    let driven = driven.and(processes.read_last_words(world));
     let mut ending = Ending { cut_short: driven.err().map(|error| error.to_string()), ..Ending::default() };
-    // The last words may still be under way.
-    if world.failure().is_some() {
-        thread::sleep(Duration::from_millis(50));
-    }
-    for (node, process) in processes.iter_mut().enumerate() {
-        if let Some(process) = process {
-            process.stderr_ready = true;
-            if let Err(error) = process.read_stderr(world, program, node) {
-                ending.cut_short.get_or_insert(error.to_string());
-            }
-        }
-    }
-    if let Some(process) = world.failure().and_then(|failure| processes[failure.node].as_mut()) {
+    if let Some(process) = world.failure().and_then(|failure| processes.of_nodes[failure.node].as_mut()) {
         ending.hints = process.hint.take().into_iter().collect();
-        ending.last_words = process.last_words();
+        ending.last_words = process.stderr.last_words();
     }
     drop(processes);
     remove_empty_folders(program, nodes);
@@ -154,90 +124,139 @@ fn remove_empty_folders(program: &Program, nodes: usize) {
     }
 }
 
-/// Until the test is over. An error cuts it short.
-fn drive(
-    world: &mut World,
-    program: &Program,
-    poll: &mut Poll,
-    signals: &mut Signals,
-    processes: &mut [Option<Process>],
-    each_turn: &mut dyn FnMut(&World, Instant),
-) -> io::Result<()> {
-    let mut events = Events::with_capacity(256);
-    let started = Clock::now();
-    let now = || Instant::START + started.elapsed().into();
-    let mut checked = Instant::START;
-    while !world.is_over() {
-        for command in world.take_commands() {
-            match command {
-                ProcessCommand::Kill(node) => processes[node] = None,
-                ProcessCommand::Start(node) => processes[node] = Some(Process::start(program, node, poll)?),
-                ProcessCommand::Pause(node) => signal(processes[node].as_ref(), Signal::STOP),
-                ProcessCommand::Resume(node) => signal(processes[node].as_ref(), Signal::CONT),
-            }
-        }
-        let mut is_busy = false;
-        for (node, process) in processes.iter_mut().enumerate() {
-            if let Some(process) = process {
-                process.feed(world, node, poll)?;
-                is_busy |= process.stdout_ready || process.stderr_ready;
-            }
-        }
-        let wait =
-            world.poll_timeout().map_or(CHECK_EVERY, |due| Duration::from(due - now()).min(CHECK_EVERY));
-        let wait = if is_busy { Some(Duration::ZERO) } else { Some(wait) };
-        match poll.poll(&mut events, wait) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-        for event in &events {
-            if event.token() == SIGNALS {
-                if let Some(signal) = signals.pending().next() {
-                    return Err(io::Error::other(interrupted(signal)));
-                }
-                continue;
-            }
-            let Token(token) = event.token();
-            let Some(process) = &mut processes[token / PIPES] else { continue };
-            match token % PIPES {
-                STDIN if process.is_full => {
-                    process.is_full = false;
-                    poll.registry().deregister(&mut process.stdin)?;
-                }
-                STDIN => {}
-                STDOUT => {
-                    process.stdout_ready = true;
-                    process.is_ending |= event.is_read_closed() || event.is_error();
-                }
-                _ => process.stderr_ready = true,
-            }
-        }
-        let arrived = now();
-        for (node, process) in processes.iter_mut().enumerate() {
-            if let Some(process) = process {
-                process.read_stderr(world, program, node)?;
-                process.read_stdout(world, node, arrived)?;
-            }
-        }
-        if arrived - checked > CHECK_EVERY.into() {
-            checked = arrived;
-            for (node, process) in processes.iter_mut().enumerate() {
-                if let Some(process) = process {
-                    process.check_exited(world, node)?;
-                    process.check_init(world, node);
-                }
-            }
-        }
-        let now = now();
-        world.handle_timeout(now);
-        each_turn(world, now);
-    }
-    Ok(())
+/// The processes of a test, one for each node that runs, and what it takes to wait for them.
+struct Processes<'a> {
+    program: &'a Program,
+    poll: Poll,
+    signals: Signals,
+    of_nodes: Vec<Option<Process>>,
 }
 
-fn signal(process: Option<&Process>, signal: Signal) {
-    if let Some(process) = process {
-        process.child.signal(signal);
+impl<'a> Processes<'a> {
+    fn start(program: &'a Program, nodes: usize) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let of_nodes = (0..nodes).map(|node| Process::start(program, node, &poll).map(Some));
+        Ok(Self { program, of_nodes: of_nodes.collect::<io::Result<_>>()?, poll, signals })
+    }
+
+    /// Until the test is over. An error cuts it short.
+    fn drive(&mut self, world: &mut World, each_turn: &mut dyn FnMut(&World, Instant)) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        let started = Clock::now();
+        let now = || Instant::START + started.elapsed().into();
+        let mut checked = Instant::START;
+        while !world.is_over() {
+            for command in world.take_commands() {
+                self.obey(command)?;
+            }
+            let is_busy = self.feed(world)?;
+            let until_due =
+                world.poll_timeout().map_or(CHECK_EVERY, |due| Duration::from(due - now()).min(CHECK_EVERY));
+            match self.poll.poll(&mut events, Some(if is_busy { Duration::ZERO } else { until_due })) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in &events {
+                self.note(event)?;
+            }
+            let arrived = now();
+            self.read(world, arrived)?;
+            if arrived - checked > CHECK_EVERY.into() {
+                checked = arrived;
+                self.check(world)?;
+            }
+            let now = now();
+            world.handle_timeout(now);
+            each_turn(world, now);
+        }
+        Ok(())
+    }
+
+    /// Does to a process what the nemesis wants.
+    fn obey(&mut self, command: ProcessCommand) -> io::Result<()> {
+        let signal = |process: Option<&Process>, signal: Signal| {
+            if let Some(process) = process {
+                process.child.signal(signal);
+            }
+        };
+        match command {
+            ProcessCommand::Kill(node) => self.of_nodes[node] = None,
+            ProcessCommand::Start(node) => {
+                self.of_nodes[node] = Some(Process::start(self.program, node, &self.poll)?);
+            }
+            ProcessCommand::Pause(node) => signal(self.of_nodes[node].as_ref(), Signal::STOP),
+            ProcessCommand::Resume(node) => signal(self.of_nodes[node].as_ref(), Signal::CONT),
+        }
+        Ok(())
+    }
+
+    /// Writes what waits for the nodes. Whether there may be something to read from one of them.
+    fn feed(&mut self, world: &mut World) -> io::Result<bool> {
+        let mut is_busy = false;
+        for process in self.of_nodes.iter_mut().flatten() {
+            process.feed(world, &self.poll)?;
+            is_busy |= process.stdout_ready || process.stderr.is_ready;
+        }
+        Ok(is_busy)
+    }
+
+    /// Notes which pipe an event is about. A signal ends the test.
+    fn note(&mut self, event: &Event) -> io::Result<()> {
+        if event.token() == SIGNALS {
+            return self
+                .signals
+                .pending()
+                .next()
+                .map_or(Ok(()), |signal| Err(io::Error::other(interrupted(signal))));
+        }
+        let Token(token) = event.token();
+        let Some(process) = &mut self.of_nodes[token / PIPES] else { return Ok(()) };
+        match token % PIPES {
+            STDIN if process.is_full => {
+                process.is_full = false;
+                self.poll.registry().deregister(&mut process.stdin)?;
+            }
+            STDIN => {}
+            STDOUT => {
+                process.stdout_ready = true;
+                process.is_ending |= event.is_read_closed() || event.is_error();
+            }
+            _ => process.stderr.is_ready = true,
+        }
+        Ok(())
+    }
+
+    /// Reads what the nodes wrote.
+    fn read(&mut self, world: &mut World, arrived: Instant) -> io::Result<()> {
+        for process in self.of_nodes.iter_mut().flatten() {
+            process.read_stderr(world, self.program)?;
+            process.read_stdout(world, arrived)?;
+        }
+        Ok(())
+    }
+
+    /// Notices what no event tells.
+    fn check(&mut self, world: &mut World) -> io::Result<()> {
+        for process in self.of_nodes.iter_mut().flatten() {
+            process.check_exited(world)?;
+            process.check_init(world);
+        }
+        Ok(())
+    }
+
+    /// What the nodes wrote to stderr in the end: it may still be under way when one has failed.
+    fn read_last_words(&mut self, world: &mut World) -> io::Result<()> {
+        if world.failure().is_some() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let mut read = Ok(());
+        for process in self.of_nodes.iter_mut().flatten() {
+            process.stderr.is_ready = true;
+            read = read.and(process.read_stderr(world, self.program));
+        }
+        read
     }
 }
 
@@ -280,22 +299,14 @@ impl Process {
         let registry = poll.registry();
         registry.register(&mut stdout, Token(node * PIPES + STDOUT), Interest::READABLE)?;
         registry.register(&mut stderr, Token(node * PIPES + STDERR), Interest::READABLE)?;
-        // One that is started again goes on with its log.
-        let path = program.log(node);
-        let log =
-            File::options().create(true).append(true).open(&path).map_err(|error| named(&path, &error))?;
         Ok(Self {
+            node,
             child,
             stdin,
             stdout,
-            stderr,
+            stderr: Stderr::new(stderr, program.logs.join(format!("n{node}.log")))?,
             lines: LineBuffer::new(LINE_MAX),
-            errors: LineBuffer::new(LINE_MAX),
-            log,
-            last_words: VecDeque::new(),
-            logged: 0,
             stdout_ready: false,
-            stderr_ready: false,
             is_ending: false,
             is_full: false,
             started: Clock::now(),
@@ -306,15 +317,15 @@ impl Process {
     }
 
     /// Writes what waits for the node, as much as its stdin takes.
-    fn feed(&mut self, world: &mut World, node: usize, poll: &Poll) -> io::Result<()> {
-        let inbox = world.inbox(node);
+    fn feed(&mut self, world: &mut World, poll: &Poll) -> io::Result<()> {
+        let inbox = world.inbox(self.node);
         while !self.is_full && !inbox.is_empty() {
             match self.stdin.write(inbox.waiting()) {
                 Ok(count) => inbox.consume(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.is_full = true;
                     // Watched only while it is full, or whatever the node reads would wake us up.
-                    let token = Token(node * PIPES + STDIN);
+                    let token = Token(self.node * PIPES + STDIN);
                     poll.registry().register(&mut self.stdin, token, Interest::WRITABLE)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -327,7 +338,7 @@ impl Process {
     }
 
     /// Reads what the node says.
-    fn read_stdout(&mut self, world: &mut World, node: usize, now: Instant) -> io::Result<()> {
+    fn read_stdout(&mut self, world: &mut World, now: Instant) -> io::Result<()> {
         for _ in 0..READS {
             if !self.stdout_ready || world.is_over() {
                 return Ok(());
@@ -338,7 +349,7 @@ impl Process {
                 Ok(0) => {
                     self.stdout_ready = false;
                     let status = self.status()?;
-                    world.fail(node, ended(status), None);
+                    world.fail(self.node, ended(status), None);
                 }
                 Ok(count) => {
                     let newlines = memchr::memchr_iter(b'\n', &space[..count]);
@@ -348,7 +359,7 @@ impl Process {
                     self.lines.filled(count);
                     self.stdout_ready = count == room || self.is_ending;
                     for line in self.lines.lines() {
-                        world.handle_line(now, node, line);
+                        world.handle_line(now, self.node, line);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.stdout_ready = false,
@@ -360,17 +371,18 @@ impl Process {
     }
 
     /// Notices that the process has ended although somebody else holds its stdout.
-    fn check_exited(&mut self, world: &mut World, node: usize) -> io::Result<()> {
+    fn check_exited(&mut self, world: &mut World) -> io::Result<()> {
         if !self.stdout_ready
             && let Some(status) = self.child.try_wait()?
         {
-            world.fail(node, ended(Some(status)), None);
+            world.fail(self.node, ended(Some(status)), None);
         }
         Ok(())
     }
 
     /// Tells what the node did so far if it is slow to answer its `init`: the most frequent mistakes are seen from that.
-    fn check_init(&mut self, world: &World, node: usize) {
+    fn check_init(&mut self, world: &World) {
+        let node = self.node;
         if self.hint.is_some() || !world.awaits_init(node) || self.started.elapsed() < INIT_HINT_AFTER {
             return;
         }
@@ -390,17 +402,12 @@ impl Process {
                 format!("and wrote {} without a newline: a message ends with one, and is flushed", counted(bytes, "byte"))
             }
         };
-        let hint = format!("{} after its start n{node} has not answered `init`: {read} {wrote}", "2 s");
+        let hint = format!(
+            "{} s after its start n{node} has not answered `init`: {read} {wrote}",
+            INIT_HINT_AFTER.as_secs()
+        );
         let _ = writeln!(io::stderr(), "{hint}");
         self.hint = Some(hint);
-    }
-
-    /// The last lines of its stderr.
-    fn last_words(&mut self) -> Vec<String> {
-        if let Some(NextLine::Line(line)) = self.errors.last_line() {
-            self.last_words.push_back(String::from_utf8_lossy(line.bytes()).into_owned());
-        }
-        self.last_words.drain(..).collect()
     }
 
     /// How the process ended, if it does so within a moment.
@@ -414,59 +421,23 @@ impl Process {
         Ok(None)
     }
 
-    /// Reads the node's stderr into its log.
-    fn read_stderr(&mut self, world: &mut World, program: &Program, node: usize) -> io::Result<()> {
-        for _ in 0..READS {
-            if !self.stderr_ready {
-                return Ok(());
-            }
-            let space = self.errors.space();
-            let count = match self.stderr.read(space) {
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => 0,
-            };
-            if count == 0 {
-                self.stderr_ready = false;
-                return Ok(());
-            }
-            let logged = if self.logged < LOG_MAX {
-                self.logged += count as u64;
-                self.log.write_all(&space[..count])
-            } else if self.logged < u64::MAX {
-                self.logged = u64::MAX;
-                writeln!(self.log, "\n(the log ends here: it would be longer than {LOG_MAX} bytes)")
-            } else {
-                Ok(())
-            };
-            logged.map_err(|error| named(&program.log(node), &error))?;
-            self.errors.filled(count);
-            for line in self.errors.lines() {
-                let NextLine::Line(line) = line else { continue };
-                let line = String::from_utf8_lossy(line.bytes()).into_owned();
-                match Told::parse(&line) {
-                    Some(Told::Broken(text)) => world.fail_assertion(node, text),
-                    Some(Told::Sometimes(text, occurred)) => world.note_sometimes(text, occurred),
-                    None => {}
+    /// Reads what the node says on stderr: assertions, and whatever else it logs.
+    fn read_stderr(&mut self, world: &mut World, program: &Program) -> io::Result<()> {
+        let node = self.node;
+        self.stderr.read(|line| {
+            match Told::parse(line.text()) {
+                Some(Told::Broken(text)) => world.fail_assertion(node, text),
+                // Of a text that was cut nobody knows whether it is the one that occurred elsewhere.
+                Some(Told::Sometimes(text, occurred)) if !line.is_cut() => {
+                    world.note_sometimes(text, occurred);
                 }
-                if program.shows_stderr {
-                    // Whoever reads it may have had enough.
-                    let _ = writeln!(io::stderr(), "n{node}: {line}");
-                }
-                if self.last_words.len() == LAST_WORDS {
-                    self.last_words.pop_front();
-                }
-                self.last_words.push_back(line);
+                _ => {}
             }
-        }
-        Ok(())
-    }
-}
-
-impl Program {
-    /// Where the stderr of a node goes.
-    fn log(&self, node: usize) -> PathBuf {
-        self.logs.join(format!("n{node}.log"))
+            if program.shows_stderr {
+                // Whoever reads it may have had enough.
+                let _ = writeln!(io::stderr(), "n{node}: {}", line.text());
+            }
+        })
     }
 }
 
@@ -510,10 +481,6 @@ fn start_hint(program: &Program, error: &io::Error) -> String {
         }
         _ => String::new(),
     }
-}
-
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Says that a process has ended, or at least its stdout.
