@@ -1,4 +1,4 @@
-//! One text at a time, on its own.
+//! Memory for the index of one text at a time, used again for the next; the grammar is in `cursor.rs`.
 
 use std::fmt;
 

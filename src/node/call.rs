@@ -1,4 +1,4 @@
-//! Calls to other nodes, and how they are made.
+//! What a handler writes to make a call: to whom, what, how often it is tried, and what follows.
 
 use std::borrow::Cow;
 

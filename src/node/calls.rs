@@ -1,4 +1,4 @@
-//! How calls are tried again, and come to an end.
+//! Where a reply finds its call; how calls are sent, tried again, and come to an end.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What a node does with a line that came, and with what is due.
+//! What a node does with a line that came, and with what is due: which part of it, or of the handler, gets it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

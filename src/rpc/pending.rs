@@ -1,4 +1,4 @@
-//! Calls that wait for their answers.
+//! The table of the calls that wait for their answers, found by any `msg_id` that they were sent with.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,4 +1,4 @@
-//! Short words for conversations with node n1 of several, whom the test plays but for itself.
+//! Short words for conversations with node n1 of several; the test plays the others.
 
 #![allow(clippy::cast_precision_loss, clippy::needless_pass_by_value, reason = "short spans, short tests")]
 
@@ -31,19 +31,23 @@ pub fn message(dest: &str, body: Value) -> Value {
 pub trait Talk {
     /// n1 gets a message.
     fn receive(&mut self, src: &str, body: Value);
-    /// n1 gets a message; receivers and bodies of what it says to that.
+    /// n1 gets a message; receivers and bodies of what it says to that. What it said before is thrown away.
     fn hear(&mut self, src: &str, body: &Value) -> Vec<(String, Value)>;
-    /// Time passes; receivers and bodies of what n1 says in it.
+    /// Time passes; receivers and bodies of what n1 says in it. What it said before is thrown away.
     fn hear_ms(&mut self, millis: u64) -> Vec<(String, Value)>;
+    /// Time passes; what n1 says in it is kept for whoever takes it.
     fn pass_ms(&mut self, millis: u64);
     /// n1 stands still for so long.
     fn hold_up(&mut self, span: Duration);
     /// n1 is killed, and started again a millisecond later.
     fn restart<H: Handler>(&mut self, handler: H);
-    /// What n1 sent and when, in milliseconds with a fraction.
+    /// Takes what n1 sent and when, in milliseconds with a fraction.
     fn sent(&mut self) -> Vec<(f64, Value)>;
+    /// Takes the lines that n1 wrote, as they were written.
     fn lines(&mut self) -> String;
+    /// Takes the bodies of what n1 sent.
     fn bodies(&mut self) -> Vec<Value>;
+    /// When n1 sent what nobody has taken yet, in milliseconds with a fraction.
     fn times(&self) -> Vec<f64>;
     /// How many records the log of n1 has, and how many bytes.
     fn log(&self) -> (usize, usize);

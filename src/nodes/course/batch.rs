@@ -1,4 +1,4 @@
-//! Task 1-2-3: many calls at once, whose answers come in any order.
+//! Task 1-2-3 (2-3): many calls at once, whose answers come in any order.
 
 use slab::Slab;
 

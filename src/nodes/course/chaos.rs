@@ -1,4 +1,4 @@
-//! Task 1-3-5: a node that loses what it sends, as a network does.
+//! Task 1-3-5 (3-5): a node that loses what it sends, as a network does.
 
 use crate::boundary::chaos::ChaosConfig;
 use crate::json::value::{Kind, Value};

@@ -1,4 +1,4 @@
-//! Task 1-3-3: a request that comes twice is handled once.
+//! Task 1-3-3 (3-3): a request that comes twice is handled once.
 
 use crate::boundary::dedup::{Dedup, DedupConfig, Seen};
 use crate::json::write::Raw;

@@ -1,11 +1,12 @@
 //! The default node: the messages of the course, a file for each kind of task.
 //!
-//! 1-1 to 1-5 are the tasks of the first chapter, and 1-2-4 is the fourth task of the second.
+//! `1-N` is task N of chapter 1, and `1-C-N` is task N of chapter C; people say 2-4 for 1-2-4.
 //!
 //! | task | message | file |
 //! | --- | --- | --- |
-//! | 1-1 to 1-5 | `init`, errors | done by [`Node`](crate::node::Node), before a handler is asked |
-//! | 1-3, 1-5 | `echo` | this one |
+//! | 1-1 | | `messenger parse`, which prints who said what to whom: `src/cli/parse.rs` |
+//! | 1-2, 1-5 | `init`, and whatever is no request | done by [`Node`](crate::node::Node), before a handler is asked |
+//! | 1-3, 1-4 | `echo`, and an error for what is not known | this one |
 //! | 1-2-1, 1-2-4 | `proxy`, `send_fire_forget`, `pending_count` | `proxy.rs` |
 //! | 1-2-2, 1-2-5 | `relay`, `backoff_relay`, `compute_backoff` | `relay.rs` |
 //! | 1-2-3 | `batch_echo` | `batch.rs` |

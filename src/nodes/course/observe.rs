@@ -1,4 +1,4 @@
-//! Tasks 1-3-2 and 1-3-4: what came and went, and how long it took.
+//! Tasks 1-3-2 (3-2) and 1-3-4 (3-4): what came and went, and how long it took.
 
 use crate::node::{Context, Request};
 use crate::wire::error::RpcError;

@@ -1,4 +1,4 @@
-//! Tasks 1-2-1 and 1-2-4: a call of another node whose answer is waited for, and one whose answer is not.
+//! Tasks 1-2-1 (2-1) and 1-2-4 (2-4): a call of another node whose answer is waited for, and one whose answer is not.
 
 use crate::node::{CallError, Context, Request};
 use crate::rpc::retry::Policy;

@@ -1,4 +1,4 @@
-//! Tasks 1-2-2 and 1-2-5: a call that is tried again, at an even pace and with a backoff.
+//! Tasks 1-2-2 (2-2) and 1-2-5 (2-5): a call that is tried again, at an even pace and with a backoff.
 
 use crate::json::value::{Kind, Value};
 use crate::node::{CallError, CallOutcome, Context, Deferred, Reply, Request};

@@ -1,4 +1,4 @@
-//! Task 1-3-1: whether a message keeps to the schema.
+//! Task 1-3-1 (3-1): whether a message keeps to the schema.
 
 use crate::json::parser::Parser;
 use crate::node::{Context, Request};

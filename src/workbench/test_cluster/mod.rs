@@ -58,6 +58,9 @@
 //! assert_eq!(cluster.ask("n2", json!({"type": "read"}))["messages"], json!([1]));
 //! ```
 //!
+//! Bodies of messages are `serde_json`'s [`Value`]s, written by its macro [`json!`]: both are re-exported here, so that a test
+//! needs no dependency of its own for them. ([`messenger::Value`](crate::Value), which a handler reads, is another type.)
+//!
 //! What goes wrong with the test itself panics and says what was expected and what came: a node that says what no node
 //! may, a name that nobody has, an [`always!`](crate::always) that does not hold.
 
