@@ -123,7 +123,7 @@
 //! | --- | --- |
 //! | `serde` (default) | messages as types: [`Request::parse`], [`Context::reply_with`] and what ends in `_with`, `messages` |
 //! | `args` | the options of the command line for your node: `args::run` |
-//! | `workbench` | tests: `workbench::simulate`, the checkers, reports |
+//! | `workbench` | tests: `workbench::TestCluster` to talk with nodes, `workbench::simulate`, the checkers, reports |
 //! | `cli` (default) | the command `messenger`; includes `args`, `serde` and `workbench` |
 #![forbid(unsafe_code)]
 

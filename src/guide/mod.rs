@@ -22,7 +22,7 @@
 //! - [Background work](background): timers, tasks, other threads
 //! - [State that survives](state): what a node remembers after it was killed
 //! - [Options](options): the command line of your node
-//! - [Virtual time](simulate): a whole cluster of your own nodes in a test
+//! - [Virtual time](simulate): talk with your own nodes in a test, or test a whole cluster of them
 //!
 //! # The workbench
 //!
