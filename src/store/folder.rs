@@ -4,6 +4,7 @@
 //! locks its file, and it is used by one thread as readily as by many. A log needs little of it: one table, from a
 //! number to a record with its checksum. The numbers have no gap, so that a record that is gone is missed.
 
+use std::fs::{self, File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,9 @@ use super::record::Records;
 
 /// The log's file in the folder.
 const FILE: &str = "log.redb";
+
+/// The log until the database is made. A node that is killed meanwhile leaves it: it said nothing yet that it may not forget.
+const BEGUN: &str = "log.redb.begun";
 
 /// A record by its number; before it stand the four bytes of its checksum.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
@@ -113,9 +117,24 @@ impl Folder {
         Ok(next)
     }
 
+    /// Makes the database. It gets its name when it is whole: one without its beginning is damaged.
+    fn create(&self) -> Result<Database, redb::Error> {
+        let (begun, log) = (self.path.join(BEGUN), self.path.join(FILE));
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&begun)?;
+        // Who makes it has the lock, and still has it after the name was given.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || log.try_exists()? {
+            return Err(redb::Error::DatabaseAlreadyOpen);
+        }
+        file.set_len(0)?;
+        let database = Database::builder().create_file(file)?;
+        fs::rename(begun, log)?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(database)
+    }
+
     fn append(&mut self, records: &Records) -> Result<(), redb::Error> {
         if self.database.is_none() {
-            self.database = Some(Database::create(self.path.join(FILE))?);
+            self.database = Some(self.create()?);
         }
         let Some(database) = &self.database else { return Ok(()) };
         let transaction = database.begin_write()?;
@@ -187,6 +206,37 @@ mod tests {
         store.commit(&records(&["d"])).unwrap();
         assert_eq!(read(&mut store).unwrap(), [&b"all"[..], b"d"]);
         std::fs::remove_dir_all(&path).unwrap();
+    }
+
+    /// Whenever a node is killed, it starts again.
+    #[test]
+    fn a_log_has_its_name_when_it_is_whole() {
+        let path = folder("begun");
+        for _ in 0..20 {
+            let mut store = Folder::open(&path).unwrap();
+            let log = path.join(FILE);
+            let seen = std::thread::spawn(move || {
+                loop {
+                    match fs::read(&log) {
+                        Ok(bytes) => return bytes,
+                        Err(_) => std::thread::yield_now(),
+                    }
+                }
+            });
+            store.commit(&records(&["a"])).unwrap();
+            let seen = seen.join().unwrap();
+            assert!(seen.starts_with(b"redb"), "{} bytes of it were there, without a beginning", seen.len());
+            drop(store);
+            fs::remove_dir_all(&path).unwrap();
+        }
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join(BEGUN), [0; 10_000]).unwrap();
+        let mut store = Folder::open(&path).unwrap();
+        assert_eq!(read(&mut store).unwrap(), [b""; 0]);
+        store.commit(&records(&["a"])).unwrap();
+        drop(store);
+        assert_eq!(read(&mut Folder::open(&path).unwrap()).unwrap(), [b"a"]);
+        fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]
