@@ -43,7 +43,7 @@ fn vote(term: u64, last_log: (u64, u64), is_pre: bool) -> Value {
 fn append(term: u64, prev: (u64, u64), values: &[u64], leader_commit: u64) -> Value {
     let write = |value: &u64| {
         json!({"term": term, "client": format!("c{value}"), "msg_id": 1,
-            "operation": {"write": {"key": 1, "value": value}}})
+            "command": {"write": {"key": 1, "value": value}}})
     };
     let (prev_log_term, prev_log_index) = prev;
     json!({"type": "append_entries", "term": term, "prev_log_index": prev_log_index, "prev_log_term": prev_log_term,
@@ -133,7 +133,7 @@ fn a_request_is_handed_on_once() {
     assert!(server.hear_ms(5000).iter().all(|(_, body)| body["type"] == "request_vote"));
     // Who does not lead hands nothing on that was handed to it.
     server.hear("n2", &append(2, (0, 0), &[], 0));
-    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": {"read": {"key": 1}}});
+    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "command": {"read": {"key": 1}}});
     let said = server.hear("n3", &forward);
     assert_eq!(said.len(), 1);
     assert_eq!((&*said[0].0, &said[0].1["code"], &said[0].1["in_reply_to"]), ("c5", &json!(11), &json!(3)));
@@ -144,7 +144,7 @@ fn a_request_is_handed_on_once() {
 fn a_write_that_was_handed_on_is_never_refused_for_certain() {
     let mut server = server();
     let write = json!({"write": {"key": 1, "value": 2}});
-    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": write});
+    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "command": write});
     let said = server.hear("n3", &forward);
     assert_eq!((&*said[0].0, &said[0].1["code"]), ("c5", &json!(0)));
 }
@@ -168,7 +168,7 @@ fn a_request_waits_for_a_leader_as_long_as_its_client_does() {
 fn a_leader_commits_and_answers_when_a_majority_has_it_and_once() {
     let mut server = server();
     let term = lead(&mut server);
-    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "operation": {"write": {"key": 1, "value": 2}}});
+    let forward = json!({"type": "forward", "client": "c5", "client_msg_id": 3, "within_us": 1_000_000, "command": {"write": {"key": 1, "value": 2}}});
     assert!(server.hear("n3", &forward).is_empty());
     // It came twice.
     assert!(server.hear("n3", &forward).is_empty());
