@@ -10,9 +10,10 @@ pub struct Limits {
     /// Maximum bytes of messages under way between nodes and services, each with what it takes to hold it. Reaching it
     /// ends the test, and names the node that sent most of them.
     pub under_way_bytes: usize,
-    /// Maximum operations recorded; reaching it ends the test early.
+    /// Maximum operations recorded, and as many again in the final phase; reaching it ends that part of the test early.
     pub operations: usize,
-    /// Maximum values in recorded answers, such as the elements of sets; reaching it ends the test early.
+    /// Maximum values in recorded answers, such as the elements of sets, and as many again in the final phase; reaching it
+    /// ends that part of the test early.
     pub values: usize,
     /// Maximum bytes of the bodies in the journal; messages that come later are counted alone.
     pub journal_bytes: usize,

@@ -187,7 +187,7 @@ impl Results {
             borrowed_names: world.borrowed_names().clone(),
             swapped: world.swapped(),
             was_paused: world.faults().iter().any(|window| window.fault == Fault::Pause),
-            cut_short: world.cut_short().map(|bound| (bound.to_owned(), world.started() + world.run_time())),
+            cut_short: world.cut_short().map(|(bound, at)| (bound.to_owned(), at)),
             polling: world.polling().clone(),
         }
     }

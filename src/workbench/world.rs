@@ -218,8 +218,8 @@ impl World {
         Duration::from_micros(self.clients.patience().as_micros() / 100 * 95)
     }
 
-    /// The bound at which the operations ended before their time, if they did.
-    pub fn cut_short(&self) -> Option<&str> {
+    /// The bound at which the operations ended before their time, and when, if they did.
+    pub fn cut_short(&self) -> Option<(&str, Instant)> {
         self.clients.operations().cut_short()
     }
 }

@@ -5,6 +5,7 @@
 mod agreement;
 mod broken_nodes;
 mod browser;
+mod endings;
 mod explore;
 mod histories;
 mod injected_faults;

@@ -39,6 +39,7 @@ impl Clients {
 
     pub(super) fn start_final(&mut self, cluster: &mut Cluster) {
         self.phase = Phase::Final;
+        self.operations.start_final();
         let longest = self.workload.final_phase().unwrap_or_default();
         cluster.remind(cluster.now() + longest, Reminder::FinalEnd);
         (0..self.workers.len()).for_each(|worker| self.go_on_finally(cluster, worker));
@@ -51,6 +52,9 @@ impl Clients {
             return;
         }
         let now = cluster.now();
+        if self.operations.are_full(&self.settings.limits, now) {
+            return self.end_final(cluster);
+        }
         let mut cx = GeneratorContext { rng: &mut self.operations.rng, now, process: worker.process };
         match self.operations.generator.final_step(place, &mut cx) {
             FinalStep::Do(operation) => self.invoke(cluster, place, operation),

@@ -66,7 +66,7 @@ impl Clients {
                 return;
             }
         }
-        if self.operations.are_full(&self.settings.limits) {
+        if self.operations.are_full(&self.settings.limits, now) {
             cluster.remind(now, Reminder::End);
             return;
         }
@@ -134,6 +134,8 @@ impl Clients {
                     next_soon(cluster);
                 }
             }
+            // The final phase was over while it waited.
+            Phase::Final if self.workers[place].is_done => self.end_if_quiet(cluster),
             Phase::Final => {
                 cluster.remind(now + TICK, Reminder::FinalStep(place));
             }
