@@ -85,6 +85,16 @@ impl Disk {
         self.bytes.clear();
     }
 
+    /// The records that a crash at that time leaves for certain, the oldest first.
+    pub(super) fn durable(&self, now: Instant) -> impl Iterator<Item = &[u8]> {
+        let is_done = self.due.is_some_and(|due| due <= now);
+        records(match &self.replacement {
+            Some(file) if is_done => file,
+            None if is_done => &self.bytes,
+            _ => &self.bytes[..self.synced],
+        })
+    }
+
     /// Every record, the oldest first.
     pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> {
         records(&self.bytes)

@@ -1,7 +1,8 @@
 //! All faults that there are, in words and as data: what each does, to whom, from when and for how long.
 //!
-//! A new kind begins here. The [`nemesis`](super::nemesis) says when and whom chance strikes with it; the
-//! [`network`](super::network) does it to links, and the drivers do it to processes.
+//! A new kind begins here: in [`Fault`] and [`Action`], and in how both are written and read. The
+//! [`nemesis`](super::nemesis) says whom chance strikes with it, and what is done to nodes as it begins and ends, which the
+//! drivers do; the [`network`](super::network) does it to links.
 //!
 //! `partition n0|n1,n2 at 3s for 5s`, `kill n1 at 2s for 1s`, `loss 0.3 n0->n1 at 0s for 10s`: a fault is written as it
 //! is read, in a plan as on the command line. `messenger test --help` has all of it.
@@ -91,7 +92,11 @@ impl Action {
     pub fn nodes(&self) -> &[usize] {
         match self {
             Self::Kill(nodes) | Self::Pause(nodes) => nodes,
-            _ => &[],
+            Self::Partition(_)
+            | Self::Loss(..)
+            | Self::Duplicate(..)
+            | Self::Slow(..)
+            | Self::Reorder(..) => &[],
         }
     }
 

@@ -153,9 +153,7 @@ impl Nemesis {
         let Some((action, target)) = begun else { return Vec::new() };
         network.begin(&action);
         let nodes = action.nodes().to_vec();
-        let command =
-            if action.fault() == Fault::Kill { ProcessCommand::Kill } else { ProcessCommand::Pause };
-        let commands = nodes.iter().copied().map(command).collect();
+        let commands = commands(action.fault(), &nodes, |[begin, _]| begin);
         self.sources[place].open = Some(self.windows.len());
         self.windows.push(Window { fault: action.fault(), action, target, nodes, from: now, to: None });
         commands
@@ -173,10 +171,24 @@ impl Nemesis {
         let window = &mut self.windows[window];
         window.to = Some(now);
         network.end(&window.action);
-        let command =
-            if window.fault == Fault::Kill { ProcessCommand::Start } else { ProcessCommand::Resume };
-        window.nodes.iter().copied().map(command).collect()
+        commands(window.fault, &window.nodes, |[_, end]| end)
     }
+}
+
+/// What is done to one node.
+type Command = fn(usize) -> ProcessCommand;
+
+/// What is done to the nodes that a fault of this kind strikes: one of what begins it and what ends it.
+fn commands(fault: Fault, nodes: &[usize], which: fn([Command; 2]) -> Command) -> Vec<ProcessCommand> {
+    let both: [Command; 2] = match fault {
+        Fault::Kill => [ProcessCommand::Kill, ProcessCommand::Start],
+        Fault::Pause => [ProcessCommand::Pause, ProcessCommand::Resume],
+        // The network does them.
+        Fault::Partition | Fault::Loss | Fault::Duplicate | Fault::Slow | Fault::Reorder => {
+            return Vec::new();
+        }
+    };
+    nodes.iter().copied().map(which(both)).collect()
 }
 
 fn doubled(span: Duration) -> Duration {

@@ -43,6 +43,10 @@ impl Handler for Various {
                 while node.with(|this: &mut Self, _| this.kept.is_empty()).await {}
                 Ok(Answer::new("poll_ok"))
             }),
+            "spin" => cx.wait(request, async |node| {
+                while node.with(|_: &mut Self, _| true).await {}
+                Ok(Answer::new("spin_ok"))
+            }),
             "write" => cx.wait(request, async |node| {
                 Kv::<Lin, _>::new(&node).write("k", 1).await?;
                 Ok(Answer::new("write_ok"))
@@ -159,6 +163,35 @@ fn what_was_persisted_is_durable_at_once_or_after_its_time() {
 }
 
 #[test]
+fn records_are_those_that_no_crash_takes() {
+    let mut cluster = TestCluster::of(["n1"]).with_write_time(ms(5));
+    cluster.start("n1", Various::default());
+    cluster.tell("c1", "n1", json!({"type": "keep", "msg_id": 1, "text": "a"}));
+    cluster.pass(Duration::from_micros(4_999));
+    assert_eq!(cluster.records("n1").count(), 0, "it may be lost");
+    cluster.pass(Duration::from_micros(1));
+    assert_eq!(cluster.records("n1").collect::<Vec<_>>(), [b"a"]);
+}
+
+/// To stop a process stops no disk.
+#[test]
+fn what_a_paused_node_was_writing_becomes_durable() {
+    let mut cluster = TestCluster::of(["n1"]).with_write_time(ms(5));
+    let mut texts = Vec::new();
+    for text in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        cluster.start("n1", Various::default());
+        cluster.tell("c1", "n1", json!({"type": "keep", "msg_id": 1, "text": text}));
+        cluster.pause("n1");
+        cluster.pass(ms(5));
+        texts.push(text);
+        assert_eq!(cluster.records("n1").count(), texts.len());
+        cluster.kill("n1");
+        assert_eq!(cluster.records("n1").collect::<Vec<_>>().concat(), texts.concat().as_bytes());
+    }
+    assert!(cluster.take().is_empty(), "it was killed before it could answer");
+}
+
+#[test]
 fn services_answer_over_the_network_where_they_are_asked_for() {
     let mut cluster = n1();
     cluster.tell("c1", "n1", json!({"type": "write", "msg_id": 1}));
@@ -223,6 +256,16 @@ fn a_node_that_polls_does_not_stop_the_time() {
     assert_eq!(gist(cluster.take()), [said(10, "c2", "keep_ok"), said(10, "c1", "poll_ok")]);
 }
 
+#[test]
+fn the_disk_of_a_node_that_polls_goes_on() {
+    let mut cluster = TestCluster::of(["n1"]).with_write_time(ms(5));
+    cluster.start("n1", Various::default());
+    cluster.tell("c1", "n1", json!({"type": "keep", "msg_id": 1, "text": "a"}));
+    cluster.tell("c1", "n1", json!({"type": "spin", "msg_id": 2}));
+    cluster.pass(ms(10));
+    assert_eq!(gist(cluster.take()), [said(5, "c1", "keep_ok")]);
+}
+
 /// What a test is told that does what makes no sense, or whose node does what no node may.
 #[test]
 fn what_goes_wrong_says_what_was_expected_and_what_came() {
@@ -230,6 +273,20 @@ fn what_goes_wrong_says_what_was_expected_and_what_came() {
         let mut cluster = n1();
         let panic = catch_unwind(AssertUnwindSafe(|| does(&mut cluster))).expect_err("it panics");
         panic.downcast::<String>().map_or_else(|_| "no text".to_owned(), |text| *text)
+    }
+    /// What a test is told whose node answers so.
+    fn told_of(message: Value) -> String {
+        told(|of| {
+            let script = move |_, line: &str| {
+                let is_init = line.contains("node_ids");
+                let init_ok =
+                    json!({"src": "n2", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 2}});
+                let said = if is_init { init_ok.to_string() } else { message.to_string() };
+                vec![(Duration::ZERO, said)]
+            };
+            of.start_node("n2", Box::new(ScriptedNode::new(script)));
+            of.tell("c1", "n2", json!({"type": "ping", "msg_id": 1}));
+        })
     }
     let ping = || json!({"type": "ping"});
     let flood = |times: u64| json!({"type": "tell", "to": "n2", "times": times});
@@ -288,6 +345,38 @@ fn what_goes_wrong_says_what_was_expected_and_what_came() {
                 of.start_node("n2", Box::new(ScriptedNode::new(odd)));
             }),
             "n2 at 0s: expected a message on its stdout: a JSON object with src, dest and body; not JSON",
+        ),
+        (
+            told_of(json!({"src": "n2", "dest": "n9", "body": {"type": "pong"}})),
+            "n2 at 0s: it wrote to \"n9\", which does not exist",
+        ),
+        (
+            told_of(json!({"src": "n2", "dest": "n0", "body": {"type": "pong"}})),
+            "n2 at 0s: it wrote to \"n0\", which does not exist",
+        ),
+        (
+            told_of(json!({"src": "n2", "dest": "tester", "body": {"type": "pong", "in_reply_to": 1}})),
+            "n2 at 0s: it wrote to \"tester\", which does not exist",
+        ),
+        (
+            told_of(json!({"src": "n2", "dest": "c1", "body": {"type": "pong"}})),
+            "n2 at 0s: expected in_reply_to, the msg_id of the request that it answers; found nothing",
+        ),
+        (
+            told_of(json!({"src": "n2", "dest": "c1", "body": {"in_reply_to": 1}})),
+            "n2 at 0s: body.type: expected a string, found nothing",
+        ),
+        (
+            told_of(json!({"src": "n2", "dest": "c1", "body": {"type": "pong", "in_reply_to": 1}, "at": 7})),
+            "n2 at 0s: expected no keys but src, dest, body and id in a message; found \"at\"",
+        ),
+        (
+            told(|of| {
+                of.pause("n1");
+                let line = "x".repeat(64 * 1024 * 1024);
+                (0..4).for_each(|_| of.tell_line("n1", &line));
+            }),
+            "n1 at 0s: more than 268435456 bytes wait for it while it is paused",
         ),
     ] {
         assert!(text.starts_with(expected), "{text}\n{expected}");

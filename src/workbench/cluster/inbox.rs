@@ -7,7 +7,6 @@ use crate::json::write::WriteJson as _;
 use crate::wire::out::OutBuffer;
 use crate::workbench::checker::Verdict;
 use crate::workbench::journal::{Address, Dropped};
-use crate::workbench::nemesis::Window;
 
 impl<R> Cluster<R> {
     /// What is there for a node to read.
@@ -87,15 +86,20 @@ impl<R> Cluster<R> {
 
     /// A node was killed: what it had not read is gone, and so is what comes before it is started again.
     pub fn note_killed(&mut self, node: usize) {
-        let Node { inbox, is_dead, .. } = &mut self.nodes[node];
+        let Node { inbox, is_dead, is_paused, .. } = &mut self.nodes[node];
         inbox.consume(inbox.len());
-        *is_dead = true;
+        (*is_dead, *is_paused) = (true, false);
         self.end_init(node);
     }
 
     /// A node that was killed is started again.
     pub fn revive(&mut self, node: usize) {
         self.nodes[node].is_dead = false;
+    }
+
+    /// A node stops where it is, or goes on.
+    pub fn note_paused(&mut self, node: usize, is_paused: bool) {
+        self.nodes[node].is_paused = is_paused;
     }
 
     /// Nobody waits any more for a node to answer its `init`.
@@ -118,8 +122,7 @@ impl<R> Cluster<R> {
     fn check_inbox(&mut self, node: usize) {
         let limit = self.inbox_max;
         if self.nodes[node].inbox.len() > limit {
-            let is_paused = |window: &Window| window.to.is_none() && window.nodes.contains(&node);
-            let (verdict, reason) = if self.nemesis.windows.iter().any(is_paused) {
+            let (verdict, reason) = if self.nodes[node].is_paused {
                 (Verdict::Unknown, format!("more than {limit} bytes wait for it while it is paused"))
             } else {
                 (Verdict::Invalid, format!("it does not read its stdin: more than {limit} bytes wait there"))

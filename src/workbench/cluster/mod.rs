@@ -53,10 +53,12 @@ pub struct Cluster<R> {
     commands: Vec<ProcessCommand>,
     /// How many clients there were.
     clients: usize,
+    /// Everybody exists who is called as clients are.
+    has_every_client: bool,
     journal: Journal,
     /// Of what nodes say; away while a line is read.
     reader: Option<Reader>,
-    /// Of requests to services.
+    /// Of requests to services, and of what is odd in what nodes say.
     parser: Parser,
     /// Where the body of a request is written.
     body: Vec<u8>,
@@ -73,6 +75,7 @@ struct Node {
     inbox: OutBuffer,
     /// Killed, and not started again.
     is_dead: bool,
+    is_paused: bool,
     /// The client that waits for the answer to its `init`, and until when.
     init: Option<(usize, TimerKey)>,
 }
@@ -101,6 +104,7 @@ impl<R> Cluster<R> {
             has_faults: false,
             commands: Vec::new(),
             clients: 0,
+            has_every_client: false,
             journal: Journal::new(settings.journal_size, limits.journal_bytes, settings.logging),
             reader: None,
             parser: Parser::new(),
@@ -124,7 +128,7 @@ impl<R> Cluster<R> {
 
     /// From now on everybody exists who is called as clients are.
     pub const fn open_every_client(&mut self) {
-        self.clients = usize::MAX;
+        self.has_every_client = true;
     }
 
     /// It is so late: what happens next happens now.
@@ -275,7 +279,8 @@ impl<R> Cluster<R> {
                     self.revive(node);
                     self.init(node);
                 }
-                ProcessCommand::Pause(_) | ProcessCommand::Resume(_) => {}
+                ProcessCommand::Pause(node) => self.note_paused(node, true),
+                ProcessCommand::Resume(node) => self.note_paused(node, false),
             }
         }
     }

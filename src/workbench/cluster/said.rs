@@ -1,11 +1,12 @@
-//! What nodes say: a line is held to what Maelstrom wants of it, and goes on to a node, to a service, or to the clients.
+//! What nodes write: a line is held to what Maelstrom wants of it, and goes on to a node, to a service, or to the clients.
+
+use std::mem;
 
 use super::answer::{Answer, ToClient};
 use super::failure::Breach;
 use super::frame::frame;
 use super::{Cluster, Node};
 use crate::json::error::SyntaxError;
-use crate::json::parser::Parser;
 use crate::json::text::excerpt;
 use crate::json::value::Integer;
 use crate::time::Instant;
@@ -18,7 +19,8 @@ use crate::workbench::journal::Address;
 const EXPECTED: &str = "expected a message on its stdout: a JSON object with src, dest and body";
 
 /// A message of a node that is one as far as Maelstrom looks.
-struct Said<'a> {
+struct Message<'a> {
+    line: &'a [u8],
     src: &'a str,
     dest: &'a str,
     body: &'a Body<'a>,
@@ -37,6 +39,28 @@ impl<R> Cluster<R> {
         line: NextLine<'_>,
         take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
     ) {
+        self.read_line(now, node, line, |cluster, message| cluster.take_message(node, message, take));
+    }
+
+    /// A node said this line to somebody whom the owner plays: it goes nowhere, and ends the test if no node may say it.
+    pub fn check_line(&mut self, now: Instant, node: usize, line: NextLine<'_>) {
+        self.read_line(now, node, line, |cluster, message| {
+            if let (_, Address::Client(_)) = cluster.check_names(node, &message)? {
+                check_in_reply_to(message.in_reply_to)?;
+                message.is_typed.map_err(|error| Breach::of_answer(error.to_string()))?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Reads a line of a node. `take` takes the message, or says what is wrong with it.
+    fn read_line(
+        &mut self,
+        now: Instant,
+        node: usize,
+        line: NextLine<'_>,
+        take: impl FnOnce(&mut Self, Message<'_>) -> Result<(), Breach>,
+    ) {
         self.now = now;
         let line = match line {
             NextLine::Line(line) => line,
@@ -51,14 +75,19 @@ impl<R> Cluster<R> {
             Read::Message(message) if message.is_bare => {
                 let body = &message.body;
                 let (in_reply_to, is_typed) = (Ok(body.in_reply_to), Ok(()));
-                let said = Said { src: &message.src, dest: &message.dest, body, in_reply_to, is_typed };
-                self.take_message(node, bytes, said, take)
+                let (src, dest) = (&message.src, &message.dest);
+                take(self, Message { line: bytes, src, dest, body, in_reply_to, is_typed })
             }
-            Read::NotMessage(message, _) => self.take_unchecked(node, bytes, message, take),
-            Read::Message(_) => match UncheckedEnvelope::parse(&mut Parser::new(), Line::new(bytes)) {
-                Ok(message) => self.take_unchecked(node, bytes, &message, take),
-                Err(error) => Err(not_json(&error)),
-            },
+            Read::NotMessage(message, _) => self.take_unchecked(bytes, message, take),
+            Read::Message(_) => {
+                let mut parser = mem::take(&mut self.parser);
+                let end = match UncheckedEnvelope::parse(&mut parser, Line::new(bytes)) {
+                    Ok(message) => self.take_unchecked(bytes, &message, take),
+                    Err(error) => Err(not_json(&error)),
+                };
+                self.parser = parser;
+                end
+            }
             Read::NotJson(_) if bytes.trim_ascii().is_empty() => {
                 Err(Breach::of_line(format!("{EXPECTED}; found a blank line")))
             }
@@ -74,10 +103,9 @@ impl<R> Cluster<R> {
     /// Takes a line that may be a message: a body need have no type, but what else Maelstrom looks at has to be right.
     fn take_unchecked(
         &mut self,
-        node: usize,
         line: &[u8],
         message: &UncheckedEnvelope<'_>,
-        take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
+        take: impl FnOnce(&mut Self, Message<'_>) -> Result<(), Breach>,
     ) -> Result<(), Breach> {
         let parts: Result<_, SchemaError> =
             (|| Ok((message.src()?, message.dest()?, message.loose_body()?, message.id()?)))();
@@ -90,8 +118,7 @@ impl<R> Cluster<R> {
         }
         let is_typed = message.kind().and(message.msg_id()).map(drop);
         let in_reply_to = message.in_reply_to();
-        let said = Said { src: &src, dest: &dest, body: &body, in_reply_to, is_typed };
-        self.take_message(node, line, said, take)
+        take(self, Message { line, src: &src, dest: &dest, body: &body, in_reply_to, is_typed })
     }
 
     /// Takes a message of a node, or says what is wrong with it.
@@ -100,21 +127,11 @@ impl<R> Cluster<R> {
     fn take_message(
         &mut self,
         node: usize,
-        line: &[u8],
-        Said { src, dest, body, in_reply_to, is_typed }: Said<'_>,
+        message: Message<'_>,
         take: impl FnOnce(&mut Self, ToClient<'_>) -> Result<(), Breach>,
     ) -> Result<(), Breach> {
-        let Some(src) = self.existing(src) else {
-            let src = excerpt(src);
-            return Err(Breach::of_line(format!("it wrote in the name of {src:?}, which does not exist")));
-        };
-        if src != Address::Node(node) {
-            self.borrowed_names.note(line);
-        }
-        let Some(dest) = self.existing(dest) else {
-            let dest = excerpt(dest);
-            return Err(Breach::of_line(format!("it wrote to {dest:?}, which does not exist")));
-        };
+        let (src, dest) = self.check_names(node, &message)?;
+        let Message { line, body, in_reply_to, is_typed, .. } = message;
         let text = body.value().raw();
         let id = self.journal.sent(self.now, src, dest, text);
         match dest {
@@ -139,11 +156,27 @@ impl<R> Cluster<R> {
         Ok(())
     }
 
+    /// In whose name a node wrote a message, and to whom.
+    fn check_names(&mut self, node: usize, message: &Message<'_>) -> Result<(Address, Address), Breach> {
+        let Some(src) = self.existing(message.src) else {
+            let src = excerpt(message.src);
+            return Err(Breach::of_line(format!("it wrote in the name of {src:?}, which does not exist")));
+        };
+        if src != Address::Node(node) {
+            self.borrowed_names.note(message.line);
+        }
+        let Some(dest) = self.existing(message.dest) else {
+            let dest = excerpt(message.dest);
+            return Err(Breach::of_line(format!("it wrote to {dest:?}, which does not exist")));
+        };
+        Ok((src, dest))
+    }
+
     /// Whoever has that name, if there is or was somebody.
     fn existing(&self, name: &str) -> Option<Address> {
         Address::parse(name).filter(|address| match *address {
             Address::Node(node) => node < self.nodes.len(),
-            Address::Client(client) => client < self.clients,
+            Address::Client(client) => self.has_every_client || client < self.clients,
             Address::Service(_) => true,
         })
     }

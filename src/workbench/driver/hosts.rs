@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 
+use super::LINE_MAX;
 use crate::assertions::Watch;
 use crate::node::{Handler, Node};
 use crate::store::{BadRecord, Records};
@@ -59,8 +60,8 @@ impl<W: Handler> SimulatedNode for Node<W> {
 /// Nodes in virtual time, by their places.
 pub(in crate::workbench) struct Hosts {
     all: Vec<Host>,
-    /// What a node says, as it is read.
-    said: LineBuffer,
+    /// The stdout of a node, as it is read.
+    stdout: LineBuffer,
     /// Maximum turns of a node at one instant.
     turns_max: usize,
 }
@@ -91,9 +92,6 @@ struct Host {
     disk: Disk,
 }
 
-/// Maximum bytes of a line that a node reads, as in a process.
-const LINE_MAX: usize = 64 * 1024 * 1024;
-
 impl Hosts {
     /// So many places, each with its disk, and no node in any of them.
     pub(in crate::workbench) fn new(count: usize, turns_max: usize, disk: impl Fn(usize) -> Disk) -> Self {
@@ -105,7 +103,7 @@ impl Hosts {
             out: OutBuffer::new(),
             disk: disk(place),
         };
-        Self { all: (0..count).map(host).collect(), said: LineBuffer::new(LINE_MAX), turns_max }
+        Self { all: (0..count).map(host).collect(), stdout: LineBuffer::new(LINE_MAX), turns_max }
     }
 
     /// The node in that place, unless none was started or it was killed.
@@ -144,10 +142,12 @@ impl Hosts {
         recovered
     }
 
-    /// Ends a node, and crashes its disk.
-    pub(in crate::workbench) fn kill(&mut self, place: usize) {
-        self.all[place].node = None;
-        self.all[place].disk.crash();
+    /// Ends a node, and crashes its disk, which has gone on while the node was paused.
+    pub(in crate::workbench) fn kill(&mut self, place: usize, now: Instant) {
+        let Host { node, disk, .. } = &mut self.all[place];
+        *node = None;
+        disk.is_done(now);
+        disk.crash();
     }
 
     /// A node stops, and its clock goes on.
@@ -160,9 +160,11 @@ impl Hosts {
         self.all[place].is_paused = false;
     }
 
-    /// When nodes and disks have something to do.
-    pub(in crate::workbench) fn deadlines(&mut self) -> impl Iterator<Item = Instant> {
-        self.all.iter_mut().filter_map(Host::poll_timeout)
+    /// When a node or a disk has something to do next. While a node polls, only what is due after this instant counts:
+    /// the rest would go on for ever.
+    pub(in crate::workbench) fn next_due(&mut self, polls_at: Option<Instant>) -> Option<Instant> {
+        let counts = |due: &Instant| polls_at.is_none_or(|now| *due > now);
+        self.all.iter_mut().flat_map(Host::deadlines).filter(counts).min()
     }
 
     /// Lets everything happen that happens at this moment. A node that has something to do again and again, such as a
@@ -184,8 +186,8 @@ impl Hosts {
                     around.fail_assertion(place, &broken);
                 }
                 while !host.out.is_empty() {
-                    read(&mut host.out, &mut self.said);
-                    for line in self.said.lines() {
+                    read(&mut host.out, &mut self.stdout);
+                    for line in self.stdout.lines() {
                         around.handle_line(now, place, line);
                     }
                 }
@@ -199,10 +201,12 @@ impl Hosts {
 }
 
 impl Host {
-    fn poll_timeout(&mut self) -> Option<Instant> {
-        let disk = self.disk.poll_timeout();
-        let node = self.node.as_mut().filter(|_| !self.is_paused)?.poll_timeout();
-        disk.into_iter().chain(node).min()
+    /// When the node and its disk have something to do.
+    fn deadlines(&mut self) -> impl Iterator<Item = Instant> {
+        let node = self.node.as_mut().filter(|_| !self.is_paused);
+        let disk = self.disk.poll_timeout().filter(|_| node.is_some());
+        let node = node.and_then(|node| node.poll_timeout());
+        disk.into_iter().chain(node)
     }
 
     /// Lets the node do what it has to do now: read, what was due, and what its disk allows. Whether there was anything.

@@ -8,3 +8,6 @@ pub(in crate::workbench) mod running;
 pub mod simulation;
 #[cfg(unix)]
 mod stderr;
+
+/// Maximum bytes of a line, of a node's stdout or stderr and of what a node in virtual time reads.
+const LINE_MAX: usize = 64 * 1024 * 1024;

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use super::LINE_MAX;
 use super::running::Running;
 use super::stderr::{READS, Stderr};
 use crate::assertions::Told;
@@ -39,9 +40,6 @@ pub struct Program {
     /// Whether it goes to our stderr as well.
     pub shows_stderr: bool,
 }
-
-/// Maximum bytes of a line that a node writes; a longer one ends the test.
-const LINE_MAX: usize = 64 * 1024 * 1024;
 
 /// How often to check whether the processes are still there, and have answered their `init`.
 const CHECK_EVERY: Duration = Duration::from_millis(500);

@@ -37,11 +37,14 @@ pub struct Said {
 /// What is around the nodes.
 pub(super) struct Around {
     pub(super) cluster: Cluster<Delivery>,
+    /// Whether there is a node of that number.
+    is_named: Vec<bool>,
     /// Whether a node was ever started, by its number.
     pub(super) is_run: Vec<bool>,
     pub(super) has_services: bool,
     pub(super) is_network_played: bool,
-    pub(super) said: VecDeque<Said>,
+    /// What was said to those whom the test plays, and not taken.
+    pub(super) untaken: VecDeque<Said>,
 }
 
 /// A line for a node, to be handed to it at a time.
@@ -52,17 +55,19 @@ pub(super) struct Delivery {
 }
 
 impl Around {
-    /// Of so many places for nodes.
-    pub(super) fn new(count: usize) -> Self {
+    /// With nodes of these numbers.
+    pub(super) fn new(numbers: &[usize]) -> Self {
+        let count = numbers.iter().max().map_or(0, |last| last + 1);
         let settings = Settings { nodes: count, journal_size: usize::MAX, ..Settings::default() };
         let mut cluster = Cluster::new(&settings);
         cluster.open_every_client();
         Self {
             cluster,
+            is_named: (0..count).map(|number| numbers.contains(&number)).collect(),
             is_run: vec![false; count],
             has_services: false,
             is_network_played: false,
-            said: VecDeque::new(),
+            untaken: VecDeque::new(),
         }
     }
 
@@ -81,6 +86,12 @@ impl Around {
         }
     }
 
+    /// Whether the cluster, which has a place for each number up to its last node's, has somebody of that name.
+    fn may_exist(&self, name: &str) -> bool {
+        let number = Address::parse(name).and_then(Address::node);
+        number.is_none_or(|number| self.is_named.get(number).is_some_and(|is_named| *is_named))
+    }
+
     /// A node said this to somebody whom the test plays.
     fn note(&mut self, at: Instant, line: &str) {
         #[derive(Deserialize)]
@@ -89,10 +100,10 @@ impl Around {
             dest: String,
             body: Value,
         }
-        assert!(self.said.len() < SAID_MAX, "{SAID_MAX} messages were said and not taken");
+        assert!(self.untaken.len() < SAID_MAX, "{SAID_MAX} messages were said and not taken");
         match serde_json::from_str(line) {
             Ok(Message { src, dest, body }) => {
-                self.said.push_back(Said { at, src, dest, body, line: line.to_owned() });
+                self.untaken.push_back(Said { at, src, dest, body, line: line.to_owned() });
             }
             Err(error) => panic!("expected a message with src, dest and body, found {line}: {error}"),
         }
@@ -114,12 +125,21 @@ impl Surroundings for Around {
             NextLine::Line(line) => String::from_utf8_lossy(line.bytes()),
             NextLine::TooLong(_) => Cow::Borrowed(""),
         };
-        let is_played = serde_json::from_str(&text).is_ok_and(|To { dest }| self.is_played(&dest));
-        if is_played {
-            self.note(now, &text);
-        } else {
+        let dest = serde_json::from_str(&text).ok().map(|To { dest }| dest);
+        let Some(dest) = dest.filter(|dest| self.is_played(dest)) else {
             // What is no message at all it knows how to say.
-            self.cluster.handle_line(now, node, line, |_, _| Ok(()));
+            return self.cluster.handle_line(now, node, line, |_, _| Ok(()));
+        };
+        self.cluster.check_line(now, node, line);
+        if !self.may_exist(&dest) {
+            self.cluster.fail(
+                node,
+                format!("it wrote to {dest:?}, which does not exist"),
+                Some(text.as_bytes()),
+            );
+        }
+        if self.cluster.failure().is_none() {
+            self.note(now, &text);
         }
     }
 

@@ -61,8 +61,8 @@
 //! Bodies of messages are `serde_json`'s [`Value`]s, written by its macro [`json!`]: both are re-exported here, so that a test
 //! needs no dependency of its own for them. ([`messenger::Value`](crate::Value), which a handler reads, is another type.)
 //!
-//! What goes wrong with the test itself panics and says what was expected and what came: a node that says what no node
-//! may, a name that nobody has, an [`always!`](crate::always) that does not hold.
+//! What goes wrong with the test itself panics and says what was expected and what came: a node that writes a line which
+//! no node may, to whomever; a name that nobody can have; an [`always!`](crate::always) that does not hold.
 
 mod around;
 
@@ -82,12 +82,11 @@ use super::journal::{Address, Journal};
 use super::limits::Limits;
 use super::network::{Latency, Network};
 use super::settings::Settings;
+/// How long [`TestCluster::ask`] waits for an answer: as long as the clients of a test.
+pub use super::workload::PATIENCE;
 use crate::assertions::Watch;
 use crate::node::{Config, Handler, Node};
 use crate::time::{Duration, Instant};
-
-/// How long [`TestCluster::ask`] waits for an answer: as long as the clients of a test.
-pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who gives nodes their `init`, and asks for [`TestCluster::ask`].
 const CLIENT: &str = "c0";
@@ -112,15 +111,16 @@ impl TestCluster {
     /// Where a name is another one.
     pub fn of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        let count = names.iter().map(|name| number(name) + 1).max().unwrap_or_default();
+        let numbers: Vec<usize> = names.iter().map(|name| number(name)).collect();
         let disk = |_| {
             let mut disk = Disk::new(0);
             disk.set_write_time(Duration::ZERO);
             disk
         };
+        let around = Around::new(&numbers);
         Self {
-            around: Around::new(count),
-            hosts: Hosts::new(count, Limits::DEFAULT.turns_per_instant, disk),
+            hosts: Hosts::new(around.is_run.len(), Limits::DEFAULT.turns_per_instant, disk),
+            around,
             names,
             now: Instant::START,
             polls: false,
@@ -151,7 +151,7 @@ impl TestCluster {
         self
     }
 
-    /// What nodes persist is durable after so long, and lost if they are killed before.
+    /// What nodes persist is durable after so long. If they are killed before, it may be lost, all of it or in part.
     #[must_use]
     pub fn with_write_time(mut self, time: Duration) -> Self {
         (0..self.around.is_run.len()).for_each(|place| self.hosts.disk_mut(place).set_write_time(time));
@@ -197,25 +197,25 @@ impl TestCluster {
         }
         self.around.is_run[place] = true;
         self.around.cluster.revive(place);
-        let before = self.around.said.len();
+        let before = self.around.untaken.len();
         let init =
             json!({"type": "init", "msg_id": self.next_msg_id(), "node_id": name, "node_ids": self.names});
         self.tell(CLIENT, name, init);
-        let mut said = self.around.said.iter().skip(before);
+        let mut said = self.around.untaken.iter().skip(before);
         let Some(at) = said.position(|said| said.dest == CLIENT && said.body["type"] == "init_ok") else {
-            let came: Vec<_> = self.around.said.iter().skip(before).map(|said| &*said.line).collect();
+            let came: Vec<_> = self.around.untaken.iter().skip(before).map(|said| &*said.line).collect();
             panic!("{name} was told its init: expected init_ok at once, found {came:?}");
         };
-        self.around.said.remove(before + at);
+        self.around.untaken.remove(before + at);
     }
 
-    /// Kills a node: what it had not read, and what was not durable, is gone, and what it is told is lost.
+    /// Kills a node: what it had not read is gone, and what was not durable may be; what it is told is lost.
     ///
     /// # Panics
     /// Where it does not run.
     pub fn kill(&mut self, name: &str) {
         let place = self.running(name);
-        self.hosts.kill(place);
+        self.hosts.kill(place, self.now);
         self.around.cluster.note_killed(place);
     }
 
@@ -239,6 +239,7 @@ impl TestCluster {
     pub fn pause(&mut self, name: &str) {
         let place = self.running(name);
         self.hosts.pause(place);
+        self.around.cluster.note_paused(place, true);
     }
 
     /// Lets a node go on that was paused: it reads what waits, and then does what is due.
@@ -248,6 +249,7 @@ impl TestCluster {
     pub fn resume(&mut self, name: &str) {
         let place = self.running(name);
         self.hosts.resume(place);
+        self.around.cluster.note_paused(place, false);
         self.settle();
     }
 
@@ -313,14 +315,14 @@ impl TestCluster {
         let body = with_member(body, "msg_id", msg_id.into());
         let end = self.now + PATIENCE;
         // What was said before is no answer to this.
-        let mut seen = self.around.said.len();
+        let mut seen = self.around.untaken.len();
         self.tell(CLIENT, dest, &body);
         loop {
-            let mut new = self.around.said.iter().skip(seen);
+            let mut new = self.around.untaken.iter().skip(seen);
             if let Some(at) = new.position(|said| said.dest == CLIENT && said.body["in_reply_to"] == msg_id) {
-                return self.around.said.remove(seen + at).expect("it was found there").body;
+                return self.around.untaken.remove(seen + at).expect("it was found there").body;
             }
-            seen = self.around.said.len();
+            seen = self.around.untaken.len();
             assert!(
                 self.step(end),
                 "{dest} was asked {body}: expected an answer within {}, found none",
@@ -333,22 +335,22 @@ impl TestCluster {
     /// there is, but no longer than this.
     pub fn next(&mut self, within: Duration) -> Option<Said> {
         let end = self.now + within;
-        while self.around.said.is_empty() {
+        while self.around.untaken.is_empty() {
             if !self.step(end) {
                 return None;
             }
         }
-        self.around.said.pop_front()
+        self.around.untaken.pop_front()
     }
 
     /// What was said to anybody whom the test plays and was not taken yet.
     pub fn said(&self) -> impl ExactSizeIterator<Item = &Said> {
-        self.around.said.iter()
+        self.around.untaken.iter()
     }
 
     /// All that was said to anybody whom the test plays, since it was last taken.
     pub fn take(&mut self) -> Vec<Said> {
-        mem::take(&mut self.around.said).into()
+        mem::take(&mut self.around.untaken).into()
     }
 
     /// So much time passes, and everything happens that is due in it.
@@ -364,10 +366,10 @@ impl TestCluster {
     /// Time passes until the next thing has happened that is due, or until `end` if that comes first. Whether something
     /// happened.
     pub fn step(&mut self, end: Instant) -> bool {
+        let now = self.now;
         // Whoever would go on for ever goes on when something else happens.
-        let (now, polls) = (self.now, self.polls);
-        let of_hosts = self.hosts.deadlines().filter(|due| !polls || *due > now);
-        let due = of_hosts.chain(self.around.cluster.poll_timeout()).min();
+        let of_hosts = self.hosts.next_due(self.polls.then_some(now));
+        let due = of_hosts.into_iter().chain(self.around.cluster.poll_timeout()).min();
         let Some(due) = due.filter(|due| *due <= end) else {
             self.now = end.max(now);
             self.polls &= end <= now;
@@ -423,12 +425,12 @@ impl TestCluster {
         node.downcast_mut().unwrap_or_else(|| panic!("{}", other_kind::<H>(name)))
     }
 
-    /// The records that a node would be started with if it were killed now, the oldest first.
+    /// The records that a node is started with for certain if it is killed now, the oldest first: those that are durable.
     ///
     /// # Panics
     /// Where there is no such node.
     pub fn records(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.hosts.disk(self.place(name)).records()
+        self.hosts.disk(self.place(name)).durable(self.now)
     }
 
     /// The messages between nodes that ran, and between them and services that answer.
