@@ -9,5 +9,5 @@ pub mod simulation;
 #[cfg(unix)]
 mod stderr;
 
-/// Maximum bytes of a line, of a node's stdout or stderr and of what a node in virtual time reads.
+/// Maximum bytes of a line of a node, and of one for a node in virtual time.
 const LINE_MAX: usize = 64 * 1024 * 1024;
