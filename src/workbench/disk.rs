@@ -52,9 +52,9 @@ impl Disk {
         self.due
     }
 
-    /// Whether what was being written has become durable by now.
-    pub(super) fn is_done(&mut self, now: Instant) -> bool {
-        let is_done = self.due.is_some_and(|due| due <= now);
+    /// Ends the write that is durable by now. Whether there was one.
+    pub(super) fn end_write(&mut self, now: Instant) -> bool {
+        let is_done = self.is_done(now);
         if is_done {
             self.due = None;
             if let Some(file) = self.replacement.take() {
@@ -63,6 +63,11 @@ impl Disk {
             self.synced = self.bytes.len();
         }
         is_done
+    }
+
+    /// Whether what is being written is durable by now.
+    fn is_done(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
     }
 
     /// The machine crashes.
@@ -87,7 +92,7 @@ impl Disk {
 
     /// The records that a crash at that time leaves for certain, the oldest first.
     pub(super) fn durable(&self, now: Instant) -> impl Iterator<Item = &[u8]> {
-        let is_done = self.due.is_some_and(|due| due <= now);
+        let is_done = self.is_done(now);
         records(match &self.replacement {
             Some(file) if is_done => file,
             None if is_done => &self.bytes,
@@ -142,8 +147,8 @@ mod tests {
 
     fn synced(disk: &mut Disk, records: &Records) {
         disk.write(Instant::START, records);
-        assert!(!disk.is_done(Instant::START));
-        assert!(disk.is_done(disk.poll_timeout().unwrap()));
+        assert!(!disk.end_write(Instant::START));
+        assert!(disk.end_write(disk.poll_timeout().unwrap()));
     }
 
     /// Whatever was synced is there; of what was not, any number of records is, the oldest first.

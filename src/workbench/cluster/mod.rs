@@ -76,6 +76,8 @@ struct Node {
     /// Killed, and not started again.
     is_dead: bool,
     is_paused: bool,
+    /// Its number is nobody's.
+    is_left_out: bool,
     /// The client that waits for the answer to its `init`, and until when.
     init: Option<(usize, TimerKey)>,
 }
@@ -124,6 +126,11 @@ impl<R> Cluster<R> {
     pub const fn open_client(&mut self) -> usize {
         self.clients += 1;
         self.clients - 1
+    }
+
+    /// There is no node of that number, though there is a place for it.
+    pub fn leave_out(&mut self, node: usize) {
+        self.nodes[node].is_left_out = true;
     }
 
     /// From now on everybody exists who is called as clients are.

@@ -175,7 +175,7 @@ impl<R> Cluster<R> {
     /// Whoever has that name, if there is or was somebody.
     fn existing(&self, name: &str) -> Option<Address> {
         Address::parse(name).filter(|address| match *address {
-            Address::Node(node) => node < self.nodes.len(),
+            Address::Node(node) => self.nodes.get(node).is_some_and(|node| !node.is_left_out),
             Address::Client(client) => self.has_every_client || client < self.clients,
             Address::Service(_) => true,
         })

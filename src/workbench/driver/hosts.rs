@@ -146,7 +146,7 @@ impl Hosts {
     pub(in crate::workbench) fn kill(&mut self, place: usize, now: Instant) {
         let Host { node, disk, .. } = &mut self.all[place];
         *node = None;
-        disk.is_done(now);
+        disk.end_write(now);
         disk.crash();
     }
 
@@ -226,7 +226,7 @@ impl Host {
             is_busy = true;
             node.handle_timeout(now, &mut self.out);
         }
-        if self.disk.is_done(now) {
+        if self.disk.end_write(now) {
             is_busy = true;
             node.handle_durable(&mut self.out);
         }

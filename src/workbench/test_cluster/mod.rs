@@ -119,7 +119,7 @@ impl TestCluster {
         };
         let around = Around::new(&numbers);
         Self {
-            hosts: Hosts::new(around.is_run.len(), Limits::DEFAULT.turns_per_instant, disk),
+            hosts: Hosts::new(around.was_started.len(), Limits::DEFAULT.turns_per_instant, disk),
             around,
             names,
             now: Instant::START,
@@ -132,7 +132,7 @@ impl TestCluster {
     /// thing for each seed.
     #[must_use]
     pub fn with_network(mut self, seed: u64, latency: Latency) -> Self {
-        *self.around.cluster.network_mut() = Network::new(seed, latency, self.around.is_run.len());
+        *self.around.cluster.network_mut() = Network::new(seed, latency, self.around.was_started.len());
         self
     }
 
@@ -154,7 +154,7 @@ impl TestCluster {
     /// What nodes persist is durable after so long. If they are killed before, it may be lost, all of it or in part.
     #[must_use]
     pub fn with_write_time(mut self, time: Duration) -> Self {
-        (0..self.around.is_run.len()).for_each(|place| self.hosts.disk_mut(place).set_write_time(time));
+        (0..self.around.was_started.len()).for_each(|place| self.hosts.disk_mut(place).set_write_time(time));
         self
     }
 
@@ -195,7 +195,7 @@ impl TestCluster {
         if let Err(error) = self.hosts.start(place, node) {
             panic!("{name} could not start from its log: {error}");
         }
-        self.around.is_run[place] = true;
+        self.around.was_started[place] = true;
         self.around.cluster.revive(place);
         let before = self.around.untaken.len();
         let init =
@@ -268,7 +268,7 @@ impl TestCluster {
     /// As [`tell`](Self::tell) does.
     pub fn tell_line(&mut self, dest: &str, line: &str) {
         let node = self.started(dest);
-        self.around.deliver(Delivery { node, line: line.as_bytes().to_vec() });
+        self.around.cluster.hand_in(node, line.as_bytes());
         self.settle();
     }
 
@@ -460,7 +460,7 @@ impl TestCluster {
             Ok(planned) => planned,
             Err(error) => panic!("{error}"),
         };
-        if let Some(node) = planned.unknown_node(self.around.is_run.len()) {
+        if let Some(node) = planned.unknown_node(self.around.was_started.len()) {
             panic!("{fault:?}: expected nodes of {:?}, found n{node}", self.names);
         }
         assert!(
@@ -482,7 +482,7 @@ impl TestCluster {
     fn started(&self, name: &str) -> usize {
         let place = self.place(name);
         assert!(
-            self.around.is_run[place],
+            self.around.was_started[place],
             "expected a node that was started, found {name}, which the test plays"
         );
         place

@@ -91,6 +91,11 @@ fn step(
 }
 
 fn member(transactions: &Transactions, index: u32) -> Member {
+    let ops = transactions.ops_of(index).map(|op| transactions.op(transactions.ops[op])).collect();
+    Member { ops, ..member_without_ops(transactions, index) }
+}
+
+fn member_without_ops(transactions: &Transactions, index: u32) -> Member {
     let transaction = &transactions.all[index as usize];
     let known = |number: u32| (number != NONE).then_some(number as usize);
     Member {
@@ -98,7 +103,7 @@ fn member(transactions: &Transactions, index: u32) -> Member {
         node: known(transaction.node),
         interval: transaction.interval,
         completion: transaction.completion,
-        ops: transactions.ops_of(index).map(|op| transactions.op(transactions.ops[op])).collect(),
+        ops: Vec::new(),
     }
 }
 
@@ -139,16 +144,7 @@ impl fmt::Display for Span {
 impl Transactions {
     /// Whose a transaction is, and when it was.
     pub(in super::super) fn who(&self, index: u32) -> String {
-        let transaction = &self.all[index as usize];
-        let known = |number: u32| (number != NONE).then_some(number as usize);
-        Member {
-            process: known(transaction.process),
-            node: known(transaction.node),
-            interval: transaction.interval,
-            completion: transaction.completion,
-            ops: Vec::new(),
-        }
-        .who()
+        member_without_ops(self, index).who()
     }
 
     /// The same, where there may be nobody.
