@@ -1,6 +1,6 @@
 //! The file of a trace, which must not hold up the node: a disk may be slow, and a pipe may be full.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::mem;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
@@ -125,7 +125,12 @@ fn create(path: &Path) -> io::Result<Arc<Shared>> {
     let file = OpenOptions::new().append(true).create(true).custom_flags(flags).open(path);
     let file = file.and_then(|file| {
         fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
-        end_last_line(path, &file);
+        // While another node writes, its last line may look as if it had no end.
+        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            end_last_line(path, &file);
+        }
+        // For as long as the file is open. Nobody waits for a lock: at worst one node less tells the next that it writes.
+        let _ = file.try_lock_shared();
         Ok(file)
     });
     let file = file.map_err(|error| io::Error::new(error.kind(), format!("trace file {name:?}: {error}")))?;
