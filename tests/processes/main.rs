@@ -11,6 +11,7 @@ mod check;
 mod command_line;
 mod data;
 mod grade;
+mod kills;
 mod maelstrom;
 mod new;
 mod own_workbench;

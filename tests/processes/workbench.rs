@@ -9,26 +9,26 @@ use crate::support::{messenger, run};
 use serde_json::Value;
 
 /// A folder of a test's own.
-fn folder(test: &str) -> PathBuf {
+pub fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("workbench").join(test);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
-fn test(folder: &Path, args: &[&str]) -> Output {
+pub fn test(folder: &Path, args: &[&str]) -> Output {
     let mut command = messenger(&["test", "--store", folder.to_str().unwrap()]);
     command.args(args);
     run(command, b"")
 }
 
 /// The status and stdout.
-fn outcome(output: &Output) -> (Option<i32>, String) {
+pub fn outcome(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[track_caller]
-fn assert_valid(folder: &Path, args: &[&str]) {
+pub fn assert_valid(folder: &Path, args: &[&str]) {
     let (status, stdout) = outcome(&test(folder, args));
     assert_eq!(status, Some(0), "{stdout}");
     assert!(stdout.contains(": valid\n"), "{stdout}");
@@ -74,55 +74,6 @@ fn every_workload_is_valid_as_processes() {
             });
         }
     });
-}
-
-/// Nodes on disks of their own: what they acknowledged outlives SIGKILL. That Raft and kafka do for a minute, too:
-/// `cargo test --test processes -- --ignored a_minute`.
-#[test]
-fn nodes_with_disks_survive_kills() {
-    thread::scope(|scope| {
-        for (workload, node) in [
-            ("broadcast", None),
-            ("g-set", None),
-            ("g-counter", None),
-            ("g-counter", Some("g-counter-over-seq-kv")),
-            ("pn-counter", None),
-            ("lin-kv", Some("raft")),
-            ("kafka", None),
-            ("txn-list-append", None),
-            ("txn-rw-register", None),
-        ] {
-            scope.spawn(move || kill_nodes(workload, node, "4", "0.7"));
-        }
-    });
-}
-
-#[test]
-#[ignore = "it takes a minute and more"]
-fn a_minute_of_kills_loses_nothing() {
-    kill_nodes("lin-kv", Some("raft"), "60", "5");
-    kill_nodes("kafka", None, "60", "5");
-}
-
-fn kill_nodes(workload: &str, node: Option<&str>, seconds: &str, interval: &str) {
-    let folder = folder(&format!("disks-{}", node.unwrap_or(workload)));
-    let args = ["-w", workload, "--node-count", "5", "--concurrency", "4n", "--rate", "50"];
-    let faults = ["--nemesis", "kill,partition,pause", "--nemesis-interval", interval];
-    let mut args = [&args[..], &faults, &["--time-limit", seconds]].concat();
-    args.extend(node.into_iter().flat_map(|node| ["--node", node]));
-    if workload == "txn-rw-register" {
-        args.extend(["--consistency-models", "read-atomic"]);
-    }
-    assert_valid(&folder, &args);
-    // Who keeps nothing of its own leaves no folder.
-    let keeps_nothing = workload == "txn-list-append" || node == Some("g-counter-over-seq-kv");
-    assert_eq!(folder.join("latest/data/n0").exists(), !keeps_nothing, "{workload}");
-}
-
-#[test]
-fn a_node_that_is_killed_comes_back() {
-    let args = ["-w", "unique-ids", "--node-count", "3", "--rate", "200", "--time-limit", "2"];
-    assert_valid(&folder("kill"), &[&args[..], &["--nemesis", "kill", "--nemesis-interval", "0.3"]].concat());
 }
 
 #[test]
