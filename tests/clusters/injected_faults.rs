@@ -221,6 +221,49 @@ fn a_node_that_is_killed_says_nothing_hears_nothing_and_starts_anew() {
     assert_eq!([0, 1, 2, 3, 4].map(inits), [1, 2, 1, 2, 1]);
 }
 
+/// A node that was killed may count its requests from the beginning again: an answer to what it asked before would be
+/// taken for one to what it asks now.
+#[test]
+fn what_was_under_way_to_a_node_that_was_killed_never_reaches_the_one_that_starts_in_its_place() {
+    let settings = Settings {
+        latency: Latency { mean: Duration::from_millis(100), spread: Distribution::Uniform },
+        planned_faults: vec!["kill n1 at 2s for 10ms".parse().unwrap()],
+        time_limit: Duration::from_secs(4),
+        ..settings(1)
+    };
+    let world = run(settings, || Talker);
+    let [window] = world.faults() else { panic!("{:?}", world.faults()) };
+    let (n1, killed) = (Address::Node(1), window.from);
+    let entries = || world.journal().entries().iter();
+    let in_reply_to = |entry: &Entry| {
+        serde_json::from_str::<serde_json::Value>(&entry.body).unwrap()["in_reply_to"].as_u64()
+    };
+    let asked = |since: fn(Instant, Instant) -> bool| {
+        entries()
+            .filter(|entry| {
+                entry.src == n1 && matches!(entry.dest, Address::Service(_)) && since(entry.sent, killed)
+            })
+            .count()
+    };
+    assert!(asked(|sent, killed| sent < killed) > 10 && asked(|sent, killed| sent >= killed) > 10);
+    let mut gone = 0;
+    for entry in entries().filter(|entry| entry.dest == n1 && !matches!(entry.src, Address::Client(_))) {
+        for received in &entry.received {
+            assert!(*received <= killed || entry.sent >= killed, "{entry:?}");
+        }
+        gone += usize::from(entry.sent < killed && entry.is_lost());
+    }
+    assert!(gone > 20, "{gone} were under way");
+    // What the services answer: the first thing that the new node asked is answered first, or later, but not earlier.
+    let answers = entries().filter(|entry| entry.dest == n1 && matches!(entry.src, Address::Service(_)));
+    let heard: Vec<u64> = answers
+        .filter(|entry| entry.received.iter().any(|at| *at > killed))
+        .filter_map(in_reply_to)
+        .collect();
+    let most = entries().filter(|entry| entry.src == n1 && entry.sent >= killed).count() as u64;
+    assert!(!heard.is_empty() && heard.iter().all(|number| *number <= most), "{heard:?} of {most}");
+}
+
 #[test]
 fn kills_by_chance_strike_some_and_all() {
     let struck = |seed| {

@@ -84,11 +84,13 @@ impl<R> Cluster<R> {
         self.check_inbox(node);
     }
 
-    /// A node was killed: what it had not read is gone, and so is what comes before it is started again.
+    /// A node was killed: what it had not read is gone, and so is what was under way to it, and what comes before it is
+    /// started again.
     pub fn note_killed(&mut self, node: usize) {
-        let Node { inbox, is_dead, is_paused, .. } = &mut self.nodes[node];
+        let Node { inbox, is_dead, is_paused, life, .. } = &mut self.nodes[node];
         inbox.consume(inbox.len());
         (*is_dead, *is_paused) = (true, false);
+        *life += 1;
         self.end_init(node);
     }
 

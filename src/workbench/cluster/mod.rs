@@ -76,6 +76,9 @@ struct Node {
     /// Killed, and not started again.
     is_dead: bool,
     is_paused: bool,
+    /// How often it was killed. Messages that are under way to it then are gone, and so are the answers of services to
+    /// what it had asked: the node that starts in its place counts its own from the beginning.
+    life: u32,
     /// Its number is nobody's.
     is_left_out: bool,
     /// The client that waits for the answer to its `init`, and until when.

@@ -28,6 +28,8 @@ pub(super) struct Packet {
     pub(super) dest: Address,
     /// The line.
     pub(super) text: Box<[u8]>,
+    /// Whose life it belongs to: that of the node that it is for; of a message to a service, of the one that it answers.
+    pub(super) life: u32,
     pub(super) fate: Fate,
 }
 

@@ -156,7 +156,7 @@ impl<'a> Evidence<'a> {
                 Some(window) => format!("the partition {} ({}) swallowed it", window.target, span(window)),
                 None => "a partition swallowed it".to_owned(),
             },
-            Some(Dropped::DeadReceiver) => format!("{} was dead when it came", entry.dest),
+            Some(Dropped::DeadReceiver) => format!("{} was killed before it came", entry.dest),
             Some(Dropped::Loss) => "the network lost it".to_owned(),
             None => match first(entry) {
                 Some(received) => format!("it arrived at {}, after the answer", Seconds(received)),
