@@ -63,7 +63,7 @@ pub fn run(workload: Workload, over: Option<Over>, args: &NodeArgs) -> io::Resul
     let answer_within = config.answer_within;
     if let Some(Over::SeqKv) = over {
         if matches!(workload, Workload::GCounter) {
-            return serve(SeqKvCounter::default(), config, &options);
+            return serve(SeqKvCounter::new(config.answer_within), config, &options);
         }
         let text = "--over seq-kv: expected the workload g-counter, which alone can do with it";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -78,7 +78,7 @@ pub fn run(workload: Workload, over: Option<Over>, args: &NodeArgs) -> io::Resul
         Workload::LinKv => serve(LinKv::new(answer_within), config, &options),
         Workload::Kafka => serve(Kafka::default(), config, &options),
         Workload::Raft => serve(Raft::new(answer_within), config, &options),
-        Workload::TxnListAppend => serve(TxnListAppend::default(), config, &options),
+        Workload::TxnListAppend => serve(TxnListAppend::new(answer_within), config, &options),
         Workload::TxnRwRegister => serve(TxnRwRegister::default(), config, &options),
     }
 }

@@ -22,6 +22,7 @@ pub mod unique_ids;
 
 use crate::json::text::excerpt;
 use crate::node::{Context, Request};
+use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
 
 /// A name for a node between its start and its end: no other node has it, nor does the same one after another start.
@@ -33,6 +34,11 @@ use crate::wire::error::{ErrorCode, RpcError};
 fn incarnation<W>(cx: &mut Context<'_, W>) -> String {
     let number = cx.rng().u64(..) ^ cx.now().as_micros();
     format!("{}-{number:x}", cx.id())
+}
+
+/// How long a service may take for an answer, where a node asks it twice before it answers itself.
+const fn service_patience(answer_within: Duration) -> Duration {
+    Duration::from_micros(answer_within.as_micros() / 20 * 9)
 }
 
 /// Refuses what only the nodes of a cluster tell each other, if somebody else sent it.

@@ -50,13 +50,13 @@ pub fn node(name: &str, config: Config) -> Option<Box<dyn SimulatedNode>> {
         "broadcast" => Box::new(Node::new(Broadcast::default(), config)),
         "g-set" => Box::new(Node::new(GSet::default(), config)),
         "g-counter" => Box::new(Node::new(Counter::growing(), config)),
-        "g-counter-over-seq-kv" => Box::new(Node::new(SeqKvCounter::default(), config)),
+        "g-counter-over-seq-kv" => Box::new(Node::new(SeqKvCounter::new(config.answer_within), config)),
         "pn-counter" => Box::new(Node::new(Counter::any(), config)),
         "lin-kv" => Box::new(Node::new(LinKv::new(config.answer_within), config)),
         #[cfg(feature = "serde")]
         "raft" => Box::new(Node::new(Raft::new(config.answer_within), config)),
         "kafka" => Box::new(Node::new(Kafka::default(), config)),
-        "txn-list-append" => Box::new(Node::new(TxnListAppend::default(), config)),
+        "txn-list-append" => Box::new(Node::new(TxnListAppend::new(config.answer_within), config)),
         "txn-rw-register" => Box::new(Node::new(TxnRwRegister::default(), config)),
         _ => return None,
     })

@@ -13,10 +13,10 @@ use std::mem;
 
 use futures_util::future::try_join_all;
 
-use super::incarnation;
+use super::{incarnation, service_patience};
 use crate::json::value::Value;
 use crate::kv::{Cas, Kv, Seq};
-use crate::node::{CallError, Context, Deferred, Handle, Handler, Request};
+use crate::node::{CallError, Config, Context, Deferred, Handle, Handler, Request};
 use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
 
@@ -27,8 +27,10 @@ const WAITING_MAX: usize = 10_000;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SeqKvCounter {
+    /// How long an answer of the service may take.
+    patience: Duration,
     adds: Vec<(Deferred, i64)>,
     reads: Vec<Deferred>,
     /// A task works on what came before these.
@@ -44,6 +46,28 @@ pub struct SeqKvCounter {
 /// How much a node added, and in which life it did so last: the node's last life may have tried to add as much, and
 /// its change may happen late.
 type Total = (i64, String);
+
+impl SeqKvCounter {
+    /// A node that answers within this time, if the service takes less than half of it.
+    pub const fn new(answer_within: Duration) -> Self {
+        Self {
+            patience: service_patience(answer_within),
+            adds: Vec::new(),
+            reads: Vec::new(),
+            is_busy: false,
+            life: String::new(),
+            own: None,
+            marks: 0,
+        }
+    }
+}
+
+/// Answers within the time that a node has by default.
+impl Default for SeqKvCounter {
+    fn default() -> Self {
+        Self::new(Config::default().answer_within)
+    }
+}
 
 impl Handler for SeqKvCounter {
     fn on_init(&mut self, cx: &mut Context<'_, Self>) {
@@ -113,7 +137,7 @@ impl SeqKvCounter {
 
     /// Adds to this node's own total. It is tried until it is certain, since what comes next begins where it ends.
     async fn add(node: &Handle<Self>, delta: i128) -> Result<(), RpcError> {
-        let kv = Kv::<Seq, _>::new(node);
+        let (kv, _) = Self::service(node).await;
         let (key, life, known) =
             node.with(|this: &mut Self, cx| (total_key(cx.id()), this.life.clone(), this.own.take())).await;
         let mut own = match known {
@@ -141,7 +165,8 @@ impl SeqKvCounter {
     async fn newest_total(node: &Handle<Self>, key: &str) -> Total {
         loop {
             if Self::change(node).await.is_ok()
-                && let Ok(total) = Kv::<Seq, _>::new(node).read_or(key, Total::default()).await
+                && let (_, reader) = Self::service(node).await
+                && let Ok(total) = reader.read_or(key, Total::default()).await
             {
                 return total;
             }
@@ -153,8 +178,8 @@ impl SeqKvCounter {
     async fn read(node: &Handle<Self>) -> Result<i128, CallError> {
         Self::change(node).await?;
         let nodes = node.with(|_, cx| cx.cluster().nodes().to_vec()).await;
-        let kv = Kv::<Seq, _>::new(node);
-        let totals = nodes.iter().map(|name| kv.read_or(total_key(name), Total::default()));
+        let (_, reader) = Self::service(node).await;
+        let totals = nodes.iter().map(|name| reader.read_or(total_key(name), Total::default()));
         Ok(try_join_all(totals).await?.into_iter().map(|(total, _)| i128::from(total)).sum())
     }
 
@@ -166,7 +191,14 @@ impl SeqKvCounter {
             (format!("mark of {}", cx.id()), format!("{} {}", this.life, this.marks))
         };
         let (key, mark) = node.with(next_mark).await;
-        Kv::<Seq, _>::new(node).write(key, mark).await
+        Self::service(node).await.0.write(key, mark).await
+    }
+
+    /// The service, for changes and for reads: each attempt may take as long.
+    async fn service(node: &Handle<Self>) -> (Kv<Seq, Self>, Kv<Seq, Self>) {
+        let patience = node.with(|this: &mut Self, _| this.patience).await;
+        let reads = patience + patience + patience;
+        (Kv::new(node).within(patience), Kv::new(node).within(reads))
     }
 }
 

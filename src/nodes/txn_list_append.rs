@@ -18,18 +18,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::txn::{Answered, MicroOp, read_txn};
-use super::{incarnation, only_from_peers};
+use super::{incarnation, only_from_peers, service_patience};
 use crate::json::value::Value;
 use crate::json::write::WriteJson;
-use crate::node::{CallError, Context, Deferred, Handler, Request};
+use crate::node::{CallError, Config, Context, Deferred, Handler, Request};
 use crate::rpc::retry::Policy;
 use crate::time::Duration;
 use crate::wire::error::{ErrorCode, RpcError};
 
 const SERVICE: &str = "lin-kv";
-
-/// How long an answer of the service may take before the slot is looked at.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// After the service refused something else than expected.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,8 +44,10 @@ const AHEAD_MAX: usize = 1_000;
 const WINDOW: u64 = 64;
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TxnListAppend {
+    /// How long an answer of the service may take before the slot is looked at.
+    patience: Duration,
     lists: BTreeMap<Box<str>, Vec<Box<str>>>,
     /// The first slot that is not in `lists`.
     next: u64,
@@ -72,6 +71,33 @@ pub struct TxnListAppend {
 struct Waiting {
     client: Deferred,
     ops: Vec<MicroOp>,
+}
+
+impl TxnListAppend {
+    /// A node that answers within this time, if the service takes less than half of it.
+    pub fn new(answer_within: Duration) -> Self {
+        Self {
+            patience: service_patience(answer_within),
+            lists: BTreeMap::new(),
+            next: 0,
+            ahead: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            batch: Vec::new(),
+            name: String::new(),
+            is_busy: false,
+            own: String::new(),
+            batches: 0,
+            is_caught_up: false,
+            looked_until: 0,
+        }
+    }
+}
+
+/// Answers within the time that a node has by default.
+impl Default for TxnListAppend {
+    fn default() -> Self {
+        Self::new(Config::default().answer_within)
+    }
 }
 
 impl Handler for TxnListAppend {
@@ -137,7 +163,7 @@ impl TxnListAppend {
             .field("from", None::<i64>)
             .exact_field("to", &Batch { name: &self.name, waiting: &self.batch })
             .field("create_if_not_exists", true)
-            .policy(Policy::once(PATIENCE));
+            .policy(Policy::once(self.patience));
         let sent = call.then(|node: &mut Self, outcome, cx| match outcome {
             Ok(_) => node.finish(cx),
             // Another node was first, and told so.
@@ -152,7 +178,7 @@ impl TxnListAppend {
 
     /// Asks what is in the next slot.
     fn look(&mut self, cx: &mut Context<'_, Self>) {
-        let call = cx.call(SERVICE, "read").field("key", slot(self.next)).policy(Policy::once(PATIENCE));
+        let call = cx.call(SERVICE, "read").field("key", slot(self.next)).policy(Policy::once(self.patience));
         let sent = call.then(|node: &mut Self, outcome, cx| {
             let batch = match outcome {
                 Ok(reply) => reply.body.get("value").and_then(read_batch),
@@ -182,7 +208,7 @@ impl TxnListAppend {
         }
         self.looked_until = self.next + WINDOW;
         for place in self.next + 1..self.looked_until {
-            let call = cx.call(SERVICE, "read").field("key", slot(place)).policy(Policy::once(PATIENCE));
+            let call = cx.call(SERVICE, "read").field("key", slot(place)).policy(Policy::once(self.patience));
             // Those that are not answered are asked for in their turn.
             let _ = call.then(move |node: &mut Self, outcome, _| {
                 let batch = outcome.ok().and_then(|reply| read_batch(reply.body.get("value")?));

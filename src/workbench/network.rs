@@ -54,6 +54,11 @@ impl Distribution {
 }
 
 impl Latency {
+    /// So many times the mean.
+    pub(super) const fn times(&self, count: u64) -> Duration {
+        Duration::from_micros(self.mean.as_micros().saturating_mul(count))
+    }
+
     /// The latency at this quantile, which is at least 0 and below 1. It is at least a microsecond, or virtual time
     /// might stand still.
     fn quantile(&self, quantile: f64) -> Duration {

@@ -35,7 +35,8 @@ pub struct Settings {
     pub fault_interval: Duration,
     /// Faults that begin and end at their times, of nodes that there are.
     pub planned_faults: Vec<PlannedFault>,
-    /// How long the nodes rest before the final operations, with nothing wrong any more.
+    /// How long the nodes rest before the final operations, with nothing wrong any more. With a mean latency of more than
+    /// a third of a second it is as much longer as messages take longer: with 2 s it is six times this.
     pub recovery: Duration,
     /// Which neighbours the nodes are told to have, where the workload tells them.
     pub topology: Topology,
@@ -129,6 +130,18 @@ impl Settings {
 
     /// The longest time of a test: a day.
     pub const TIME_MAX: Duration = Duration::from_secs(86_400);
+
+    /// What nodes have this long for while messages take a third of a second, or less: with longer ones as much longer.
+    ///
+    /// What one of them knows has to come to all others in the time that they rest, even if each tells its neighbours alone.
+    /// Of 25 nodes in a line the first and the last are 24 messages from each other, and in ten seconds there is time for
+    /// thirty.
+    pub(super) fn stretched(&self, span: Duration) -> Duration {
+        const THIRD_OF_A_SECOND: u64 = 1_000_000 / 3;
+        let mean = self.latency.mean.as_micros().max(THIRD_OF_A_SECOND);
+        let stretched = u128::from(span.as_micros()) * u128::from(mean) / u128::from(THIRD_OF_A_SECOND);
+        Duration::from_micros(u64::try_from(stretched).unwrap_or(u64::MAX))
+    }
 
     /// Whether there is a test with these.
     ///

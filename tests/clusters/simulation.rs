@@ -90,6 +90,38 @@ fn every_workload_is_right_in_a_storm() {
     }
 }
 
+/// However long messages take, what nodes say in time is there before they are asked for the last time, and whoever has to
+/// ask others still answers in time.
+#[test]
+fn every_workload_is_right_when_messages_take_seconds() {
+    let over_seq_kv = [(&GCounter as &dyn Workload, "g-counter-over-seq-kv")];
+    let named = with_own_nodes().map(|workload| (workload, workload.name())).chain(over_seq_kv);
+    for (workload, node) in named {
+        for (seed, mean) in (800..).zip([500, 1_000, 3_000, 6_000, 20_000]) {
+            let mut settings = Settings {
+                nodes: 5,
+                workers: 5,
+                rate: Some(5.0),
+                time_limit: Duration::from_secs(60),
+                latency: Latency { mean: Duration::from_millis(mean), spread: Distribution::Uniform },
+                seed,
+                ..Settings::default()
+            };
+            settings.transactions.models = vec![Model::ReadAtomic];
+            let mut world = World::new(workload, settings).unwrap();
+            assert!(own::simulate_named(&mut world, node));
+            let results = Results::of(&world);
+            let explanation = results.explain().join("\n");
+            // Of so few operations it happens that none of a kind succeeds.
+            let is_right = results.silent.is_empty() && results.unread.is_empty();
+            assert!(
+                is_right && results.finding.verdict() == Verdict::Valid,
+                "{node} with {mean} ms: {explanation}"
+            );
+        }
+    }
+}
+
 /// Nodes for transactions, through everything.
 #[test]
 fn transactions_are_as_isolated_as_promised() {

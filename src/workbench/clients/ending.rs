@@ -23,11 +23,11 @@ impl Clients {
         match self.phase {
             Phase::Ending if self.workload.final_phase().is_some() => {
                 self.phase = Phase::Recovering;
-                cluster.remind(cluster.now() + self.settings.recovery, Reminder::Recovered);
+                cluster.remind(cluster.now() + self.rest(), Reminder::Recovered);
             }
             Phase::Ending => {
                 // After faults nodes need some time to find each other again.
-                let rest = if cluster.faults().is_empty() { TICK } else { self.settings.recovery.max(TICK) };
+                let rest = if cluster.faults().is_empty() { TICK } else { self.rest().max(TICK) };
                 self.start_probing(cluster, rest);
             }
             Phase::Final if self.workers.iter().all(|worker| worker.is_done) => {
@@ -37,10 +37,15 @@ impl Clients {
         }
     }
 
+    /// How long nodes have to find each other again, and to tell each other what each knows.
+    fn rest(&self) -> Duration {
+        self.settings.stretched(self.settings.recovery)
+    }
+
     pub(super) fn start_final(&mut self, cluster: &mut Cluster) {
         self.phase = Phase::Final;
         self.operations.start_final();
-        let longest = self.workload.final_phase().unwrap_or_default();
+        let longest = self.settings.stretched(self.workload.final_phase().unwrap_or_default());
         cluster.remind(cluster.now() + longest, Reminder::FinalEnd);
         (0..self.workers.len()).for_each(|worker| self.go_on_finally(cluster, worker));
     }

@@ -14,7 +14,7 @@ use crate::json::text::excerpt;
 use crate::time::{Duration, Instant};
 use crate::wire::error::ErrorCode;
 
-/// How long a client waits for an answer, unless the workload has it otherwise.
+/// How long a client waits for an answer, unless the workload has it otherwise or messages take long.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One kind of test. See the [module](super).
@@ -56,10 +56,10 @@ pub trait Workload: fmt::Debug + Send + Sync {
         true
     }
 
-    /// How long a client waits for an answer.
+    /// How long a client waits for an answer: ten times the mean latency at least, as Maelstrom has it for `lin-kv`, or a
+    /// node that has to ask others could not answer in time.
     fn patience(&self, settings: &Settings) -> Duration {
-        let _ = settings;
-        PATIENCE
+        settings.latency.times(10).max(PATIENCE)
     }
 
     /// Writes the request that each client sends before its first operation, and that a node gets again after it was

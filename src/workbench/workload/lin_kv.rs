@@ -93,7 +93,7 @@ impl Workload for LinKv {
 
     /// As in Maelstrom: linearizability is checked faster if fewer operations are concurrent.
     fn patience(&self, settings: &Settings) -> Duration {
-        Duration::from_micros(10 * settings.latency.mean.as_micros()).max(Duration::from_secs(1))
+        settings.latency.times(10).max(Duration::from_secs(1))
     }
 
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
