@@ -75,7 +75,7 @@ fn check(args: &CheckArgs) -> io::Result<Verdict> {
     }
     let transactions = TxnOptions { models: args.consistency_models.0.clone(), ..TxnOptions::default() };
     let settings = Settings { transactions, ..Settings::default() };
-    let judgement = Judgement::of(&history, workload, &settings);
+    let judgement = Judgement::of(&history, workload, &settings, None);
     if args.json {
         writeln!(stdout, "{:#}", judgement.json())?;
     } else {

@@ -142,11 +142,7 @@ pub fn try_settings(workload: &'static dyn Workload, settings: Settings, run: im
     Tried {
         seed,
         settings,
-        verdict: if failure.is_none() && results.verdict == Verdict::Invalid {
-            Verdict::Unknown
-        } else {
-            results.verdict
-        },
+        verdict: results.verdict,
         failure,
         simulated: world.now() - crate::time::Instant::START,
         operations: world.history().len(),
@@ -172,11 +168,7 @@ pub fn run_plan(plan: Plan, run: impl Fn(&mut World)) -> (World, Results) {
 pub fn signature(results: &Results) -> Option<String> {
     const WORDS: usize = 4;
     const WORDS_OF_REASON: usize = 30;
-    // A test of a few seconds can find no operation of a kind that succeeds, which is no fault of the nodes.
-    let did_wrong = results.finding.verdict() == Verdict::Invalid
-        || !results.silent.is_empty()
-        || results.failure.is_some() && results.verdict == Verdict::Invalid;
-    if !did_wrong {
+    if results.verdict != Verdict::Invalid {
         return None;
     }
     let (sentence, words) = match &results.failure {

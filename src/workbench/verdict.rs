@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checker::{Verdict, stats};
+use super::checker::stats::{self, Excuse};
+use super::checker::{Interval, Verdict};
 use super::fault::Fault;
 use super::history::{Invocation, Outcome};
 use super::journal::{Address, Traffic};
+use super::nemesis::Window;
 use super::settings::Settings;
 use super::why::{self, Why};
 use super::workload::{Finding, Workload, reason_prefix};
 use super::world::{Failure, UnexpectedReplies, World};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::error::ErrorCode;
 use crate::workbench::format::Seconds;
 
@@ -92,8 +94,13 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// Looks at a history.
-    pub fn of(history: &[Invocation], workload: &dyn Workload, settings: &Settings) -> Self {
+    /// Looks at a history of a test in which these faults were, or of which nobody knows what went wrong in it.
+    pub fn of(
+        history: &[Invocation],
+        workload: &dyn Workload,
+        settings: &Settings,
+        faults: Option<&[Window]>,
+    ) -> Self {
         let finding = workload.check(history, settings);
         let operations: Vec<_> = history
             .iter()
@@ -102,6 +109,7 @@ impl Judgement {
                 kind: invocation.operation.f,
                 interval: invocation.interval,
                 completion: invocation.outcome.completion(),
+                excuse: excuse(invocation, history, faults),
                 is_final: invocation.is_final,
             })
             .collect();
@@ -134,13 +142,49 @@ impl Judgement {
     }
 }
 
+/// How long after a fault, or after the start, a right node may still be busy with it: it elects a leader, or waits for
+/// answers that do not come.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+/// Why a right node may have ended the operation of that history without success.
+fn excuse(invocation: &Invocation, history: &[Invocation], faults: Option<&[Window]>) -> Option<Excuse> {
+    const OF_STATE: [ErrorCode; 5] = [
+        ErrorCode::ABORT,
+        ErrorCode::KEY_DOES_NOT_EXIST,
+        ErrorCode::KEY_ALREADY_EXISTS,
+        ErrorCode::PRECONDITION_FAILED,
+        ErrorCode::TXN_CONFLICT,
+    ];
+    const WITHOUT: [ErrorCode; 3] =
+        [ErrorCode::NODE_NOT_FOUND, ErrorCode::NOT_SUPPORTED, ErrorCode::MALFORMED_REQUEST];
+    let is_one_of = |codes: &[ErrorCode], reason: &str| {
+        codes.iter().any(|&code| reason.starts_with(&reason_prefix(code)))
+    };
+    let is_silence = match &invocation.outcome {
+        Outcome::Ok(_) => return None,
+        Outcome::Fail(reason) if is_one_of(&OF_STATE, reason) => return Some(Excuse::State),
+        Outcome::Fail(reason) if is_one_of(&WITHOUT, reason) => return None,
+        Outcome::Fail(_) | Outcome::Info(_) => false,
+        Outcome::Silence { .. } => true,
+    };
+    let Interval { invoked, completed } = invocation.interval;
+    let began = history.first().map_or(invoked, |first| first.interval.invoked);
+    let is_beginning = !is_silence && invoked < began + RECOVERY;
+    let is_during = |window: &Window| {
+        window.from <= completed && window.to.is_none_or(|ended| invoked < ended + RECOVERY)
+    };
+    let may_be_due_to_faults = is_beginning || faults.is_none_or(|faults| faults.iter().any(is_during));
+    may_be_due_to_faults.then_some(Excuse::Faults)
+}
+
 impl Results {
     /// Looks at a test that is over.
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn of(world: &World) -> Self {
         let history = world.history();
         let (workload, settings) = (world.workload(), world.settings());
-        let Judgement { finding, stats, .. } = Judgement::of(history, workload, settings);
+        let Judgement { finding, stats, .. } =
+            Judgement::of(history, workload, settings, Some(world.faults()));
         let failure = world.failure().cloned();
         let silent: Vec<_> =
             world.silent_nodes().iter().filter_map(|&node| SilentNode::of(node, history)).collect();

@@ -31,7 +31,7 @@ fn error(text: &str) -> String {
 }
 
 fn judge(history: &[Invocation], workload: &dyn Workload) -> (Verdict, Vec<String>) {
-    let judgement = Judgement::of(history, workload, &Settings::default());
+    let judgement = Judgement::of(history, workload, &Settings::default(), None);
     (judgement.verdict, judgement.finding.anomalies())
 }
 

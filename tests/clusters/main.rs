@@ -17,4 +17,5 @@ mod raft;
 mod report;
 mod shrinking;
 mod simulation;
+mod successes;
 mod why;

@@ -14,15 +14,27 @@ pub struct CountedOperation<'a> {
     pub interval: Interval,
     /// How it ended.
     pub completion: Completion,
+    /// Why a right node may have done it without success, if there is a reason.
+    pub excuse: Option<Excuse>,
     /// Whether it came after the rest at the end. It counts like any other, except for the rates.
     pub is_final: bool,
+}
+
+/// Why a right node may end an operation without success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Excuse {
+    /// What it has: no such key, another value than the expected one, a conflict of transactions.
+    State,
+    /// Faults.
+    Faults,
 }
 
 /// How many operations have to succeed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Availability {
-    /// One of each kind.
+    /// One of each kind, where nothing stands in the way.
     #[default]
     None,
     /// All.
@@ -31,16 +43,23 @@ pub enum Availability {
     AtLeast(f64),
 }
 
+/// So many operations of a kind are not all refused for what the node has: of the `cas` that a test of `lin-kv` asks for, one
+/// in five finds the value that it expects.
+const REFUSALS_MAX: usize = 100;
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Invalid if no operation of some kind succeeded, or too few of all did.
+    /// Invalid if no operation of some kind succeeded, or too few of all did. Unknown if none of a kind succeeded, and those
+    /// of a right node could have ended so.
     pub verdict: Verdict,
     /// All operations.
     pub all: Counts,
     /// Each kind's.
     pub kinds: BTreeMap<String, Counts>,
+    /// The kinds of which none succeeded, and whether that is invalid or unknown.
+    pub without_success: BTreeMap<String, Verdict>,
     /// What was asked for.
     pub availability: Availability,
     /// Whether that was reached.
@@ -77,8 +96,13 @@ pub fn check(operations: &[CountedOperation<'_>], availability: Availability) ->
     for operation in operations {
         by_kind.entry(operation.kind).or_default().push(operation);
     }
-    let kinds: BTreeMap<_, _> =
-        by_kind.into_iter().map(|(kind, those)| (kind.to_owned(), Counts::of(those, span))).collect();
+    let kinds: BTreeMap<_, _> = by_kind
+        .iter()
+        .map(|(&kind, those)| (kind.to_owned(), Counts::of(those.iter().copied(), span)))
+        .collect();
+    let without_success = by_kind.iter().filter(|(kind, _)| kinds[**kind].ok == 0);
+    let without_success: BTreeMap<_, _> =
+        without_success.map(|(&kind, those)| (kind.to_owned(), without_success_verdict(those))).collect();
     let all = Counts::of(operations, span);
 
     let is_available = match availability {
@@ -86,9 +110,20 @@ pub fn check(operations: &[CountedOperation<'_>], availability: Availability) ->
         Availability::Total => all.ok == all.total(),
         Availability::AtLeast(fraction) => all.ok_fraction() >= fraction,
     };
-    let is_valid = is_available && kinds.values().all(|counts| counts.ok > 0);
-    let verdict = if is_valid { Verdict::Valid } else { Verdict::Invalid };
-    Stats { verdict, all, kinds, availability, is_available }
+    let worst = without_success.values().copied().max().unwrap_or(Verdict::Valid);
+    let verdict = if is_available { worst } else { Verdict::Invalid };
+    Stats { verdict, all, kinds, without_success, availability, is_available }
+}
+
+/// What it means that none of them succeeded.
+fn without_success_verdict(operations: &[&CountedOperation<'_>]) -> Verdict {
+    let by_state = operations.iter().filter(|operation| operation.excuse == Some(Excuse::State)).count();
+    let may_be_right = if by_state > 0 {
+        by_state < REFUSALS_MAX
+    } else {
+        operations.iter().all(|operation| operation.excuse == Some(Excuse::Faults))
+    };
+    if may_be_right { Verdict::Unknown } else { Verdict::Invalid }
 }
 
 impl Counts {
@@ -126,11 +161,16 @@ impl Stats {
     /// Why it is not valid.
     pub fn explain(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        for (kind, counts) in self.kinds.iter().filter(|(_, counts)| counts.ok == 0) {
-            sentences.push(format!(
-                "no {kind} succeeded: {} failed, and of {} nobody knows; at least one should",
-                counts.fail, counts.info
-            ));
+        for (kind, verdict) in &self.without_success {
+            let Counts { fail, info, .. } = &self.kinds[kind];
+            let meaning = match verdict {
+                Verdict::Unknown => {
+                    "that can happen to a right node, so nothing is known of it. Maelstrom would call it invalid"
+                }
+                _ => "at least one should",
+            };
+            sentences
+                .push(format!("no {kind} succeeded: {fail} failed, and of {info} nobody knows; {meaning}"));
         }
         if !self.is_available {
             let wanted = match self.availability {
@@ -155,7 +195,7 @@ mod tests {
     fn operation(kind: &str, from_ms: u64, to_ms: u64, completion: Completion) -> CountedOperation<'_> {
         let at = |millis| Instant::from_micros(millis * 1_000);
         let interval = Interval { invoked: at(from_ms), completed: at(to_ms) };
-        CountedOperation { kind, interval, completion, is_final: false }
+        CountedOperation { kind, interval, completion, excuse: None, is_final: false }
     }
 
     #[test]
@@ -192,6 +232,22 @@ mod tests {
             report.explain(),
             ["no add succeeded: 0 failed, and of 1 nobody knows; at least one should"]
         );
+    }
+
+    #[test]
+    fn a_kind_without_a_success_is_unknown_where_a_right_node_has_an_excuse() {
+        let verdict = |excuses: &[Option<Excuse>]| {
+            let failed = operation("cas", 0, 1, Completion::Fail);
+            let operations: Vec<_> =
+                excuses.iter().map(|&excuse| CountedOperation { excuse, ..failed }).collect();
+            check(&operations, Availability::None).verdict
+        };
+        let (state, faults) = (Some(Excuse::State), Some(Excuse::Faults));
+        assert_eq!(verdict(&[faults, faults]), Verdict::Unknown);
+        assert_eq!(verdict(&[faults, None]), Verdict::Invalid);
+        assert_eq!(verdict(&[state, None]), Verdict::Unknown);
+        assert_eq!(verdict(&[state; REFUSALS_MAX - 1]), Verdict::Unknown);
+        assert_eq!(verdict(&[state; REFUSALS_MAX]), Verdict::Invalid);
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn judge(path: &Path, said: &Value) -> Judgement {
     let workload = workload::by_name(said["workload"].as_str().unwrap()).unwrap();
     let file = BufReader::new(GzDecoder::new(std::fs::File::open(path).unwrap()));
     let history = history_file::read(file, workload, Limits::default()).unwrap();
-    Judgement::of(&history, workload, &settings)
+    Judgement::of(&history, workload, &settings, None)
 }
 
 #[test]
