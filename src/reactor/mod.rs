@@ -4,6 +4,7 @@
 //! as the output stays below its mark; write once. A turn is bounded by the size of one read and by the
 //! mark, so signals, timers and a slow reader of stdout are all seen in time.
 
+mod alarm;
 mod fd;
 mod log;
 mod trace_file;
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
+use self::alarm::Alarm;
 use self::fd::Descriptor;
 pub use self::log::log_to_stderr;
 use self::log::report;
@@ -32,6 +34,7 @@ const STDIN: Token = Token(0);
 const STDOUT: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const OTHER_THREADS: Token = Token(3);
+const ALARM: Token = Token(4);
 
 /// What a shell has to know beyond its node. It may grow: end yours with `..Options::default()`.
 #[derive(Clone, Debug)]
@@ -134,6 +137,7 @@ struct Reactor {
     stats_interval: Duration,
     /// When to report; never if nothing came since the last report and nobody asks.
     report_at: Instant,
+    alarm: Alarm,
     /// How many lines had come by then.
     lines_reported: u64,
 }
@@ -180,6 +184,7 @@ impl Reactor {
         let stdin = Descriptor::stdin()?;
         let stdout = Descriptor::stdout()?;
         let is_watched = stdin.watch(&poll, STDIN, Interest::READABLE)?;
+        let alarm = Alarm::new(&poll, ALARM);
         Ok(Self {
             poll,
             signals,
@@ -206,6 +211,7 @@ impl Reactor {
             },
             stats_interval: options.stats_interval,
             report_at: Instant::END,
+            alarm,
             lines_reported: 0,
         })
     }
@@ -280,6 +286,7 @@ impl Reactor {
         let lines = node.counters().lines;
         if self.report_at == Instant::END && lines > self.lines_reported {
             self.report_at = self.now + self.stats_interval;
+            self.alarm.set(self.stats_interval);
         }
         if self.report_at <= self.now {
             report(&node.report(self.now));
@@ -306,7 +313,7 @@ impl Reactor {
             // Stdout alone makes it go on.
             Instant::END
         };
-        let wake_at = wake_at.min(self.report_at);
+        let wake_at = if self.alarm.is_set() { wake_at } else { wake_at.min(self.report_at) };
         // The poll counts milliseconds, and rounds up.
         let mut timeout = (wake_at < Instant::END).then(|| std::time::Duration::from(wake_at - now));
         // A signal may have ended the wait before the poll could tell of anything: it is asked once more, or a
