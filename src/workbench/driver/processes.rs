@@ -73,7 +73,7 @@ struct Process {
     /// What it wrote to stdout so far: whole lines, and bytes after the last of them.
     whole_lines: usize,
     bytes_after: usize,
-    /// What it did instead of answering its `init`, once it took long.
+    /// What was told on stderr of how slow it is to answer its `init`, if it is.
     hint: Option<String>,
 }
 
@@ -105,7 +105,7 @@ pub fn run(
     let driven = driven.and(processes.read_last_words(world));
     let mut ending = Ending { cut_short: driven.err().map(|error| error.to_string()), ..Ending::default() };
     if let Some(process) = world.failure().and_then(|failure| processes.of_nodes[failure.node].as_mut()) {
-        ending.hints = process.hint.take().into_iter().collect();
+        ending.hints = process.init_hint(world).into_iter().collect();
         ending.last_words = process.stderr.last_words();
     }
     drop(processes);
@@ -378,11 +378,22 @@ impl Process {
         Ok(())
     }
 
-    /// Tells what the node did so far if it is slow to answer its `init`: the most frequent mistakes are seen from that.
+    /// Tells what the node did so far if it is slow to answer its `init`. It may do more than that before the test ends.
     fn check_init(&mut self, world: &World) {
+        if self.hint.is_none() {
+            self.hint = self.init_hint(world);
+            if let Some(hint) = &self.hint {
+                let _ = writeln!(io::stderr(), "{hint}");
+            }
+        }
+    }
+
+    /// What the node did instead of answering its `init`, once that takes long: the most frequent mistakes are seen from it.
+    fn init_hint(&self, world: &World) -> Option<String> {
         let node = self.node;
-        if self.hint.is_some() || !world.awaits_init(node) || self.started.elapsed() < INIT_HINT_AFTER {
-            return;
+        let elapsed = self.started.elapsed();
+        if !world.awaits_init(node) || elapsed < INIT_HINT_AFTER {
+            return None;
         }
         let unread = rustix::io::ioctl_fionread(&self.stdin).unwrap_or(0) + world.waiting(node) as u64;
         let read = if unread > 0 {
@@ -400,12 +411,10 @@ impl Process {
                 format!("and wrote {} without a newline: a message ends with one, and is flushed", counted(bytes, "byte"))
             }
         };
-        let hint = format!(
+        Some(format!(
             "{} s after its start n{node} has not answered `init`: {read} {wrote}",
-            INIT_HINT_AFTER.as_secs()
-        );
-        let _ = writeln!(io::stderr(), "{hint}");
-        self.hint = Some(hint);
+            elapsed.as_secs()
+        ))
     }
 
     /// How the process ended, if it does so within a moment.
