@@ -360,6 +360,8 @@ fn times_include_a_blocked_stdout() {
     let (mut node, errors) = spawn(&["--stats-interval", "0"]);
     let payload = format!("\"{}\"", "x".repeat(1_000_000));
     node.send(&echo(1, &payload));
+    // The answer does not fit into the pipe. Once it has begun to come, the node waits.
+    assert_eq!(node.stdout.fill_buf().unwrap()[0], b'{');
     thread::sleep(Duration::from_millis(300));
     assert!(node.line().contains("echo_ok"));
     node.wait();

@@ -132,7 +132,7 @@ fn the_workbench_gives_each_node_a_folder() {
     let script = "echo \"$MESSENGER_DATA $0 $1\" >> \"$MESSENGER_DATA/starts\"; exec \"$2\" node";
     let mut command =
         messenger(&["test", "-w", "echo", "--bin", "bash", "--node-count", "2", "--time-limit", "3"]);
-    command.args(["--nemesis", "kill", "--nemesis-interval", "0.5", "--store", store.to_str().unwrap()]);
+    command.args(["--fault", "kill n0,n1 at 0.5s for 0.1s", "--store", store.to_str().unwrap()]);
     command.args(["--", "-c", script, "{data}", "x{data}y", env!("CARGO_BIN_EXE_messenger")]);
     let output = run(command, b"");
     let (mut stdout, latest) = (String::new(), store.join("latest"));

@@ -31,7 +31,10 @@ fn one_line_makes_a_node_test_itself() {
     let store = folder("unique_ids");
     for (words, tested) in [
         ("test -w unique-ids --time-limit 1 --node-count 2", "testing unique_ids\n"),
-        ("test -w unique-ids --time-limit 10 --sim --nemesis kill", "testing unique_ids, in virtual time\n"),
+        (
+            "test -w unique-ids --time-limit 10 --sim --nemesis kill --seed 1",
+            "testing unique_ids, in virtual time\n",
+        ),
     ] {
         let (status, stdout, stderr) = call("unique_ids", words, &store);
         // It counts from 0 again when it is started again.
@@ -65,7 +68,7 @@ fn a_workload_of_ones_own_is_explored_and_its_plan_repeated() {
     assert!(stdout.contains("had not given it back"), "{stdout}");
 
     let (status, stdout, stderr) =
-        call("lock", "test -w lock --rate 50 --time-limit 2 --node-count 2 --json", &store);
+        call("lock", "test -w lock --rate 50 --time-limit 2 --node-count 2 --seed 1 --json", &store);
     assert_eq!(status, Some(1), "{stdout}{stderr}");
     let results: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(results["workload"]["name"], "lock");
@@ -76,7 +79,7 @@ fn an_assertion_ends_a_test_and_a_node_that_nobody_tests_goes_on() {
     let store = folder("asserting");
     let broken = "it says that this should always hold: there are fewer than five echoes; self.echoed = 5; cx.id() = \"n0\"\n";
     for mode in ["--sim", "--log-net-send"] {
-        let words = format!("test -w echo --node-count 1 --rate 50 --time-limit 5 {mode}");
+        let words = format!("test -w echo --node-count 1 --rate 50 --time-limit 5 --seed 1 {mode}");
         let (status, stdout, stderr) = call("asserting", &words, &store);
         assert_eq!(status, Some(1), "{stdout}{stderr}");
         assert!(stdout.contains(broken), "{stdout}");

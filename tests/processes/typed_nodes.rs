@@ -65,7 +65,7 @@ fn they_are_valid_in_the_workbench() {
         let node = node.get_program().to_str().unwrap();
         let mut command =
             messenger(&["test", "-w", workload, "--bin", node, "--store", store.to_str().unwrap()]);
-        command.args(args);
+        command.args(args).args(["--seed", "1"]);
         let output = run(command, b"");
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert_eq!(

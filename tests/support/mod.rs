@@ -1,9 +1,12 @@
 //! A node as a process, over real pipes.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -134,6 +137,29 @@ pub fn example(name: &str) -> Command {
     let build = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", name]).status().unwrap();
     assert!(build.success());
     Command::new(Path::new(env!("CARGO_BIN_EXE_messenger")).with_file_name("examples").join(name))
+}
+
+/// Writes a program in Python; nothing, where there is no Python.
+///
+/// It names its interpreter by its path: what is called `python3` may be a script that looks for one, and takes longer than
+/// all that a node does.
+pub fn python(program: &Path, text: &str) -> Option<()> {
+    static INTERPRETER: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let mut python = Command::new("python3");
+        let output = python.args(["-c", "import sys; print(sys.executable, end='')"]).output().ok()?;
+        output.status.success().then(|| PathBuf::from(String::from_utf8(output.stdout).unwrap()))
+    });
+    let Some(interpreter) = INTERPRETER.as_ref() else { return skip("there is no python3") };
+    let (_, code) = text.split_once('\n').unwrap();
+    fs::write(program, format!("#!{}\n{code}", interpreter.display())).unwrap();
+    fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+    Some(())
+}
+
+/// Says why a test is skipped. What is printed by a test that passes is not shown; this is.
+pub fn skip<T>(why: &str) -> Option<T> {
+    let _ = writeln!(io::stderr(), "skipped: {why} here");
+    None
 }
 
 /// Kills the process if what this returns lives too long.
