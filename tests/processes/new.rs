@@ -1,10 +1,11 @@
 //! `messenger new`: what it writes is a node, and tested so.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{example, messenger, run, skip};
+use crate::support::{example, messenger, python, run, skip};
 
 /// An empty place for folders.
 fn place(test: &str) -> PathBuf {
@@ -52,10 +53,14 @@ fn has(program: &str) -> bool {
 
 #[test]
 fn a_node_in_python_is_valid() {
-    if has("python3") {
-        let folder = make(&place("python"), "python");
-        assert_teaches(&folder, &folder.join("node.py"));
-    }
+    let folder = make(&place("python"), "python");
+    let program = folder.join("node.py");
+    let code = fs::read_to_string(&program).unwrap();
+    assert!(code.starts_with("#!/usr/bin/env python3\n"), "{code}");
+    let mode = fs::metadata(&program).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111, "{mode:o}");
+    let Some(()) = python(&program, &code) else { return };
+    assert_teaches(&folder, &program);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{INIT, INIT_OK, Node, answers, echo, echo_ok, example, kill, messenger, run, watch};
+use crate::support::{
+    INIT, INIT_OK, Node, answers, echo, echo_ok, ending_signals, example, kill, messenger, run, watch,
+};
 use rustix::fs::{OFlags, fcntl_getfl};
 
 /// The first of the classic mistakes: a node that reads to the end of stdin before it answers, or does
@@ -233,7 +235,7 @@ fn sockets_and_their_flags() {
 /// Whatever ends a node, the socket that it shares blocks again for those that it shares it with.
 #[test]
 fn signals_leave_a_shared_socket_as_it_was() {
-    for signal in ["HUP", "TERM", "INT"] {
+    for signal in ending_signals() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let theirs = OwnedFd::from(theirs);
         let before = fcntl_getfl(&theirs).unwrap();
@@ -374,7 +376,7 @@ fn a_closed_stdout_ends_it_quietly() {
 
 #[test]
 fn signals_flush_and_end() {
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in ending_signals() {
         let mut node = Node::initialised();
         assert_eq!(node.ask(&echo(1, "1")), echo_ok(1, "1", 1));
         kill(node.child.id(), signal);

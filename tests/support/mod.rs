@@ -190,6 +190,19 @@ pub fn kill(pid: u32, signal: &str) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
+/// The signals that end a node. Under `nohup` a hangup is none of them: what a process has to ignore, those that it starts
+/// have to as well.
+pub fn ending_signals() -> Vec<&'static str> {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    // Hangup is the first of all signals.
+    if u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 0 {
+        return vec!["HUP", "TERM", "INT"];
+    }
+    skip::<()>("the test of SIGHUP, which is ignored");
+    vec!["TERM", "INT"]
+}
+
 /// An `echo` request of client c1.
 pub fn echo(msg_id: u64, value: &str) -> String {
     format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":{msg_id},"echo":{value}}}}}"#)
