@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use crate::support::{example, messenger, python, run, skip};
 
@@ -28,20 +29,25 @@ fn make(place: &Path, lang: &str) -> PathBuf {
     folder
 }
 
-/// The two commands of the folder's README that are valid there, and the one that is not.
+/// The two commands of the folder's README that are valid there, and the one that is not; all at once, since they wait.
 fn assert_teaches(folder: &Path, program: &Path) {
-    for (words, status) in [
-        ("-w echo --time-limit 1", 0),
-        ("-w broadcast --time-limit 2 --rate 20", 0),
-        ("-w broadcast --time-limit 6 --rate 50 --nemesis partition --nemesis-interval 1", 1),
-    ] {
-        let mut command = messenger(&["test", "--bin", program.to_str().unwrap(), "--store"]);
-        command.arg(folder.join("store")).args(words.split(' ')).args(["--seed", "1"]);
-        let output = run(command, b"");
-        let said = format!("{words}: {}{}", text(&output.stdout), text(&output.stderr));
-        assert_eq!(output.status.code(), Some(status), "{said}");
-        assert!(status == 0 || said.contains("is lost"), "{said}");
-    }
+    thread::scope(|scope| {
+        for (words, status, store) in [
+            ("-w echo --time-limit 1", 0, "echo"),
+            ("-w broadcast --time-limit 2 --rate 20", 0, "calm"),
+            ("-w broadcast --time-limit 6 --rate 50 --nemesis partition --nemesis-interval 1", 1, "torn"),
+        ] {
+            scope.spawn(move || {
+                let mut command =
+                    messenger(&["test", "--bin", program.to_str().unwrap(), "--seed", "1", "--store"]);
+                command.arg(folder.join(store)).args(words.split(' '));
+                let output = run(command, b"");
+                let said = format!("{words}: {}{}", text(&output.stdout), text(&output.stderr));
+                assert_eq!(output.status.code(), Some(status), "{said}");
+                assert!(status == 0 || said.contains("is lost"), "{said}");
+            });
+        }
+    });
 }
 
 /// Whether this machine has that program.

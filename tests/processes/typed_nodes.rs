@@ -1,6 +1,7 @@
 //! The typed nodes that the documentation shows: each is run, and goes through the workbench.
 
 use std::path::Path;
+use std::thread;
 
 use crate::support::{example, message, messenger, run};
 use serde_json::{Value, json};
@@ -39,42 +40,28 @@ fn the_one_that_the_documentation_shows_is_the_one_that_is_compiled() {
 
 #[test]
 fn they_are_valid_in_the_workbench() {
-    for (workload, name, args) in [
-        ("echo", "typed_echo", ["--node-count", "2", "--time-limit", "1"].as_slice()),
-        ("unique-ids", "typed_unique_ids", &["--node-count", "3", "--time-limit", "1", "--rate", "100"]),
-        (
-            "broadcast",
-            "typed_broadcast",
-            &[
-                "--node-count",
-                "5",
-                "--time-limit",
-                "3",
-                "--rate",
-                "50",
-                "--nemesis",
-                "partition",
-                "--nemesis-interval",
-                "1",
-            ],
-        ),
-        ("kafka", "typed_kafka", &["--node-count", "1", "--time-limit", "2", "--rate", "100"]),
-    ] {
-        let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("typed_nodes").join(name);
-        let node = example(name);
-        let node = node.get_program().to_str().unwrap();
-        let mut command =
-            messenger(&["test", "-w", workload, "--bin", node, "--store", store.to_str().unwrap()]);
-        command.args(args).args(["--seed", "1"]);
-        let output = run(command, b"");
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(
-            output.status.code(),
-            Some(0),
-            "{name}: {stdout}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
+    thread::scope(|scope| {
+        for (workload, name, words) in [
+            ("echo", "typed_echo", "--node-count 2 --time-limit 1"),
+            ("unique-ids", "typed_unique_ids", "--node-count 3 --time-limit 1 --rate 100"),
+            (
+                "broadcast",
+                "typed_broadcast",
+                "--node-count 5 --time-limit 3 --rate 50 --nemesis partition --nemesis-interval 1",
+            ),
+            ("kafka", "typed_kafka", "--node-count 1 --time-limit 2 --rate 100"),
+        ] {
+            scope.spawn(move || {
+                let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("typed_nodes").join(name);
+                let mut command = messenger(&["test", "-w", workload, "--seed", "1", "--store"]);
+                command.arg(store).arg("--bin").arg(example(name).get_program()).args(words.split(' '));
+                let output = run(command, b"");
+                let [stdout, stderr] =
+                    [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+                assert_eq!(output.status.code(), Some(0), "{name}: {stdout}{stderr}");
+            });
+        }
+    });
 }
 
 /// A conversation with the node for transactions.
