@@ -290,3 +290,110 @@ fn mutated_files_are_refused_or_judged() {
     }
     assert!((1_000..5_000).contains(&judged), "{judged}");
 }
+
+/// What a checker would pass over it would call right.
+#[test]
+fn a_value_that_the_workload_does_not_have_is_refused_with_its_line() {
+    let refusal = |name: &str, f: &str, asked: &str, answer: &str| {
+        let text = format!(
+            "{{\"type\":\"invoke\",\"process\":0,\"f\":\"{f}\",\"value\":{asked}}}\n\
+             {{\"type\":\"ok\",\"process\":0,\"f\":\"{f}\",\"value\":{answer}}}\n"
+        );
+        read(&text, workload::by_name(name).unwrap()).map(drop).map_err(|error| error.to_string())
+    };
+    let huge = "99999999999999999999";
+    for (name, f, asked, answer, line, expected) in [
+        ("g-set", "read", "null", "[0,\"x\"]", 2, "a list of integers"),
+        ("broadcast", "read", "null", "null", 2, "a list of integers"),
+        ("g-set", "add", "\"x\"", "\"x\"", 1, "the element that is added"),
+        ("g-counter", "read", "null", "1.5", 2, "an integer of 64 bits"),
+        ("pn-counter", "add", "null", "null", 1, "what is added"),
+        ("lin-kv", "write", "[0,\"a\"]", "[0,\"a\"]", 1, "[key, value]"),
+        ("lin-kv", "write", &format!("[0,{huge}]"), "[0,1]", 1, "of integers of 64 bits"),
+        ("lin-kv", "read", "[0,null]", "[0,\"b\"]", 2, "null or an integer"),
+        ("lin-kv", "read", "[0,null]", "[1,1]", 2, "of the key that was asked for"),
+        ("lin-kv", "cas", "[0,[1]]", "[0,[1]]", 1, "[key, [from, to]]"),
+        ("kafka", "send", "null", "null", 1, "[\"send\", key, message]"),
+        (
+            "kafka",
+            "send",
+            "[[\"send\",\"1\",1]]",
+            &format!("[[\"send\",\"1\",[{huge},1]]]"),
+            2,
+            "[offset, message]",
+        ),
+        ("kafka", "poll", "[[\"poll\"]]", "[[\"poll\",{\"1\":[[0]]}]]", 2, "[[offset, message], …]"),
+        ("kafka", "assign", "1", "1", 1, "a list of keys"),
+        ("txn-list-append", "txn", "[[\"append\",\"k\",1]]", "[]", 1, "[\"append\", key, element]"),
+        ("txn-list-append", "txn", "[[\"r\",1,null]]", "[[\"r\",1,2]]", 2, "list or null"),
+        ("txn-list-append", "txn", "[[\"r\",1,null]]", "null", 2, "a list of"),
+        ("txn-rw-register", "txn", "[[\"append\",1,1]]", "[]", 1, "[\"w\", key, value]"),
+        ("txn-rw-register", "txn", "[[\"r\",1,null]]", "[[\"r\",1,[2]]]", 2, "value or null"),
+    ] {
+        let error = refusal(name, f, asked, answer).unwrap_err();
+        let begins = error.starts_with(&format!("line {line}: expected "));
+        assert!(begins && error.contains(expected) && error.contains(", found "), "{name} {f}: {error}");
+    }
+    for (name, f, asked, answer) in [
+        ("echo", "echo", "{\"any\":1.5}", "null"),
+        ("unique-ids", "generate", "null", huge),
+        ("lin-kv", "read", "[0,null]", "[0,null]"),
+        ("kafka", "poll", "[[\"poll\"]]", "[[\"poll\",{}]]"),
+        ("kafka", "send", "[[\"send\",\"1\",\"text\"]]", "[[\"send\",\"1\",[null,\"text\"]]]"),
+        ("txn-list-append", "txn", "[[\"r\",1,null],[\"append\",1,2]]", "[[\"r\",1,[]],[\"append\",1,2]]"),
+        ("txn-rw-register", "txn", "[]", "[]"),
+    ] {
+        assert_eq!(refusal(name, f, asked, answer), Ok(()), "{name} {f}");
+    }
+}
+
+#[test]
+fn processes_and_times_that_cannot_be_are_refused_with_their_line() {
+    let begin = |process: &str, time| {
+        format!(
+            "{{\"type\":\"invoke\",\"process\":{process},\"f\":\"write\",\"value\":[0,1],\"time\":{time}}}\n"
+        )
+    };
+    for process in ["-1", "1.5", "99999999999999999999", "\"0\"", "null"] {
+        let found = error(&begin(process, 0));
+        assert_eq!(
+            found,
+            format!(
+                "line 1: expected process to be a number from 0 on, or a word such as :nemesis, found {process}"
+            )
+        );
+    }
+    let end = "{\"type\":\"ok\",\"process\":0,\"f\":\"write\",\"value\":[0,1],\"time\":4000}\n";
+    assert_eq!(
+        error(&(begin("0", 5000) + end)),
+        "line 2: expected a time from 5000 on, when the operation began, found 4000"
+    );
+    // Two files after one another: the second is of earlier operations.
+    let later = begin("0", 4000) + end;
+    let history = read(&(later + &begin("1", 1000)), &LinKv).unwrap();
+    assert_eq!(history.iter().map(|of| of.process).collect::<Vec<_>>(), [1, 0]);
+}
+
+/// As Jepsen writes it where a node acknowledged a message without an offset.
+#[test]
+fn an_acknowledged_message_of_unknown_offset_is_known_to_be_sent() {
+    let text = "{:type :ok, :process 0, :f :send, :value [[:send \"1\" 7]]}\n\
+                {:type :ok, :process 0, :f :poll, :value [[:poll {\"1\" [[0 7]]}]]}\n";
+    assert_eq!(judge(&read(text, &Kafka).unwrap(), &Kafka), (Verdict::Valid, vec![]));
+}
+
+#[test]
+fn nothing_is_said_of_transactions_where_nobody_wrote_or_read_anything() {
+    let append = workload::by_name("txn-list-append").unwrap();
+    let text = "{:type :invoke, :process 0, :f :txn, :value [[:append 1 1]]}\n\
+                {:type :info, :process 0, :f :txn, :value [[:append 1 1]]}\n\
+                {:type :invoke, :process 1, :f :txn, :value [[:r 1 nil]]}\n\
+                {:type :ok, :process 1, :f :txn, :value [[:r 1 nil]]}\n";
+    let judgement = Judgement::of(&read(text, append).unwrap(), append, &Settings::default(), None);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    assert!(
+        judgement.explain()[0].contains("no transaction that writes succeeded"),
+        "{:?}",
+        judgement.explain()
+    );
+}

@@ -34,6 +34,9 @@ enum Flaw {
     AnswersUnasked,
     MakesUpCommits,
     RefusesCommits,
+    IgnoresCommits,
+    IgnoresLists,
+    RefusesLists,
     ForgetsToSkip,
     Ignores,
 }
@@ -134,6 +137,9 @@ impl Handler for Logs {
                 cx.reply(request, "poll_ok").field("msgs", &lists).send()
             }
             "commit_offsets" => {
+                if self.flaw == Flaw::IgnoresCommits {
+                    return Ok(());
+                }
                 if self.flaw == Flaw::RefusesCommits {
                     return Err(RpcError::new(ErrorCode::TXN_CONFLICT, "somebody else commits"));
                 }
@@ -142,6 +148,10 @@ impl Handler for Logs {
                     *committed = offset.max(*committed);
                 }
                 cx.reply(request, "commit_offsets_ok").send()
+            }
+            "list_committed_offsets" if self.flaw == Flaw::IgnoresLists => Ok(()),
+            "list_committed_offsets" if self.flaw == Flaw::RefusesLists => {
+                Err(RpcError::not_supported("list_committed_offsets"))
             }
             "list_committed_offsets" => {
                 let keys = request.array("keys")?.as_array().into_iter().flatten();
@@ -276,6 +286,38 @@ fn commits_that_are_all_refused_are_an_error_of_the_node_but_not_of_its_polls() 
     let explanation = results.explain().join("\n");
     assert_eq!((results.verdict, results.finding.anomalies()), (Verdict::Invalid, vec![]), "{explanation}");
     assert!(explanation.contains("commit_offsets succeeded"), "{explanation}");
+}
+
+/// What its polls returned was seen all the same.
+#[test]
+fn commits_that_are_never_answered_are_an_error_of_the_node_but_not_of_its_polls() {
+    for seed in 0..10 {
+        let (results, _) = test(settings(seed), Flaw::IgnoresCommits);
+        let explanation = results.explain().join("\n");
+        assert_eq!(
+            (results.verdict, results.finding.anomalies()),
+            (Verdict::Invalid, vec![]),
+            "{explanation}"
+        );
+        assert!(explanation.contains("commit_offsets succeeded"), "{explanation}");
+    }
+}
+
+/// It is still asked to send and poll, and judged by that.
+#[test]
+fn a_node_that_never_tells_what_was_committed_is_not_called_valid_and_its_logs_are_judged() {
+    for flaw in [Flaw::IgnoresLists, Flaw::RefusesLists] {
+        let (results, _) = test(settings(1), flaw);
+        let explanation = results.explain().join("\n");
+        assert_eq!(
+            (results.verdict, results.finding.anomalies()),
+            (Verdict::Unknown, vec![]),
+            "{explanation}"
+        );
+        assert!(explanation.contains("list_committed_offsets succeeded, so nobody knows"), "{explanation}");
+        let ok = |kind: &str| results.stats.kinds.get(kind).map_or(0, |counts| counts.ok);
+        assert!(ok("send") > 10 && ok("poll") > 10, "{explanation}");
+    }
 }
 
 #[test]

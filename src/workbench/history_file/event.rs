@@ -61,7 +61,7 @@ impl Event {
                 }
                 ("process", value) => {
                     has_process = true;
-                    event.process = value.as_int().and_then(|process| usize::try_from(process).ok());
+                    event.process = process(line, &value)?;
                 }
                 ("f", value) => event.f = word(value),
                 ("value", value) => event.value = value,
@@ -83,6 +83,17 @@ impl Event {
         }
         Ok(event)
     }
+}
+
+/// The number of a client's process; none of what is called by a word, such as `:nemesis`.
+fn process(line: u64, value: &Data) -> Result<Option<usize>, ReadError> {
+    let number = value.as_int().and_then(|process| usize::try_from(process).ok());
+    let is_word = value.as_text().is_some_and(|word| word.contains(|c: char| !c.is_ascii_digit()));
+    if number.is_none() && !is_word {
+        let expected = "process to be a number from 0 on, or a word such as :nemesis";
+        return Err(ReadError::malformed(line, expected, value.to_string()));
+    }
+    Ok(number)
 }
 
 /// A keyword or string without a colon before it.

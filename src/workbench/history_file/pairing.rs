@@ -25,6 +25,8 @@ pub(super) struct Pairing<'a> {
     /// How many events there were; the places of the two of each operation, for a file without times.
     events: u64,
     places: Vec<(u64, u64)>,
+    /// When each operation began, in nanoseconds, as far as the file says.
+    begun: Vec<Option<i64>>,
     /// Whether each event had a time so far.
     has_times: bool,
 }
@@ -52,6 +54,7 @@ impl<'a> Pairing<'a> {
             processes: HashMap::default(),
             events: 0,
             places: Vec::new(),
+            begun: Vec::new(),
             has_times: true,
         }
     }
@@ -105,12 +108,25 @@ impl<'a> Pairing<'a> {
             }
         }
         self.push(process, f, value, event, micros(event.time));
-        Ok(())
+        self.check_fit(invocation, None, line)
+    }
+
+    /// Whether an operation has a value of its workload, and so has its answer, if it has one.
+    fn check_fit(&self, invocation: usize, answer: Option<&Data>, line: u64) -> Result<(), ReadError> {
+        let operation = &self.history[invocation].operation;
+        match self.workload.misfit(operation, answer) {
+            None => Ok(()),
+            Some(expected) => {
+                Err(ReadError::malformed(line, expected, answer.unwrap_or(&operation.value).to_string()))
+            }
+        }
     }
 
     fn push(&mut self, process: usize, f: &'static str, value: Data, event: &Event, invoked: Instant) {
-        self.memory += mem::size_of::<Invocation>() + mem::size_of::<(u64, u64)>();
+        self.memory +=
+            mem::size_of::<Invocation>() + mem::size_of::<(u64, u64)>() + mem::size_of::<Option<i64>>();
         self.places.push((self.events, u64::MAX));
+        self.begun.push(event.time.filter(|_| event.end.is_none()));
         self.history.push(Invocation {
             process,
             node: event.node.unwrap_or(UNKNOWN_NODE),
@@ -159,6 +175,15 @@ impl<'a> Pairing<'a> {
                 return Err(ReadError::malformed(line, expected, format!("the end of {f}")));
             }
         };
+        if completion == Completion::Ok {
+            self.check_fit(invocation, Some(&value), line)?;
+        }
+        if let (Some(began), Some(ended)) = (self.begun[invocation], event.time)
+            && ended < began
+        {
+            let expected = format!("a time from {began} on, when the operation began");
+            return Err(ReadError::malformed(line, expected, ended.to_string()));
+        }
         let error = event.error.take();
         let is_silence = error.as_deref() == Some(NO_ANSWER);
         let reason = error.unwrap_or_else(|| "no reason is given".into());
@@ -177,7 +202,10 @@ impl<'a> Pairing<'a> {
 
     /// The history, in the order in which its operations began.
     pub fn finish(mut self) -> Vec<Invocation> {
-        if !self.has_times {
+        if self.has_times {
+            // Several files that were put together are not in order.
+            self.history.sort_by_key(|invocation| invocation.interval.invoked);
+        } else {
             for (invocation, &(begun, ended)) in self.history.iter_mut().zip(&self.places) {
                 let completed = if ended == u64::MAX { Instant::END } else { Instant::from_micros(ended) };
                 invocation.interval = Interval { invoked: Instant::from_micros(begun), completed };

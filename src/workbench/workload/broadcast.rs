@@ -1,9 +1,10 @@
 //! `broadcast`: nodes tell each other what they were told.
 
-use super::super::history::Invocation;
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation};
 use super::contract::{Client, Fact, Finding, Generator, Workload};
 use super::final_phase::ONCE_EACH;
-use super::growing_set::{Elements, READ, SetClient, Words, check};
+use super::growing_set::{Elements, READ, SetClient, Words, check, misfit};
 use super::rpc::{Field, RequestBody, Rpc, Shape};
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
@@ -100,6 +101,10 @@ impl Workload for Broadcast {
 
     fn facts(&self, settings: &Settings) -> Vec<Fact> {
         vec![("topology", settings.topology.to_string())]
+    }
+
+    fn misfit(&self, operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+        misfit(operation, answer)
     }
 
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {

@@ -93,6 +93,14 @@ pub trait Workload: fmt::Debug + Send + Sync {
         (value.clone(), Vec::new())
     }
 
+    /// What should be there where an operation has a value, or an answer, that none of this workload has. Clients let none
+    /// through; a history that somebody else made may have anything, and what its checker passed over would be called
+    /// right.
+    fn misfit(&self, operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+        let _ = (operation, answer);
+        None
+    }
+
     /// Whether what the clients saw is right. The history is in the order in which its operations were invoked.
     fn check(&self, history: &[Invocation], settings: &Settings) -> Box<dyn Finding>;
 }

@@ -82,6 +82,10 @@ macro_rules! workloads {
                 Some(ONCE_EACH)
             }
 
+            fn misfit(&self, operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+                misfit(operation, answer)
+            }
+
             fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
                 Box::new(check(history))
             }
@@ -138,6 +142,20 @@ impl Client for CounterClient {
         _: &mut RequestBody,
     ) -> Result<Step, MalformedReply> {
         Ok(Step::ok(if operation.f == "read" { reply.data("value") } else { operation.value.clone() }))
+    }
+}
+
+fn misfit(operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+    match (operation.f, answer) {
+        ("read", None) => None,
+        ("read", Some(answer)) => {
+            answer.as_int().is_none().then_some("the value of a read to be an integer of 64 bits")
+        }
+        _ => operation
+            .value
+            .as_int()
+            .is_none()
+            .then_some("the value to be what is added, an integer of 64 bits"),
     }
 }
 

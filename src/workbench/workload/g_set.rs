@@ -1,9 +1,10 @@
 //! `g-set`: a set that only grows.
 
-use super::super::history::Invocation;
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation};
 use super::contract::{Client, Finding, Generator, Workload};
 use super::final_phase::ONCE_EACH;
-use super::growing_set::{Elements, READ, SetClient, Words, check};
+use super::growing_set::{Elements, READ, SetClient, Words, check, misfit};
 use super::rpc::{Field, Rpc, Shape};
 use crate::time::Duration;
 use crate::workbench::settings::Settings;
@@ -73,6 +74,10 @@ impl Workload for GSet {
 
     fn final_phase(&self) -> Option<Duration> {
         Some(ONCE_EACH)
+    }
+
+    fn misfit(&self, operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+        misfit(operation, answer)
     }
 
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {

@@ -87,6 +87,21 @@ impl Client for SetClient {
     }
 }
 
+/// What should be there instead of a value that neither adds an element nor reads them.
+pub fn misfit(operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+    match (operation.f, answer) {
+        (READ, None) => None,
+        (READ, Some(answer)) => {
+            answer.as_ints().is_none().then_some("the value of a read to be a list of integers of 64 bits")
+        }
+        _ => operation
+            .value
+            .as_int()
+            .is_none()
+            .then_some("the value to be the element that is added, an integer of 64 bits"),
+    }
+}
+
 pub fn check(history: &[Invocation]) -> set_full::SetFullResults {
     let adds: Vec<_> = history
         .iter()

@@ -96,6 +96,19 @@ impl Workload for LinKv {
         settings.latency.times(10).max(Duration::from_secs(1))
     }
 
+    fn misfit(&self, operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+        let Some((key, _)) = parts(operation) else {
+            return Some(
+                "the value to be [key, null] of a read, [key, value] or [key, [from, to]], of integers of 64 bits",
+            );
+        };
+        let answer = answer.filter(|_| operation.f == "read")?;
+        let is_value = |value: &Data| matches!(value, Data::Null | Data::Int(_));
+        let fits = answer.item(0).is_some_and(|of| of.as_int() == Some(key))
+            && answer.item(1).is_some_and(|value| is_value(&value));
+        (!fits).then_some("the value of a read to be [key, value], of the key that was asked for and null or an integer of 64 bits")
+    }
+
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {
         let operations: Vec<_> = history.iter().filter_map(register_operation).collect();
         Box::new(linearizable::check(&operations, STEPS))

@@ -2,7 +2,8 @@
 
 use super::super::checker::list_append;
 use super::super::checker::transactions::Transactions;
-use super::super::history::Invocation;
+use super::super::data::Data;
+use super::super::history::{Invocation, Operation};
 use super::contract::{Client, Fact, Finding, Generator, Workload};
 use super::rpc::{Rpc, Shape};
 use super::transactions::{self, TransactionClient, TransactionGenerator};
@@ -67,6 +68,10 @@ impl Workload for ListAppend {
 
     fn facts(&self, settings: &Settings) -> Vec<Fact> {
         transactions::facts(settings)
+    }
+
+    fn misfit(&self, operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+        transactions::misfit(operation, answer, true)
     }
 
     fn check(&self, history: &[Invocation], settings: &Settings) -> Box<dyn Finding> {

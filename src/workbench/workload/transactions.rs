@@ -1,6 +1,8 @@
 //! What `txn-list-append` and `txn-rw-register` share: transactions of reads and writes over a few keys in use, their
 //! client, and the report.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 use super::super::checker::isolation::{Cycle, IsolationResults, Member};
@@ -211,6 +213,35 @@ impl TransactionClient {
             _ => false,
         };
         answered.item_count() == Some(3) && same(0) && same(1) && fits
+    }
+}
+
+/// What should be there instead of a value that is no transaction.
+pub fn misfit(operation: &Operation, answer: Option<&Data>, has_lists: bool) -> Option<&'static str> {
+    let is_integer = |item: Option<Cow<'_, Data>>| item.is_some_and(|item| item.as_int().is_some());
+    let fits = |micro_op: Cow<'_, Data>| {
+        let value = micro_op.item(2).unwrap_or_default();
+        let word = if has_lists { "append" } else { "w" };
+        let fits = match &*value {
+            _ if !is_read(&micro_op) => micro_op.item(0)?.as_text() == Some(word) && value.as_int().is_some(),
+            _ if answer.is_none() => true,
+            Data::Null => true,
+            Data::Ints(_) => has_lists,
+            Data::Int(_) => !has_lists,
+            _ => false,
+        };
+        (fits && is_integer(micro_op.item(1)) && micro_op.item_count() == Some(3)).then_some(())
+    };
+    let value = answer.unwrap_or(&operation.value);
+    let is_txn = value.item_count().is_some() && value.items().all(|micro_op| fits(micro_op).is_some());
+    match has_lists {
+        _ if is_txn => None,
+        true => Some(
+            "the value to be a list of [\"append\", key, element] and [\"r\", key, list or null], of integers of 64 bits",
+        ),
+        false => Some(
+            "the value to be a list of [\"w\", key, value] and [\"r\", key, value or null], of integers of 64 bits",
+        ),
     }
 }
 

@@ -18,7 +18,7 @@ pub use self::results::{Cycle, EXAMPLES, Example, Finding, IsolationResults, Mem
 use super::graph::search::{self, Weight};
 use super::graph::{self, Edges, Graph, kind};
 use super::models::{Anomaly, Model, Order, Refuted};
-use super::transactions::{NONE, Transactions, number};
+use super::transactions::{Action, NONE, Transactions, number};
 use super::{Completion, Verdict};
 
 /// Adds the orders that the models need, searches for cycles, and judges everything.
@@ -40,6 +40,7 @@ pub(super) fn conclude(
         ok: count(Completion::Ok),
         info: count(Completion::Info),
         failed: count(Completion::Fail),
+        has_nothing: has_nothing(transactions),
         dependencies,
         refuted: Refuted { not: Vec::new(), also_not: Vec::new() },
         strongest_left: None,
@@ -117,12 +118,27 @@ pub(super) fn conclude(
     report.strongest_left = Model::all().rev().find(|model| !refutes(model));
     report.verdict = if !report.refuted.not.is_empty() {
         Verdict::Invalid
-    } else if report.dependencies == 0 || report.ok == 0 || !report.undecided.is_empty() {
+    } else if report.dependencies == 0 || report.ok == 0 || report.has_nothing || !report.undecided.is_empty()
+    {
         Verdict::Unknown
     } else {
         Verdict::Valid
     };
     report
+}
+
+/// Whether nothing that any client was told says what became of a write.
+fn has_nothing(transactions: &Transactions) -> bool {
+    let says = |index: u32| {
+        transactions.ops[transactions.ops_of(index)].iter().any(|op| match op.action {
+            Action::Write(_) => true,
+            Action::Read(version) => version != NONE,
+            Action::ReadList { length, .. } => length > 0,
+            Action::Unread => false,
+        })
+    };
+    let all = transactions.all.iter().zip(0..);
+    !all.into_iter().any(|(of, index)| of.completion == Completion::Ok && says(index))
 }
 
 /// Each client's transactions that succeeded, one after the other.

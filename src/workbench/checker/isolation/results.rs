@@ -21,6 +21,8 @@ pub struct IsolationResults {
     pub info: usize,
     /// How many failed.
     pub failed: usize,
+    /// No transaction that succeeded wrote anything, or read anything but nothing.
+    pub has_nothing: bool,
     /// How many dependencies between two transactions are known.
     pub dependencies: usize,
     /// The models that forbidden anomalies refute.
@@ -142,6 +144,11 @@ impl IsolationResults {
         }
         if self.ok == 0 {
             sentences.push("no transaction succeeded, so nothing can be said of them".to_owned());
+        } else if self.has_nothing && self.verdict == Verdict::Unknown {
+            sentences.push(
+                "no transaction that writes succeeded, and none read anything, so nothing can be said"
+                    .to_owned(),
+            );
         } else if self.dependencies == 0 && self.verdict == Verdict::Unknown {
             sentences.push(
                 "no transaction depends on another one: nobody read what another one wrote, so nothing can be said"

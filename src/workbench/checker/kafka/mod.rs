@@ -35,7 +35,8 @@ use crate::time::Instant;
 #[non_exhaustive]
 pub struct KafkaResults {
     /// Invalid if there is an anomaly, or if no commit ever succeeded; unknown if nothing was sent or polled, or if
-    /// messages were not seen in the end by a client whose final polls all failed.
+    /// messages were not seen in the end by a client whose final polls all failed, or if no client was ever told what was
+    /// committed.
     pub verdict: Verdict,
     /// How many messages were sent, with success.
     pub sent: usize,
@@ -45,6 +46,8 @@ pub struct KafkaResults {
     pub commits: usize,
     /// How many of them succeeded.
     pub commits_ok: usize,
+    /// How often a client asked what was committed, and how often it was told.
+    pub lists: (usize, usize),
     /// Processes that polled from the beginning at the end of the test, none of whose polls succeeded.
     pub blind: Vec<u64>,
     /// The anomalies that there are, the gravest first, each with its first or worst cases.
@@ -138,6 +141,11 @@ impl KafkaResults {
         if self.commits > 0 && self.commits_ok == 0 {
             sentences.push(format!("none of {} commit_offsets succeeded", self.commits));
         }
+        if let (lists @ 1.., 0) = self.lists {
+            sentences.push(format!(
+                "none of {lists} list_committed_offsets succeeded, so nobody knows whether what was committed is there"
+            ));
+        }
         sentences
     }
 }
@@ -159,18 +167,22 @@ pub fn check(history: &History) -> KafkaResults {
 
     let sent = facts.messages.iter().filter(|message| message.sent_ok.is_some()).count();
     let polled = facts.messages.iter().filter(|message| message.read_ok.is_some()).count();
-    let (mut commits, mut commits_ok) = (0, 0);
+    let (mut commits, mut commits_ok, mut lists) = (0, 0, (0, 0));
     for operation in &history.operations {
         if let Action::Poll { commit, .. } = operation.action {
             commits += usize::from(commit != Commit::None);
             commits_ok += usize::from(commit == Commit::Ok);
+        }
+        if let Action::Assign { start: Start::Zero | Start::Committed, .. } = operation.action {
+            lists.0 += 1;
+            lists.1 += usize::from(operation.completion == Completion::Ok);
         }
     }
     let blind = blind(history, &order);
     let is_certain = |kind: &Kind| *kind != Kind::Unseen || blind.is_empty();
     let verdict = if anomalies.keys().any(is_certain) || (commits > 0 && commits_ok == 0) {
         Verdict::Invalid
-    } else if !anomalies.is_empty() || sent + polled == 0 {
+    } else if !anomalies.is_empty() || sent + polled == 0 || lists.0 > 0 && lists.1 == 0 {
         Verdict::Unknown
     } else {
         Verdict::Valid
@@ -181,6 +193,7 @@ pub fn check(history: &History) -> KafkaResults {
         polled,
         commits,
         commits_ok,
+        lists,
         blind,
         anomalies,
         worst_lag: behind.worst,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::super::data::Data;
-use super::super::super::history::{Operation, Outcome};
+use super::super::super::history::{NO_ANSWER, Operation, Outcome};
 use super::super::contract::{CallFailure, Client, Step};
 use super::super::rpc::{MalformedReply, Reply, RequestBody};
 use super::messages::{COMMIT, LIST, POLL, SEND};
@@ -72,10 +72,17 @@ impl Client for Consumer {
         })
     }
 
-    /// What came is known, and is what the poll is about: a commit that is refused does not undo it.
+    /// What came is known, and is what the poll is about: a commit that is refused, or not answered, does not undo it.
     fn failed(&mut self, _: &Operation, failure: &CallFailure, _: &mut RequestBody) -> Step {
         match (failure.outcome(), self.polled.take()) {
-            (Outcome::Fail(reason), Some(Data::List(mut operations))) => {
+            (
+                outcome @ (Outcome::Fail(_) | Outcome::Info(_) | Outcome::Silence { .. }),
+                Some(Data::List(mut operations)),
+            ) => {
+                let reason = match outcome {
+                    Outcome::Fail(reason) | Outcome::Info(reason) => reason,
+                    _ => NO_ANSWER.into(),
+                };
                 if let Some(Data::List(poll)) = operations.first_mut() {
                     poll.push(Data::Text(reason));
                 }

@@ -153,7 +153,10 @@ impl Generator for Logs {
     fn completed(&mut self, worker: usize, invocation: &Invocation) {
         let is_refused = matches!(invocation.outcome, Outcome::Fail(_) | Outcome::Silence { .. });
         if invocation.operation.f == "assign" && is_refused {
-            self.workers[worker].assigned = None;
+            // In the end nothing is asked for it. Before that it is not tried at once again, or a node that refuses it
+            // would be asked for nothing else.
+            let worker = &mut self.workers[worker];
+            worker.assigned = worker.assigned.filter(|_| !invocation.is_final);
         }
         let Some(answer) = invocation.answer() else { return };
         match invocation.operation.f {

@@ -28,11 +28,11 @@ use self::compact::compact;
 use self::generator::Logs;
 use self::messages::{COMMIT, LIST, POLL, SEND};
 use self::pictures::draw;
-use self::value::{assign, keys_of};
+use self::value::{assign, keys_of, misfit};
 use super::super::checker::Verdict;
 use super::super::checker::kafka::{self, Cause};
 use super::super::data::Data;
-use super::super::history::Invocation;
+use super::super::history::{Invocation, Operation};
 use super::contract::{Client, Fact, Finding, Generator, Picture, Workload};
 use super::rpc::Rpc;
 use crate::time::Duration;
@@ -105,6 +105,10 @@ impl Workload for Kafka {
         }
         more.extend(value.get("committed").map(|committed| ("committed", committed.clone())));
         (keys_of(value).clone(), more)
+    }
+
+    fn misfit(&self, operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+        misfit(operation, answer)
     }
 
     fn check(&self, history: &[Invocation], _: &Settings) -> Box<dyn Finding> {

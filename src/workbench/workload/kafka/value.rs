@@ -1,7 +1,10 @@
 //! The values of its operations, made and read: the [module](super) has a table of them.
 
+use std::borrow::Cow;
+
 use crate::workbench::checker::kafka::Start;
 use crate::workbench::data::Data;
+use crate::workbench::history::Operation;
 
 /// An `assign`'s value.
 pub(super) fn assign(keys: Data, from: &str, committed: Option<Data>) -> Data {
@@ -29,10 +32,47 @@ pub(super) fn assigned(value: &Data) -> (Vec<Box<str>>, Start) {
 pub(super) fn sent(value: &Data, is_acknowledged: bool) -> Option<(Box<str>, Option<i64>, Data)> {
     let send = value.item(0)?;
     let (key, what) = (key_text(&*send.item(1)?), send.item(2)?);
-    if is_acknowledged {
-        return Some((key, what.item(0)?.as_int(), what.item(1)?.into_owned()));
+    // Jepsen leaves the offset out where it does not know it.
+    match (is_acknowledged, &*what) {
+        (true, Data::List(_) | Data::Ints(_)) => {
+            Some((key, what.item(0)?.as_int(), what.item(1)?.into_owned()))
+        }
+        _ => Some((key, None, what.into_owned())),
     }
-    Some((key, None, what.into_owned()))
+}
+
+/// What should be there instead of a value that its operation does not have.
+pub(super) fn misfit(operation: &Operation, answer: Option<&Data>) -> Option<&'static str> {
+    let value = answer.unwrap_or(&operation.value);
+    let is_offset = |offset: &Data| matches!(offset, Data::Null | Data::Int(_));
+    match operation.f {
+        "send" => {
+            let what = value.item(0).and_then(|send| Some(send.item(2)?.into_owned()));
+            let fits = match &what {
+                None => false,
+                Some(pair @ (Data::List(_) | Data::Ints(_))) if answer.is_some() => {
+                    pair.item_count() == Some(2) && pair.item(0).is_some_and(|offset| is_offset(&offset))
+                }
+                Some(_) => true,
+            };
+            (!fits).then_some("the value of a send to be [[\"send\", key, message]], and [offset, message] once it succeeded")
+        }
+        "poll" if answer.is_some() => {
+            let is_pair = |pair: Cow<'_, Data>| {
+                pair.item_count() == Some(2) && pair.item(0).is_some_and(|offset| offset.as_int().is_some())
+            };
+            let is_list = |list: &Data| list.item_count().is_some() && list.items().all(is_pair);
+            let poll = value.item(0).and_then(|poll| Some(poll.item(1)?.into_owned()));
+            let fits = matches!(&poll, Some(Data::Map(lists)) if lists.iter().all(|(_, list)| is_list(list)));
+            (!fits).then_some(
+                "the value of a poll that succeeded to be [[\"poll\", {key: [[offset, message], …]}]]",
+            )
+        }
+        "assign" => {
+            keys_of(value).item_count().is_none().then_some("the value of an assign to be a list of keys")
+        }
+        _ => None,
+    }
 }
 
 /// The keys of a `poll`'s value, each with its messages.
