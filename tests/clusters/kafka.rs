@@ -35,6 +35,8 @@ enum Flaw {
     MakesUpCommits,
     RefusesCommits,
     IgnoresCommits,
+    /// That is none.
+    Trickles,
     IgnoresLists,
     RefusesLists,
     ForgetsToSkip,
@@ -132,8 +134,14 @@ impl Handler for Logs {
                     let list = self.poll(&key, from, is_odd);
                     (key, list)
                 });
-                let lists: BTreeMap<String, Vec<(i64, i64)>> =
+                let mut lists: BTreeMap<String, Vec<(i64, i64)>> =
                     lists.filter(|(_, list)| !list.is_empty()).collect();
+                if self.flaw == Flaw::Trickles {
+                    lists = lists.into_iter().take(1).collect();
+                    for list in lists.values_mut() {
+                        list.truncate(1);
+                    }
+                }
                 cx.reply(request, "poll_ok").field("msgs", &lists).send()
             }
             "commit_offsets" => {
@@ -301,6 +309,16 @@ fn commits_that_are_never_answered_are_an_error_of_the_node_but_not_of_its_polls
         );
         assert!(explanation.contains("commit_offsets succeeded"), "{explanation}");
     }
+}
+
+/// A poll may return as few messages as the node likes. There is time for all of them in the end, however many they are.
+#[test]
+fn a_node_that_returns_one_message_at_a_time_is_valid() {
+    let settings = Settings { rate: Some(300.0), faults: Vec::new(), ..settings(1) };
+    let (results, world) = test(settings, Flaw::Trickles);
+    assert_eq!(results.verdict, Verdict::Valid, "{:?}", results.explain());
+    let sent = world.history().iter().filter(|of| of.operation.f == "send" && of.answer().is_some()).count();
+    assert!(sent > 1_000, "more than there is time for if each poll waits: {sent}");
 }
 
 /// It is still asked to send and poll, and judged by that.

@@ -50,6 +50,8 @@ struct Worker {
     last: LastSteps,
     /// The highest offset of each key that its final polls returned.
     reached: BTreeMap<Box<str>, i64>,
+    /// Its last poll returned something that none of them had returned before.
+    goes_on: bool,
 }
 
 /// How far a worker is with the final phase.
@@ -166,8 +168,11 @@ impl Generator for Logs {
                 ends.sent = ends.sent.max(offset);
             }
             "poll" => {
+                let of = &mut self.workers[worker];
+                of.goes_on = false;
                 for (key, offset) in highest(answer) {
-                    let reached = self.workers[worker].reached.entry(key.clone()).or_insert(offset);
+                    let reached = of.reached.entry(key.clone()).or_insert(i64::MIN);
+                    of.goes_on |= offset > *reached;
                     *reached = offset.max(*reached);
                     let ends = self.known.entry(key).or_default();
                     ends.polled = ends.polled.max(Some(offset));
@@ -197,8 +202,11 @@ impl Generator for Logs {
                 if self.has_all(worker) {
                     return FinalStep::Done;
                 }
-                self.workers[worker].last = LastSteps::Waiting;
-                FinalStep::Wait(Duration::from_micros(cx.rng.u64(1..=FINAL_PAUSE.as_micros())))
+                let of = &mut self.workers[worker];
+                of.last = LastSteps::Waiting;
+                // Who is given a little at a time has no time to lose.
+                let pause = if of.goes_on { 1 } else { cx.rng.u64(1..=FINAL_PAUSE.as_micros()) };
+                FinalStep::Wait(Duration::from_micros(pause))
             }
             LastSteps::Crashed | LastSteps::Waiting => {
                 of.last = LastSteps::Polling;
