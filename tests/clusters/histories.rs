@@ -8,6 +8,7 @@ use clojure_reader::edn::{self, Edn};
 use flate2::read::GzDecoder;
 use messenger::Instant;
 use messenger::workbench::checker::Verdict;
+use messenger::workbench::checker::models::Model;
 use messenger::workbench::data::Data;
 use messenger::workbench::history::{Invocation, Outcome, write_jsonl};
 use messenger::workbench::history_file::{self, Limits, ReadError, write_edn};
@@ -396,4 +397,40 @@ fn nothing_is_said_of_transactions_where_nobody_wrote_or_read_anything() {
         "{:?}",
         judgement.explain()
     );
+}
+
+/// Nothing but time tells that the second write is lost: which of the two came first nobody saw.
+#[test]
+fn a_register_that_loses_a_write_is_not_strictly_serializable() {
+    let register = workload::by_name("txn-rw-register").unwrap();
+    let txn = |process: usize, at: usize, asked: &str, answer: &str| {
+        let (begin, end) = (at * 1000, at * 1000 + 500);
+        format!(
+            "{{:type :invoke, :process {process}, :f :txn, :value [{asked}], :time {begin}000}}\n\
+             {{:type :ok, :process {process}, :f :txn, :value [{answer}], :time {end}000}}\n"
+        )
+    };
+    let judged = |last: &str, models: &str| {
+        let write = |process, at, value: usize| {
+            let txn_of = format!("[:w 1 {value}]");
+            txn(process, at, &txn_of, &txn_of)
+        };
+        let text = write(0, 1, 1) + &write(1, 2, 2) + &txn(2, 3, "[:r 1 nil]", &format!("[:r 1 {last}]"));
+        let mut settings = Settings::default();
+        settings.transactions.models = Model::parse_list(models).unwrap();
+        let judgement = Judgement::of(&read(&text, register).unwrap(), register, &settings, None);
+        (judgement.verdict, judgement.finding.refuted(), judgement.explain().join("\n"))
+    };
+    let (verdict, refuted, explanation) = judged("1", "strict-serializable");
+    assert_eq!(
+        (verdict, refuted),
+        (Verdict::Invalid, vec!["strong-snapshot-isolation".to_owned()]),
+        "{explanation}"
+    );
+    assert!(
+        explanation.contains("was there before the others. Maelstrom would not have noticed"),
+        "{explanation}"
+    );
+    assert_eq!(judged("2", "strict-serializable").0, Verdict::Valid);
+    assert_eq!(judged("1", "serializable").0, Verdict::Valid);
 }

@@ -5,11 +5,11 @@
 //! second. Each value is written to a key at most once, so whoever read it saw that write. The method is that of Elle
 //! (Kingsbury and Alvaro, 2020).
 
-use super::Completion;
 use super::graph::{self, Edges, Graph, kind};
 use super::isolation::{IsolationResults, Notes, Proof, Prove, conclude};
-use super::models::{Anomaly, Model};
+use super::models::{Anomaly, Class, Model, Order};
 use super::transactions::{Action, NONE, Transactions, number};
+use super::{Completion, Verdict};
 
 /// Pairs of a reader and a writer that get an edge each, for one version. More go through hubs.
 const PAIRS_MAX: usize = 1 << 16;
@@ -50,8 +50,30 @@ pub fn check(
     }
     let mut edges = Edges::default();
     let vertices = registers.dependencies(&mut edges);
+    let results = conclude(transactions, models, notes, edges, vertices, &registers);
+    let keeps_to_time = models.iter().any(|model| model.forbids(AGAINST_TIME));
+    if results.verdict != Verdict::Valid || !keeps_to_time {
+        return results;
+    }
+    let Some(versions) = registers.contradiction_in_time() else { return results };
+    let mut notes = Notes::default();
+    registers.note_lost_updates(&mut notes);
+    notes.note(AGAINST_TIME, || {
+        format!(
+            "  by the times at which they were seen, {}. Maelstrom would not have noticed: it does not order the values of a \
+             key by time",
+            registers.each_before_the_others(&versions)
+        )
+    });
+    let mut edges = Edges::default();
+    let vertices = registers.dependencies(&mut edges);
     conclude(transactions, models, notes, edges, vertices, &registers)
 }
+
+/// What a key comes to whose values are not in the order of time: a transaction is without one that was there before it
+/// began, though it is not known which of the two values came first. Models that keep to time forbid that, and such a
+/// key is all that is seen of a write that was lost.
+const AGAINST_TIME: Anomaly = Anomaly::Cycle(Class::GSingle, Order::Realtime);
 
 /// Why one value of a key came before another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,16 +295,25 @@ impl<'a> Registers<'a> {
             match self.contradiction(&all) {
                 None => self.before = all,
                 Some(versions) => notes.note(Anomaly::CyclicVersions, || {
-                    let values: Vec<String> =
-                        versions.iter().take(4).map(|&version| self.value(version)).collect();
-                    format!(
-                        "  key {}: each of {} was there before the others",
-                        self.key_name(self.key_of(versions[0])),
-                        values.join(", ")
-                    )
+                    format!("  {}", self.each_before_the_others(&versions))
                 }),
             }
         }
+    }
+
+    /// Versions that come before themselves if each key's are in the order of time.
+    fn contradiction_in_time(&self) -> Option<Vec<u32>> {
+        let mut all = self.before.clone();
+        all.extend(self.linearizable());
+        all.sort_unstable();
+        all.dedup();
+        self.contradiction(&all)
+    }
+
+    fn each_before_the_others(&self, versions: &[u32]) -> String {
+        let values: Vec<String> = versions.iter().take(4).map(|&version| self.value(version)).collect();
+        let key = self.key_name(self.key_of(versions[0]));
+        format!("key {key}: each of {} was there before the others", values.join(", "))
     }
 
     /// Versions that come before themselves.
