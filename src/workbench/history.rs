@@ -4,7 +4,8 @@
 //!
 //! `history.jsonl` has one JSON object a line, as Jepsen's history has one operation an entry: a line when a client
 //! begins an operation (`"type":"invoke"`), and one when it ends (`"ok"`, `"fail"` or `"info"`), in the order of time.
-//! Of one microsecond the beginnings come first, since the checkers take the two for concurrent.
+//! Of one microsecond the beginnings come first, since the checkers take the two for concurrent, but that of a process
+//! comes after the end of what it did before.
 //!
 //! ```text
 //! {"index":8,"time":2001000,"type":"invoke","process":3,"node":"n1","f":"read","value":null}
@@ -192,17 +193,43 @@ pub(super) struct Event<'a> {
     pub error: Option<&'a str>,
 }
 
-/// All beginnings and ends, in the order of time, and of one microsecond the beginnings first.
+/// All beginnings and ends, in the order of time, and of one microsecond the beginnings first that may be.
 pub(super) fn events(history: &[Invocation]) -> Vec<Event<'_>> {
-    let beginnings = history.iter().enumerate().map(|(place, of)| (of.interval.invoked, false, place));
-    let endings = history
-        .iter()
-        .enumerate()
-        .filter(|(_, invocation)| invocation.is_complete())
-        .map(|(place, of)| (of.interval.completed, true, place));
-    let mut events: Vec<_> = beginnings.chain(endings).collect();
+    let ends_only = processes_of_ends(history);
+    let mut last: HashMap<usize, Last> = HashMap::new();
+    let mut events = Vec::with_capacity(2 * history.len());
+    for (place, of) in history.iter().enumerate() {
+        let Interval { invoked, completed } = of.interval;
+        let before = last.get(&of.process).filter(|last| last.ended == invoked);
+        let turn = before.map_or(0, |last| last.turn + 1);
+        if !ends_only.contains(&of.process) {
+            events.push((invoked, turn, false, place));
+        }
+        let turn = if invoked == completed { turn } else { 0 };
+        if of.is_complete() {
+            events.push((completed, turn, true, place));
+        }
+        last.insert(of.process, Last { ended: completed, turn });
+    }
     events.sort_unstable();
-    events.into_iter().map(|(at, is_end, place)| Event::of(at, is_end, &history[place])).collect()
+    events.into_iter().map(|(at, _, is_end, place)| Event::of(at, is_end, &history[place])).collect()
+}
+
+/// The processes that did two things at once, as none does: of them a file had the ends alone.
+fn processes_of_ends(history: &[Invocation]) -> HashSet<usize> {
+    let mut ended = HashMap::new();
+    let overlaps = |of: &&Invocation| {
+        let before = ended.insert(of.process, of.interval.completed);
+        before.is_some_and(|before| before > of.interval.invoked)
+    };
+    history.iter().filter(overlaps).map(|of| of.process).collect()
+}
+
+/// The end of the last operation of a process.
+struct Last {
+    ended: Instant,
+    /// How many operations the process ended before in the same microsecond.
+    turn: usize,
 }
 
 impl<'a> Event<'a> {

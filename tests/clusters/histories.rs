@@ -19,6 +19,7 @@ use messenger::workbench::workload::counter::PnCounter;
 use messenger::workbench::workload::echo::Echo;
 use messenger::workbench::workload::kafka::Kafka;
 use messenger::workbench::workload::lin_kv::LinKv;
+use messenger::workbench::workload::list_append::ListAppend;
 use messenger::workbench::workload::unique_ids::UniqueIds;
 use messenger::workbench::workload::{self, Workload};
 use serde_json::Value;
@@ -154,7 +155,7 @@ fn what_never_ends_is_indefinite_and_what_has_ends_alone_may_have_begun_at_any_t
     let ends = read(ends, &LinKv).unwrap();
     assert_eq!(
         (ends.len(), ends[1].interval.invoked, ends[1].interval.completed.as_micros()),
-        (2, Instant::START, 9)
+        (2, Instant::START, 10)
     );
 }
 
@@ -260,6 +261,95 @@ fn what_is_too_large_is_refused() {
         format!("line 1: an operation takes more than {length} bytes")
     );
     assert_eq!(read(limits(1_000, 10)).unwrap_err(), "line 1: the history takes more than 10 bytes");
+}
+
+/// What was later in the file is later for the checkers, however short the time between the two is.
+#[test]
+fn times_within_one_microsecond_keep_their_order() {
+    let stale = |times: [u64; 4]| {
+        let [a, b, c, d] = times;
+        format!(
+            "{{:time {a} :type :invoke :process 0 :f :write :value [3 5]}} {{:time {b} :type :ok :process 0 :f :write :value [3 5]}}
+{{:time {c} :type :invoke :process 1 :f :read :value [3 nil]}} {{:time {d} :type :ok :process 1 :f :read :value [3 nil]}}"
+        )
+    };
+    for times in [[0, 1, 2, 3], [0, 100, 200, 300], [900, 1_100, 1_200, 2_000], [0, 1_000, 2_000, 3_000]] {
+        let history = read(&stale(times), &LinKv).unwrap();
+        assert_eq!(judge(&history, &LinKv).0, Verdict::Invalid, "{times:?}");
+    }
+    // Of the same nanosecond nobody knows.
+    let history = read(&stale([0, 1, 1, 2]), &LinKv).unwrap();
+    assert_eq!(judge(&history, &LinKv).0, Verdict::Valid);
+    let appended = r"{:time 0 :type :invoke :process 0 :f :txn :value [[:append 1 1]]} {:time 1 :type :ok :process 0 :f :txn :value [[:append 1 1]]}
+{:time 2 :type :invoke :process 1 :f :txn :value [[:r 1 nil]]} {:time 3 :type :ok :process 1 :f :txn :value [[:r 1 []]]}
+{:time 4 :type :invoke :process 1 :f :txn :value [[:r 1 nil]]} {:time 5 :type :ok :process 1 :f :txn :value [[:r 1 [1]]]}";
+    let (verdict, anomalies) = judge(&read(appended, &ListAppend).unwrap(), &ListAppend);
+    assert_eq!(verdict, Verdict::Invalid);
+    assert!(anomalies.iter().any(|name| name.contains("realtime")), "{anomalies:?}");
+}
+
+/// Also where a process goes on in the microsecond in which it ended, and where a file has ends alone.
+#[test]
+fn what_is_written_can_be_read_back() {
+    let echoes = |time: fn(u64) -> u64| -> String {
+        let one = |place: u64| {
+            let [begun, ended] = [time(2 * place), time(2 * place + 1)];
+            format!(
+                "{{:time {begun} :type :invoke :process 0 :f :echo :value \"{place}\"}} {{:time {ended} :type :ok :process 0 :f :echo :value {{:echo \"{place}\"}}}}\n"
+            )
+        };
+        (0..3).map(one).collect()
+    };
+    let ends = "{:time 9000 :type :ok :process 0 :f :echo :value 1} {:time 9000 :type :ok :process 0 :f :echo :value 2} {:time 9001 :type :ok :process 0 :f :echo :value 3}";
+    for text in
+        [echoes(|_| 5_000), echoes(|place| place), echoes(|place| place.div_ceil(2) * 1_000), ends.to_owned()]
+    {
+        let history = read(&text, &Echo).unwrap();
+        let (mut edn, mut jsonl) = (Vec::new(), Vec::new());
+        write_edn(&history, &Echo, &mut edn).unwrap();
+        write_jsonl(&history, &mut jsonl).unwrap();
+        for written in [edn, jsonl] {
+            let written = String::from_utf8(written).unwrap();
+            assert_eq!(read(&written, &Echo).unwrap(), history, "{written}");
+        }
+    }
+}
+
+/// Only the names of micro-operations are keywords.
+#[test]
+fn strings_at_the_beginning_of_a_list_stay_strings() {
+    let id = r#"[["node one",1],["append"]]"#;
+    let text = format!(
+        r#"{{"time":0,"type":"invoke","process":0,"f":"generate","value":null}}
+{{"time":1000,"type":"ok","process":0,"f":"generate","value":{id}}}"#
+    );
+    let history = read(&text, &UniqueIds).unwrap();
+    let mut edn = Vec::new();
+    write_edn(&history, &UniqueIds, &mut edn).unwrap();
+    let edn = String::from_utf8(edn).unwrap();
+    assert!(edn.contains(r#":value [["node one" 1] ["append"]]"#), "{edn}");
+    assert_eq!(read(&edn, &UniqueIds).unwrap(), history);
+}
+
+/// Whoever reads what is nested goes as deep, and the stack has an end.
+#[test]
+fn what_is_nested_too_deep_is_refused() {
+    let nested = |open: &str, count: usize, close: &str| {
+        let value = [&open.repeat(count), "1", &close.repeat(count)].concat();
+        format!("{{:type :invoke :process 0 :f :echo\n:value {value}}}")
+    };
+    for (open, close) in [("[", "]"), ("(", ")"), ("#{", "}"), ("{1 ", "}"), ("#a ", "")] {
+        assert_eq!(read(&nested(open, 1_023, close), &Echo).unwrap().len(), 1, "{open}");
+        for count in [1_024, 32_000] {
+            assert_eq!(
+                read(&nested(open, count, close), &Echo).unwrap_err().to_string(),
+                "line 2: expected at most 1024 levels of nesting, found one more"
+            );
+        }
+    }
+    // What stands side by side is no deeper.
+    let flat = r#"#a "x" #a 1 #a [] [] \[ "[[" "#.repeat(2_000);
+    assert_eq!(read(&nested(&format!("[{flat}"), 1, "]"), &Echo).unwrap().len(), 1);
 }
 
 /// Nothing that stands in a file makes the reader panic, or read forever.

@@ -64,6 +64,7 @@ pub(super) fn write(history: &[Invocation], workload: &dyn Workload, out: &mut i
     let mut line = Vec::new();
     for (index, event) in history::events(history).into_iter().enumerate() {
         let Event { at, kind, invocation, value, error } = event;
+        let micro_operations = micro_operations(invocation.operation.f);
         let (value, more) = workload.export(invocation.operation.f, value);
         line.clear();
         write!(
@@ -73,10 +74,10 @@ pub(super) fn write(history: &[Invocation], workload: &dyn Workload, out: &mut i
             invocation.process,
             invocation.operation.f
         )?;
-        write_value(&value, 0, &mut line);
+        write_value(&value, 0, micro_operations, &mut line);
         for (name, value) in more {
             write!(line, ", :{name} ")?;
-            write_value(&value, 0, &mut line);
+            write_value(&value, 0, &[], &mut line);
         }
         if let Some(error) = error {
             line.extend_from_slice(b", :error ");
@@ -100,8 +101,18 @@ pub(super) fn write(history: &[Invocation], workload: &dyn Workload, out: &mut i
     Ok(())
 }
 
+/// The names of what operations of that kind consist of.
+fn micro_operations(f: &str) -> &'static [&'static str] {
+    match f {
+        "txn" => &["r", "w", "append"],
+        "send" => &["send"],
+        "poll" => &["poll"],
+        _ => &[],
+    }
+}
+
 /// What begins a micro-operation, an item of a value that is a list, is a keyword; all other strings are strings.
-fn write_value(value: &Data, depth: usize, out: &mut Vec<u8>) {
+fn write_value(value: &Data, depth: usize, micro_operations: &[&str], out: &mut Vec<u8>) {
     match value {
         Data::Null => out.extend_from_slice(b"nil"),
         Data::Text(text) => write_text(text, out),
@@ -118,11 +129,11 @@ fn write_value(value: &Data, depth: usize, out: &mut Vec<u8>) {
             for (place, item) in items.iter().enumerate() {
                 separate(place, b" ", out);
                 match item {
-                    Data::Text(word) if depth == 1 && place == 0 => {
+                    Data::Text(word) if depth == 1 && place == 0 && micro_operations.contains(&&**word) => {
                         out.push(b':');
                         out.extend_from_slice(word.as_bytes());
                     }
-                    item => write_value(item, depth + 1, out),
+                    item => write_value(item, depth + 1, micro_operations, out),
                 }
             }
             out.push(b']');
@@ -131,9 +142,9 @@ fn write_value(value: &Data, depth: usize, out: &mut Vec<u8>) {
             out.push(b'{');
             for (place, (key, value)) in members.iter().enumerate() {
                 separate(place, b", ", out);
-                write_value(key, depth + 2, out);
+                write_value(key, depth + 2, micro_operations, out);
                 out.push(b' ');
-                write_value(value, depth + 2, out);
+                write_value(value, depth + 2, micro_operations, out);
             }
             out.push(b'}');
         }

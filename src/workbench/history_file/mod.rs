@@ -8,8 +8,8 @@
 //! - Records of a process that is no number, such as Jepsen's `:nemesis`, are skipped.
 //! - An operation that never ends is indefinite. A file may also have ends alone, as made by hand: then nobody knows
 //!   when the operations began, and they may have begun at any time before.
-//! - Times are nanoseconds, and are rounded down to microseconds. If a record has none, the places of the records
-//!   count instead.
+//! - Times are nanoseconds, and are rounded down to microseconds; but what was later stays later, if it takes the next
+//!   microsecond. If a record has none, the places of the records count instead.
 //! - Anything else that does not fit together is an error, with its line: an end without its beginning, a beginning
 //!   while the process is busy, or after an indefinite end.
 //!

@@ -22,13 +22,21 @@ pub(super) struct Pairing<'a> {
     memory: usize,
     history: Vec<Invocation>,
     processes: HashMap<usize, Process, RandomState>,
-    /// How many events there were; the places of the two of each operation, for a file without times.
+    /// How many events there were.
     events: u64,
-    places: Vec<(u64, u64)>,
-    /// When each operation began, in nanoseconds, as far as the file says.
-    begun: Vec<Option<i64>>,
+    /// When each operation of the history began and ended, if the file tells.
+    marks: Vec<[Option<Mark>; 2]>,
     /// Whether each event had a time so far.
     has_times: bool,
+}
+
+/// Where an event stands in the order of events.
+#[derive(Clone, Copy)]
+struct Mark {
+    /// In nanoseconds; 0 where the record has none.
+    time: i64,
+    /// Its place among the events of the file, for a file without times.
+    place: u64,
 }
 
 /// What a process does.
@@ -53,8 +61,7 @@ impl<'a> Pairing<'a> {
             history: Vec::new(),
             processes: HashMap::default(),
             events: 0,
-            places: Vec::new(),
-            begun: Vec::new(),
+            marks: Vec::new(),
             has_times: true,
         }
     }
@@ -107,7 +114,7 @@ impl<'a> Pairing<'a> {
                 return Err(ReadError::malformed(line, expected, found));
             }
         }
-        self.push(process, f, value, event, micros(event.time));
+        self.push(process, f, value, event, Some(self.mark(event)));
         self.check_fit(invocation, None, line)
     }
 
@@ -122,16 +129,18 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    fn push(&mut self, process: usize, f: &'static str, value: Data, event: &Event, invoked: Instant) {
-        self.memory +=
-            mem::size_of::<Invocation>() + mem::size_of::<(u64, u64)>() + mem::size_of::<Option<i64>>();
-        self.places.push((self.events, u64::MAX));
-        self.begun.push(event.time.filter(|_| event.end.is_none()));
+    fn mark(&self, event: &Event) -> Mark {
+        Mark { time: event.time.unwrap_or_default(), place: self.events }
+    }
+
+    fn push(&mut self, process: usize, f: &'static str, value: Data, event: &Event, begun: Option<Mark>) {
+        self.memory += mem::size_of::<Invocation>() + mem::size_of::<[Option<Mark>; 2]>();
+        self.marks.push([begun, None]);
         self.history.push(Invocation {
             process,
             node: event.node.unwrap_or(UNKNOWN_NODE),
             operation: Operation { f, value },
-            interval: Interval { invoked, completed: Instant::END },
+            interval: Interval { invoked: Instant::START, completed: Instant::END },
             outcome: Outcome::Info("it was still open at the end of the file".into()),
             is_final: event.is_final,
             is_probe: event.is_probe,
@@ -164,8 +173,7 @@ impl<'a> Pairing<'a> {
             // Without a beginning it may have begun at any time.
             None | Some(Process::EndsOnly) => {
                 self.processes.insert(process, Process::EndsOnly);
-                self.push(process, f, value.clone(), event, Instant::START);
-                self.places.last_mut().expect("it was just pushed").0 = 0;
+                self.push(process, f, value.clone(), event, None);
                 self.history.len() - 1
             }
             Some(Process::Free { line: ended } | Process::Gone { line: ended }) => {
@@ -178,7 +186,7 @@ impl<'a> Pairing<'a> {
         if completion == Completion::Ok {
             self.check_fit(invocation, Some(&value), line)?;
         }
-        if let (Some(began), Some(ended)) = (self.begun[invocation], event.time)
+        if let (Some(Mark { time: began, .. }), Some(ended)) = (self.marks[invocation][0], event.time)
             && ended < began
         {
             let expected = format!("a time from {began} on, when the operation began");
@@ -187,10 +195,8 @@ impl<'a> Pairing<'a> {
         let error = event.error.take();
         let is_silence = error.as_deref() == Some(NO_ANSWER);
         let reason = error.unwrap_or_else(|| "no reason is given".into());
-        self.places[invocation].1 = self.events;
-        let of = &mut self.history[invocation];
-        of.interval.completed = micros(event.time).max(of.interval.invoked);
-        of.outcome = match completion {
+        self.marks[invocation][1] = Some(self.mark(event));
+        self.history[invocation].outcome = match completion {
             Completion::Ok => Outcome::Ok(value),
             Completion::Fail if is_silence => Outcome::Silence { is_indefinite: false },
             Completion::Info if is_silence => Outcome::Silence { is_indefinite: true },
@@ -202,21 +208,59 @@ impl<'a> Pairing<'a> {
 
     /// The history, in the order in which its operations began.
     pub fn finish(mut self) -> Vec<Invocation> {
+        let clock = self.has_times.then(|| Microseconds::of(self.marks.iter().flatten().flatten()));
+        let instant =
+            |mark: Mark| Instant::from_micros(clock.as_ref().map_or(mark.place, |clock| clock.at(mark.time)));
+        for (invocation, &[begun, ended]) in self.history.iter_mut().zip(&self.marks) {
+            let invoked = begun.map_or(Instant::START, instant);
+            let completed = ended.map_or(Instant::END, |mark| instant(mark).max(invoked));
+            invocation.interval = Interval { invoked, completed };
+        }
         if self.has_times {
             // Several files that were put together are not in order.
             self.history.sort_by_key(|invocation| invocation.interval.invoked);
-        } else {
-            for (invocation, &(begun, ended)) in self.history.iter_mut().zip(&self.places) {
-                let completed = if ended == u64::MAX { Instant::END } else { Instant::from_micros(ended) };
-                invocation.interval = Interval { invoked: Instant::from_micros(begun), completed };
-            }
         }
         self.history
     }
 }
 
-fn micros(time: Option<i64>) -> Instant {
-    Instant::from_micros(u64::try_from(time.unwrap_or_default()).unwrap_or_default() / 1_000)
+/// Microseconds for times in nanoseconds: those in which they lie, unless there were more times than one in such a
+/// microsecond. Then the later ones get later ones, for the checkers take for concurrent what is of the same.
+struct Microseconds {
+    /// The times in nanoseconds, in their order, and the microsecond of each; empty where all is as it lies.
+    nanos: Vec<i64>,
+    micros: Vec<u64>,
+}
+
+impl Microseconds {
+    fn of<'a>(marks: impl Iterator<Item = &'a Mark>) -> Self {
+        let mut nanos: Vec<i64> = marks.map(|mark| mark.time).collect();
+        nanos.sort();
+        nanos.dedup();
+        if nanos.windows(2).all(|pair| rounded_down(pair[0]) < rounded_down(pair[1])) {
+            return Self { nanos: Vec::new(), micros: Vec::new() };
+        }
+        let mut next = 0;
+        let distinct = |&time: &i64| {
+            let micros = rounded_down(time).max(next);
+            next = micros + 1;
+            micros
+        };
+        let micros = nanos.iter().map(distinct).collect();
+        Self { nanos, micros }
+    }
+
+    fn at(&self, time: i64) -> u64 {
+        match self.nanos.binary_search(&time) {
+            Ok(place) => self.micros[place],
+            Err(_) => rounded_down(time),
+        }
+    }
+}
+
+/// A time before the beginning is the beginning.
+fn rounded_down(nanos: i64) -> u64 {
+    u64::try_from(nanos).unwrap_or_default() / 1_000
 }
 
 /// About what a value takes beyond the place where it is kept.

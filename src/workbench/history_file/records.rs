@@ -1,8 +1,10 @@
 //! Where the operations in a file begin and end, before anybody looks into them.
 
 use std::io::BufRead;
+use std::mem;
 
 use super::error::ReadError;
+use crate::json::text::MAX_DEPTH;
 
 /// Cuts a file into its operations: maps in braces, one after the other, or in an array around all of them. That is the
 /// same in JSON and EDN, but for what EDN has besides: comments, characters such as `\{`, and tags before a map.
@@ -25,6 +27,35 @@ pub(super) struct Record<'a> {
 
 /// How many arrays may be around all operations.
 const BRACKETS_MAX: usize = 8;
+
+/// How deep a place in a map is: whoever reads it goes as deep.
+#[derive(Default)]
+struct Depth {
+    braces: usize,
+    /// Braces, brackets and parentheses.
+    open: usize,
+    /// Tags, one after the other, before what they are tags of.
+    tags: usize,
+    is_within_word: bool,
+}
+
+impl Depth {
+    /// Goes on by a byte that is part of no text and no comment.
+    fn add(&mut self, byte: u8) {
+        let is_word = !(byte.is_ascii_whitespace() || b",;\"[](){}".contains(&byte));
+        let begins = !mem::replace(&mut self.is_within_word, is_word) && is_word;
+        match byte {
+            b'#' if begins => self.tags += 1,
+            b'{' => (self.braces, self.open, self.tags) = (self.braces + 1, self.open + 1, 0),
+            b'[' | b'(' => (self.open, self.tags) = (self.open + 1, 0),
+            b'}' => (self.braces, self.open) = (self.braces - 1, self.open.saturating_sub(1)),
+            b']' | b')' => self.open = self.open.saturating_sub(1),
+            b'"' => self.tags = 0,
+            _ if begins => self.tags = 0,
+            _ => {}
+        }
+    }
+}
 
 impl<R: BufRead> Records<R> {
     pub const fn new(file: R, bytes_max: usize) -> Self {
@@ -117,7 +148,7 @@ impl<R: BufRead> Records<R> {
             Comment,
         }
         self.text.clear();
-        let (began, mut depth, mut within) = (self.line, 0_usize, Within::Map);
+        let (began, mut depth, mut within) = (self.line, Depth::default(), Within::Map);
         loop {
             let buffer = self.file.fill_buf()?;
             if buffer.is_empty() {
@@ -126,6 +157,13 @@ impl<R: BufRead> Records<R> {
             }
             let mut end = None;
             for (place, &byte) in buffer.iter().enumerate() {
+                if matches!(within, Within::Map) {
+                    depth.add(byte);
+                    if depth.open + depth.tags > MAX_DEPTH {
+                        let expected = format!("at most {MAX_DEPTH} levels of nesting");
+                        return Err(ReadError::malformed(self.line, expected, "one more"));
+                    }
+                }
                 within = match (within, byte) {
                     (Within::Map, b'"') | (Within::Escape { is_text: true }, _) => Within::Text,
                     (Within::Text, b'"')
@@ -134,18 +172,10 @@ impl<R: BufRead> Records<R> {
                     (Within::Text, b'\\') => Within::Escape { is_text: true },
                     (Within::Map, b'\\') => Within::Escape { is_text: false },
                     (Within::Map, b';') => Within::Comment,
-                    (Within::Map, b'{') => {
-                        depth += 1;
-                        Within::Map
-                    }
-                    (Within::Map, b'}') => {
-                        depth -= 1;
-                        Within::Map
-                    }
                     (within, _) => within,
                 };
                 self.line += u64::from(byte == b'\n');
-                if depth == 0 {
+                if depth.braces == 0 {
                     end = Some(place + 1);
                     break;
                 }
