@@ -127,6 +127,25 @@ fn is_linearizable_through_deaths_and_reboots() {
     }
 }
 
+/// Also to what waited for a leader before it was handed on.
+#[test]
+fn nobody_answers_a_client_that_has_given_up() {
+    for seed in 0..31 {
+        let settings = Settings {
+            nodes: 5,
+            workers: 10,
+            rate: Some(50.0),
+            time_limit: Duration::from_secs(5),
+            latency: Latency { mean: Duration::from_millis(100), spread: Distribution::Constant },
+            seed,
+            ..Settings::default()
+        };
+        let results = run(settings, None, false);
+        assert!(is_right(&results), "seed {seed}: {:#?}", results.explain());
+        assert_eq!(results.late_answers.count, 0, "seed {seed}: {:#?}", results.explain());
+    }
+}
+
 /// How many seeds it took to find it.
 fn finds(settings: fn(u64) -> Settings, bug: Option<Bug>, loses_acknowledged_writes: bool) {
     let found = (0..1000).find(|&seed| !is_right(&run(settings(seed), bug, loses_acknowledged_writes)));

@@ -40,6 +40,9 @@ use crate::wire::error::{ErrorCode, RpcError};
 /// What came within this time is replicated by one message.
 const BATCH: Duration = Duration::from_millis(2);
 
+/// What is handed on to a leader takes this part of the time for an answer to get there.
+const UNDER_WAY: u64 = 10;
+
 /// Maximum requests that wait for a leader; more are refused.
 const WAITING_MAX: usize = 10_000;
 
@@ -122,8 +125,7 @@ impl Raft {
         cx: &mut Context<'_, Self>,
     ) -> Result<(), RpcError> {
         if let Message::Forward { client, client_msg_id, within_us, command } = message {
-            // It was under way for a while.
-            let until = cx.now() + Duration::from_micros(within_us / 10 * 9);
+            let until = cx.now() + Duration::from_micros(within_us);
             let client = Client { id: client, msg_id: client_msg_id, until };
             let is_read = matches!(command, Command::Read { .. });
             // It is not handed on once more.
@@ -157,7 +159,12 @@ impl Raft {
             Some(leader) if leader == cx.id() => self.propose(client, command, cx),
             Some(leader) => {
                 let Client { id: client, msg_id: client_msg_id, until } = client;
-                let within_us = until.saturating_since(cx.now()).as_micros();
+                // It will be under way for a while, which takes no less where it waited for a leader before.
+                let under_way = self.answer_within.as_micros() / UNDER_WAY;
+                let within_us = until.saturating_since(cx.now()).as_micros().saturating_sub(under_way);
+                if within_us == 0 {
+                    return Err(RpcError::temporarily_unavailable("a leader was known too late"));
+                }
                 cx.message_with(&leader, &Message::Forward { client, client_msg_id, within_us, command })
             }
         }
