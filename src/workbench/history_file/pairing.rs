@@ -235,7 +235,7 @@ struct Microseconds {
 impl Microseconds {
     fn of<'a>(marks: impl Iterator<Item = &'a Mark>) -> Self {
         let mut nanos: Vec<i64> = marks.map(|mark| mark.time).collect();
-        nanos.sort();
+        nanos.sort_unstable();
         nanos.dedup();
         if nanos.windows(2).all(|pair| rounded_down(pair[0]) < rounded_down(pair[1])) {
             return Self { nanos: Vec::new(), micros: Vec::new() };

@@ -68,21 +68,43 @@ impl Run {
         if !is_time || !page.is_file() {
             return None;
         }
-        let mut text = String::new();
-        let file = File::open(folder.join("results.json")).ok()?;
-        file.take(RESULTS_MAX).read_to_string(&mut text).ok()?;
-        let results: Value = serde_json::from_str(&text).ok()?;
+        let results = results(folder)?;
+        let path = page.strip_prefix(store).ok()?.to_str()?.to_owned();
+        let began = began.to_owned();
+        if results.is_null() {
+            let workload = folder.parent()?.file_name()?.to_str()?.to_owned();
+            let reason = "its results are too large for this list".to_owned();
+            return Some(Self {
+                began,
+                path,
+                workload,
+                verdict: String::new(),
+                reason,
+                settings: String::new(),
+            });
+        }
         let verdict = results["verdict"].as_str()?.to_owned();
         let first = results["explanations"][0].as_str().unwrap_or_default();
         Some(Self {
-            began: began.to_owned(),
-            path: page.strip_prefix(store).ok()?.to_str()?.to_owned(),
+            began,
+            path,
             workload: results["workload"]["name"].as_str()?.to_owned(),
             reason: if verdict == "valid" { String::new() } else { beginning(first) },
             settings: settings(&results),
             verdict,
         })
     }
+}
+
+/// The results of a run, if it has any; null where they are too large.
+fn results(folder: &Path) -> Option<Value> {
+    let mut text = String::new();
+    let file = File::open(folder.join("results.json")).ok()?;
+    file.take(RESULTS_MAX + 1).read_to_string(&mut text).ok()?;
+    if text.len() as u64 > RESULTS_MAX {
+        return Some(Value::Null);
+    }
+    serde_json::from_str(&text).ok()
 }
 
 /// `5 nodes, 10 clients, 100 a second, 60 s, latency 100 ms, partition; seed 7`
@@ -230,6 +252,23 @@ mod tests {
             roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() },
         )
         .unwrap();
+        fs::remove_dir_all(store).unwrap();
+    }
+
+    #[test]
+    fn a_run_with_large_results_is_listed_without_what_they_say() {
+        let store = store("large");
+        let fits = results("invalid", "why it fits");
+        let largest = usize::try_from(RESULTS_MAX).unwrap();
+        let padded = |bytes: usize| fits.clone() + &" ".repeat(bytes - fits.len());
+        run(&store, "echo", "20261122T142536.000", &padded(largest));
+        run(&store, "echo", "20261122T142537.000", &padded(largest + 1));
+        write_index(&store).unwrap();
+        let html = fs::read_to_string(store.join("index.html")).unwrap();
+        assert_eq!(html.matches("<tr class=").count(), 2, "{html}");
+        assert_eq!(html.matches("why it fits").count(), 1, "{html}");
+        assert!(html.contains("echo/20261122T142537.000/index.html"), "{html}");
+        assert!(html.contains("its results are too large for this list"), "{html}");
         fs::remove_dir_all(store).unwrap();
     }
 
