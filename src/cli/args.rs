@@ -28,6 +28,16 @@ pub const fn status(verdict: Verdict) -> u8 {
     }
 }
 
+/// Writes to stdout what a program reads: all of it, unless nobody reads on.
+pub fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        // Whoever reads it may have had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// The exit status of what could not be run.
 pub fn refuse(error: &io::Error) -> ExitCode {
     complain(error);

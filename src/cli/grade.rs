@@ -5,19 +5,22 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::workbench::checker::Verdict;
 use crate::workbench::grade::{BUILT_IN, Suite, Task};
+use crate::workbench::processes::interrupted;
 use crate::workbench::report::junit::{self, Case, CaseOutcome};
 use clap::{Args, value_parser};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::args::{coloured, harmless, refuse, seconds, show};
+use super::args::{coloured, harmless, print, refuse, seconds, show};
+use super::interrupt::Interrupts;
 use super::own_node::OwnNode;
 
 #[derive(Args)]
@@ -70,6 +73,51 @@ struct Graded<'a> {
     report: Option<String>,
 }
 
+/// What is to end at a signal.
+#[derive(Default)]
+struct Stop {
+    is_stopped: AtomicBool,
+    signal: AtomicI32,
+    /// The processes of tests, which end their nodes.
+    tests: Mutex<Vec<Pid>>,
+}
+
+impl Stop {
+    /// Ends the conversations and tests at a signal, and begins no more.
+    fn at_signals() -> io::Result<Arc<Self>> {
+        let stop = Arc::new(Self::default());
+        let stopped = Arc::clone(&stop);
+        Interrupts::new()?.on_first(move |signal| {
+            let tests = stopped.tests.lock().expect("nobody panics with it");
+            stopped.signal.store(signal, Ordering::SeqCst);
+            stopped.is_stopped.store(true, Ordering::SeqCst);
+            for &test in &*tests {
+                let _ = kill_process(test, Signal::TERM);
+            }
+        })?;
+        Ok(stop)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    /// Runs a test to its end.
+    fn run(&self, command: &mut Command) -> io::Result<Output> {
+        let mut tests = self.tests.lock().expect("nobody panics with it");
+        if self.is_stopped() {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        tests.extend(id);
+        drop(tests);
+        let output = child.wait_with_output();
+        self.tests.lock().expect("nobody panics with it").retain(|&test| Some(test) != id);
+        output
+    }
+}
+
 pub fn run(args: &GradeArgs, own: &dyn OwnNode) -> ExitCode {
     match grade(args, own) {
         Ok(passed) => ExitCode::from(u8::from(!passed)),
@@ -97,7 +145,12 @@ fn grade(args: &GradeArgs, own: &dyn OwnNode) -> io::Result<bool> {
         let program = args.bin.clone().unwrap_or_else(own);
         let _ = writeln!(io::stdout(), "{}\ngrading {program}", suite.about);
     }
-    let graded = in_parallel(args, &tasks);
+    let stop = Stop::at_signals()?;
+    let graded = in_parallel(args, &tasks, &stop);
+    if stop.is_stopped() {
+        let reason = interrupted(stop.signal.load(Ordering::SeqCst));
+        return Err(io::Error::other(format!("{reason} before the grade was complete")));
+    }
     let passed = graded.iter().filter(|graded| graded.outcome == CaseOutcome::Passed).count();
     let mut text = String::new();
     if args.json {
@@ -107,8 +160,7 @@ fn grade(args: &GradeArgs, own: &dyn OwnNode) -> io::Result<bool> {
     } else {
         let _ = writeln!(text, "{passed} of {} passed", graded.len());
     }
-    // Whoever reads it may have had enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    print(text.as_bytes())?;
     if let Some(path) = &args.junit {
         let case = |Graded { task, took, outcome, .. }: &Graded<'_>| Case {
             name: format!("{}: {}", task.name, task.about),
@@ -144,7 +196,7 @@ fn invalid(text: String) -> io::Error {
 }
 
 /// Grades so many at once, and prints each when it is done and those before it are. In their order.
-fn in_parallel<'a>(args: &GradeArgs, tasks: &[&'a Task]) -> Vec<Graded<'a>> {
+fn in_parallel<'a>(args: &GradeArgs, tasks: &[&'a Task], stop: &Stop) -> Vec<Graded<'a>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<(Vec<Option<Graded<'a>>>, usize)> = Mutex::new((tasks.iter().map(|_| None).collect(), 0));
     thread::scope(|scope| {
@@ -153,7 +205,10 @@ fn in_parallel<'a>(args: &GradeArgs, tasks: &[&'a Task]) -> Vec<Graded<'a>> {
                 while let place = next.fetch_add(1, Ordering::Relaxed)
                     && let Some(task) = tasks.get(place)
                 {
-                    let graded = grade_one(args, task);
+                    let graded = grade_one(args, task, stop);
+                    if stop.is_stopped() {
+                        break;
+                    }
                     let mut done = done.lock().expect("nobody panics with it");
                     let (all, printed) = &mut *done;
                     all[place] = Some(graded);
@@ -171,47 +226,46 @@ fn in_parallel<'a>(args: &GradeArgs, tasks: &[&'a Task]) -> Vec<Graded<'a>> {
     all.into_iter().flatten().collect()
 }
 
-fn grade_one<'a>(args: &GradeArgs, task: &'a Task) -> Graded<'a> {
+fn grade_one<'a>(args: &GradeArgs, task: &'a Task, stop: &Stop) -> Graded<'a> {
     let began = Instant::now();
     let mut report = None;
-    let outcome = converse(args, task).unwrap_or_else(|| match &task.test {
-        Some(flags) => test(args, task, flags, &mut report),
+    let outcome = converse(args, task, stop).unwrap_or_else(|| match &task.test {
+        Some(_) => test(args, task, stop, &mut report),
         None => CaseOutcome::Passed,
     });
     Graded { task, took: began.elapsed(), outcome, report }
 }
 
 /// Leads the conversations; the first that fails.
-fn converse(args: &GradeArgs, task: &Task) -> Option<CaseOutcome> {
+fn converse(args: &GradeArgs, task: &Task, stop: &Stop) -> Option<CaseOutcome> {
     let program = match program(args, task) {
         Some(program) => PathBuf::from(program),
         None => std::env::current_exe().unwrap_or_else(|_| "messenger".into()),
     };
     let mut talks = task.conversations.iter();
     talks
-        .find_map(|talk| talk.lead(&program, &args.args, args.patience.into()).err())
+        .find_map(|talk| talk.lead(&program, &args.args, args.patience.into(), &stop.is_stopped).err())
         .map(CaseOutcome::Failed)
 }
 
 /// The program for a task; this crate's own without one.
 fn program(args: &GradeArgs, task: &Task) -> Option<String> {
-    let mut flags = task.test.as_deref().unwrap_or_default().split_whitespace();
-    let workload = flags.find(|flag| *flag == "-w").and_then(|_| flags.next()).unwrap_or(&task.name);
-    args.bin.as_ref().map(|bin| bin.replace("{name}", &task.name).replace("{workload}", workload))
+    let workload = task.workload().unwrap_or_else(|| task.name.clone());
+    args.bin.as_ref().map(|bin| bin.replace("{name}", &task.name).replace("{workload}", &workload))
 }
 
 /// Runs the test, in a process of its own.
-fn test(args: &GradeArgs, task: &Task, flags: &str, report: &mut Option<String>) -> CaseOutcome {
+fn test(args: &GradeArgs, task: &Task, stop: &Stop, report: &mut Option<String>) -> CaseOutcome {
     let tested = std::env::current_exe().and_then(|messenger| {
         let mut command = Command::new(messenger);
-        command.arg("test").args(flags.split_whitespace()).arg("--json").arg("--store").arg(&args.store);
+        command.arg("test").args(task.flags()).arg("--json").arg("--store").arg(&args.store);
         if let Some(program) = program(args, task) {
             command.arg("--bin").arg(program);
         }
         if !args.args.is_empty() {
             command.arg("--").args(&args.args);
         }
-        command.stdin(Stdio::null()).output()
+        stop.run(&mut command)
     });
     let output = match tested {
         Ok(output) => output,

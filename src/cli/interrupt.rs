@@ -40,6 +40,20 @@ impl Interrupts {
         self.is_default.store(true, Ordering::SeqCst);
     }
 
+    /// Calls this at the first signal, which does nothing else then. The next one does what it does to any program.
+    pub fn on_first(&self, mut then: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
+        let mut signals = Signals::new(SIGNALS)?;
+        self.hold();
+        let is_default = Arc::clone(&self.is_default);
+        thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                is_default.store(true, Ordering::SeqCst);
+                then(signal);
+            }
+        });
+        Ok(())
+    }
+
     /// While this lives, a signal ends the program, and says where that is which was written until then.
     pub fn guard(&self, folder: &Path) -> io::Result<Guard<'_>> {
         let mut signals = Signals::new(SIGNALS)?;

@@ -26,7 +26,7 @@ use crate::workbench::world::World;
 use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::{NOT_ENDED, complain, harmless, millis, quoted, refuse, seconds, show, status};
+use super::args::{NOT_ENDED, complain, harmless, millis, print, quoted, refuse, seconds, show, status};
 use super::grade::write_junit;
 use super::interrupt::Interrupts;
 use super::options::{
@@ -198,10 +198,14 @@ pub fn run(args: &TestArgs, own: &dyn OwnNode) -> ExitCode {
         Ok(interrupts) => interrupts,
         Err(error) => return refuse(&error),
     };
-    let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let drawn = fastrand::u64(..1 << 32);
     let mut cases = Vec::new();
-    let mut seeds = (0..args.test_count).map(|number| first_seed.wrapping_add(number));
-    let ended = seeds.try_for_each(|seed| match run_one(args, own, seed, &interrupts, &mut cases) {
+    let mut plans = (0..args.test_count).map(|number| {
+        let mut plan = plan(args, own.workloads(), drawn)?;
+        plan.settings.seed = plan.settings.seed.wrapping_add(number);
+        Ok(plan)
+    });
+    let ended = plans.try_for_each(|plan| match run_one(args, own, plan, &interrupts, &mut cases) {
         Ok(0) => Ok(()),
         Ok(status) => Err(ExitCode::from(status)),
         Err(error) => Err(refuse(&error)),
@@ -220,13 +224,13 @@ pub fn run(args: &TestArgs, own: &dyn OwnNode) -> ExitCode {
 fn run_one(
     args: &TestArgs,
     own: &dyn OwnNode,
-    seed: u64,
+    plan: io::Result<Plan>,
     interrupts: &Interrupts,
     cases: &mut Vec<Case>,
 ) -> io::Result<u8> {
     let began = Clock::now();
     let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
-    let plan = plan(args, own.workloads(), seed)?;
+    let plan = plan?;
     let (workload, seed) = (plan.workload, plan.settings.seed);
     let mut world = World::of_plan(plan).map_err(invalid)?;
     if args.bin.is_none() && !own.has_node(workload.name(), args.planted) {
@@ -273,7 +277,7 @@ fn run_one(
     if args.json {
         let mut results = report.json();
         results["report"] = page.to_string_lossy().into();
-        let _ = writeln!(io::stdout(), "{results}");
+        print(format!("{results}\n").as_bytes())?;
     }
     let reason = report.explain().into_iter().next().unwrap_or_default();
     cases.push(Case {
@@ -314,11 +318,15 @@ fn tested(args: &TestArgs, own: &dyn OwnNode, workload: &dyn Workload) -> String
     }
 }
 
-/// The plan of the file, or one whose operations are made up.
-fn plan(args: &TestArgs, workloads: &[&'static dyn Workload], seed: u64) -> io::Result<Plan> {
+/// The plan of the file, or one whose operations are made up. If nobody gave a seed, it is the one that was drawn.
+fn plan(args: &TestArgs, workloads: &[&'static dyn Workload], drawn: u64) -> io::Result<Plan> {
     let Some(path) = &args.plan else {
         let workload = args.workload.expect("it is required where there is no plan");
-        return Ok(Plan { workload, settings: settings(args, seed)?, operations: None });
+        return Ok(Plan {
+            workload,
+            settings: settings(args, args.seed.unwrap_or(drawn))?,
+            operations: None,
+        });
     };
     let in_file =
         |kind, error: &dyn fmt::Display| io::Error::new(kind, format!("{}: {error}", path.display()));

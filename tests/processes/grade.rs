@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::{self, messenger, run};
 use roxmltree::Document;
@@ -196,6 +197,136 @@ test = "-w no-such-workload"
         assert!(stdout.contains(words), "{words} is not in {stdout}");
     }
     assert!(stdout.contains("index.html"), "{stdout}");
+}
+
+/// A suite of one conversation, and the command that leads it with a script of the shell.
+fn conversation(test: &str, script: &str, program: &str, patience: &str) -> Command {
+    let folder = folder(test);
+    let suite = folder.join("suite.toml");
+    let toml = format!(
+        "about = 'x'\n[[task]]\nname = 'talk'\nabout = 'x'\n[[task.conversation]]\nscript = \"\"\"\n{script}\n\"\"\"\n"
+    );
+    fs::write(&suite, toml).unwrap();
+    let mut command = messenger(&["grade", "--patience", patience, "--bin", "/bin/sh"]);
+    command.arg("--store").arg(&folder).arg(&suite).args(["--", "-c", program]);
+    command
+}
+
+/// The exit status of a grade of a conversation, and what it says.
+fn led(test: &str, script: &str, program: &str, patience: &str) -> (Option<i32>, String) {
+    let output = run(conversation(test, script, program, patience), b"");
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// It may be in the pipe when the program has ended, or be written by what it started.
+#[test]
+fn what_is_said_until_the_end_of_stdout_is_heard() {
+    let (status, stdout) = led("end", "eof\nend", "cat >/dev/null", "30");
+    assert_eq!(status, Some(0), "{stdout}");
+    let program = "cat >/dev/null; (sleep 0.3; echo extra) & exit 0";
+    let (status, stdout) = led("end-extra", "eof\nend", program, "30");
+    assert_eq!(status, Some(1), "{stdout}");
+    assert!(stdout.contains("after the end of its stdin expected nothing more, found extra"), "{stdout}");
+}
+
+#[test]
+fn a_line_may_be_as_long_as_a_mebibyte() {
+    let line = |bytes: usize| {
+        format!(
+            "(echo '\"'; head -c {bytes} /dev/zero; echo '\"') | tr '\\0' x | tr -d '\n'; echo; cat >/dev/null"
+        )
+    };
+    let (status, stdout) = led("long-line", "<- \"$string\"\neof\nend", &line((1 << 20) - 2), "30");
+    assert_eq!(status, Some(0), "{stdout}");
+    let (status, stdout) = led("longer-line", "<- \"$string\"", &line((1 << 20) - 1), "30");
+    assert_eq!(status, Some(1), "{stdout}");
+    assert!(stdout.contains("found a line of more than 1048576 bytes"), "{stdout}");
+    // One that has no end is no reason to wait for it.
+    let endless = "yes | tr -d '\\n'";
+    let (status, stdout) = led("endless-line", "<- \"$string\"", endless, "30");
+    assert_eq!(status, Some(1), "{stdout}");
+    assert!(stdout.contains("found a line of more than 1048576 bytes"), "{stdout}");
+}
+
+#[test]
+fn a_program_that_reads_nothing_is_not_waited_for_longer_than_patience() {
+    let script = format!("-> {}", "x".repeat(1 << 20));
+    let (status, stdout) = led("deaf", &script, "exec sleep 600", "1");
+    assert_eq!(status, Some(1), "{stdout}");
+    assert!(stdout.contains("it did not take xxx"), "{stdout}");
+    assert!(stdout.contains("it read nothing for 1 seconds"), "{stdout}");
+}
+
+/// Nobody else would.
+#[test]
+fn whoever_ends_a_grade_ends_its_programs() {
+    for signal in support::ending_signals() {
+        let test = format!("ended-by-{signal}");
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("grade-{test}.pid"));
+        let _ = fs::remove_file(&file);
+        let path = file.display();
+        let program = format!("echo $$ > '{path}.new'; mv '{path}.new' '{path}'; exec sleep 600");
+        let mut command = conversation(&test, "<- 1", &program, "600");
+        let grade = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let _watch = support::watch(&grade);
+        let pid: i32 = loop {
+            if let Ok(text) = fs::read_to_string(&file) {
+                break text.trim().parse().unwrap();
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        support::kill(grade.id(), signal);
+        let output = grade.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(255), "{signal}: {stderr}");
+        assert!(stderr.contains("before the grade was complete"), "{signal}: {stderr}");
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        assert!(rustix::process::test_kill_process(pid).is_err(), "{signal}: it runs on");
+    }
+}
+
+/// A verdict that nobody got is none.
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").ok();
+    let folder = folder("full");
+    let test = messenger(&["test", "-w", "echo", "--sim", "--time-limit", "1", "--json"]);
+    let grade = conversation("full-grade", "eof\nend", "cat >/dev/null", "30");
+    for (mut command, arg) in [(test, None), (grade, Some("--json"))] {
+        let Some(full) = full() else { return };
+        if arg.is_none() {
+            command.arg("--store").arg(&folder);
+        } else {
+            let program = command.get_program().to_owned();
+            let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+            command = Command::new(program);
+            command.args(&args[..1]).arg("--json").args(&args[1..]);
+        }
+        let output = command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(255), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Also of a plan.
+#[test]
+fn each_test_has_the_next_seed() {
+    let folder = folder("seeds");
+    let test = |args: &[&str]| -> Vec<u64> {
+        let mut command = messenger(&["test", "--sim", "--json", "--test-count", "3", "--store"]);
+        command.arg(&folder).args(args);
+        let output = run(command, b"");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let results = stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        results.map(|results| results["seed"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(test(&["-w", "echo", "--time-limit", "1", "--seed", "7"]), [7, 8, 9]);
+    let latest = folder.join("latest/plan.json");
+    let plan = folder.join("plan.json");
+    fs::copy(latest, &plan).unwrap();
+    let plan = plan.to_str().unwrap();
+    assert_eq!(test(&["--plan", plan]), [9, 10, 11]);
+    assert_eq!(test(&["--plan", plan, "--seed", "20"]), [20, 21, 22]);
 }
 
 #[test]

@@ -41,32 +41,23 @@
 //! negative), `"$number"`, `"$string"`, `"$time"` (ISO 8601 in UTC with microseconds), `"$100..115"` (an integer from 100 to
 //! 115). `"$id=int"` gives it a name, under which it is expected again, and sent, as `"$id"`; `"$a+b"` is a sum.
 
-use std::collections::BTreeMap;
+mod talk;
+
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::driver::running::Running;
-use crate::json::text::beginning;
-
-/// Maximum bytes of stderr that are kept for an explanation: the last.
-const STDERR_MAX: usize = 4096;
-
-/// Maximum bytes of a line as people get to see it.
-const SHOWN: usize = 300;
+use self::talk::Talk;
 
 /// The suites that come with this crate, by name.
 pub const BUILT_IN: [(&str, &str); 2] = [
-    ("gossip-glomers", include_str!("suites/gossip-glomers.toml")),
-    ("the-messenger", include_str!("suites/the-messenger.toml")),
+    ("gossip-glomers", include_str!("../suites/gossip-glomers.toml")),
+    ("the-messenger", include_str!("../suites/the-messenger.toml")),
 ];
 
 /// What is graded.
@@ -93,7 +84,8 @@ pub struct Task {
     /// What to look at if it does not.
     #[serde(default)]
     pub hint: String,
-    /// Flags of `messenger test`, but for the program and the place of the report.
+    /// Flags of `messenger test`, as a shell has them, but for the program and its arguments, the place of the report, and
+    /// what is printed.
     pub test: Option<String>,
     /// Limits on figures of the test's results.
     #[serde(default, rename = "limit")]
@@ -161,6 +153,16 @@ pub enum SuiteError {
     /// Two tasks have the same name.
     #[error("task {0:?}: expected a name of its own, found it twice")]
     Twice(String),
+    /// Its test has flags that cannot be given.
+    #[error(
+        "task {task:?}: expected flags of one test, and none of --json, --test-count, --bin, --store or --, found {found}"
+    )]
+    Flags {
+        /// The task's name.
+        task: String,
+        /// What is wrong with them.
+        found: String,
+    },
     /// A limit without a bound.
     #[error("task {0:?}: expected a max or a min for each limit, and a test that it is of")]
     NoLimit(String),
@@ -180,6 +182,9 @@ impl Suite {
             if suite.tasks[..place].iter().any(|other| other.name == *name) {
                 return Err(SuiteError::Twice(name.clone()));
             }
+            if let Some(found) = test.as_deref().and_then(wrong_flag) {
+                return Err(SuiteError::Flags { task: name.clone(), found });
+            }
             let is_limit = |limit: &Limit| limit.max.is_some() || limit.min.is_some();
             if !limits.iter().all(is_limit) || (test.is_none() && !limits.is_empty()) {
                 return Err(SuiteError::NoLimit(name.clone()));
@@ -198,7 +203,36 @@ impl Suite {
     }
 }
 
+/// What of these flags a suite cannot have, if anything.
+fn wrong_flag(flags: &str) -> Option<String> {
+    let Some(words) = shlex::split(flags) else { return Some(format!("a quote without its end in {flags}")) };
+    let is_wrong = |word: &String| {
+        let name = word.split_once('=').map_or(&**word, |(name, _)| name);
+        ["--json", "--test-count", "--bin", "--store", "--"].contains(&name)
+    };
+    words.into_iter().find(is_wrong)
+}
+
 impl Task {
+    /// The flags of its test; none where it has none.
+    pub fn flags(&self) -> Vec<String> {
+        self.test.as_deref().and_then(shlex::split).unwrap_or_default()
+    }
+
+    /// The workload of its test, if it names one.
+    pub fn workload(&self) -> Option<String> {
+        let mut flags = self.flags().into_iter();
+        while let Some(flag) = flags.next() {
+            match flag.strip_prefix("--workload=").or_else(|| flag.strip_prefix("-w")) {
+                Some("") => return flags.next(),
+                Some(workload) => return Some(workload.trim_start_matches('=').to_owned()),
+                None if flag == "--workload" => return flags.next(),
+                None => {}
+            }
+        }
+        None
+    }
+
     /// What the results of its test, `results.json`, miss; nothing if they pass.
     pub fn judge(&self, results: &Value) -> Option<String> {
         if results["valid"] != Value::Bool(true) {
@@ -254,12 +288,19 @@ impl TryFrom<String> for Script {
 }
 
 impl Conversation {
-    /// Leads it with a program, which may take so long for each line that is expected.
+    /// Leads it with a program, which may take so long for each line that is expected or sent. It is ended at once when
+    /// `is_stopped` becomes true.
     ///
     /// # Errors
     /// Where the program departs from it: what was expected, what came instead, and its last words on stderr.
-    pub fn lead(&self, program: &Path, args: &[OsString], patience: Duration) -> Result<(), String> {
-        let mut talk = Talk::start(program, &self.args, args, patience)?;
+    pub fn lead(
+        &self,
+        program: &Path,
+        args: &[OsString],
+        patience: Duration,
+        is_stopped: &AtomicBool,
+    ) -> Result<(), String> {
+        let mut talk = Talk::start(program, &self.args, args, patience, is_stopped)?;
         let outcome = self.script.0.iter().try_for_each(|step| talk.take(step));
         outcome.map_err(|error| {
             let name = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
@@ -271,214 +312,13 @@ impl Conversation {
     }
 }
 
-/// A conversation that goes on.
-struct Talk {
-    process: Running,
-    patience: Duration,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
-    bindings: BTreeMap<String, Value>,
-    last_sent: String,
-}
-
-impl Talk {
-    fn start(
-        program: &Path,
-        first: &[String],
-        rest: &[OsString],
-        patience: Duration,
-    ) -> Result<Self, String> {
-        let mut command = Command::new(program);
-        command.args(first).args(rest).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = Running::spawn(&mut command)
-            .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
-        let (stdin, stdout, stderr) = process.pipes().ok_or("it was started without its pipes")?;
-        let (sender, lines) = mpsc::sync_channel(1_000);
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
-                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
-                    break;
-                }
-            }
-        });
-        let stderr = thread::spawn(move || {
-            let (mut kept, mut stderr, mut buffer) = (Vec::new(), stderr, [0; 4096]);
-            while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-                kept.extend_from_slice(&buffer[..count]);
-                kept.drain(..kept.len().saturating_sub(STDERR_MAX));
-            }
-            kept
-        });
-        Ok(Self {
-            process,
-            patience,
-            stdin: Some(stdin),
-            lines,
-            stderr: Some(stderr),
-            bindings: BTreeMap::new(),
-            last_sent: "its start".to_owned(),
-        })
-    }
-
-    fn take(&mut self, step: &Step) -> Result<(), String> {
-        match step {
-            Step::Send(line) => {
-                let line = self.filled_in(line);
-                let Some(stdin) = &mut self.stdin else { return Err("its stdin has ended".to_owned()) };
-                let sent = stdin.write_all(format!("{line}\n").as_bytes());
-                self.last_sent = beginning(&line, SHOWN).into_owned();
-                sent.map_err(|error| format!("it did not take {}: {error}", self.last_sent))
-            }
-            Step::Expect { any_order: _, patterns } => {
-                let mut open: Vec<&Value> = patterns.iter().collect();
-                while !open.is_empty() {
-                    let expected = || open.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-                    let line = self.next(&expected)?;
-                    let found: Value = serde_json::from_str(&line).map_err(|error| {
-                        self.mismatch(&expected(), &format!("{line:?}, which is no JSON: {error}"))
-                    })?;
-                    let fits = open.iter().position(|pattern| {
-                        let mut bindings = self.bindings.clone();
-                        let fits = matches(pattern, &found, &mut bindings);
-                        if fits {
-                            self.bindings = bindings;
-                        }
-                        fits
-                    });
-                    let Some(place) = fits else { return Err(self.mismatch(&expected(), &line)) };
-                    open.remove(place);
-                }
-                Ok(())
-            }
-            Step::Text(text) => {
-                let line = self.next(&|| text.clone())?;
-                if line == *text { Ok(()) } else { Err(self.mismatch(text, &line)) }
-            }
-            Step::Silence(span) => match self.lines.recv_timeout(*span) {
-                Ok(line) => Err(self.mismatch("nothing more", &line)),
-                Err(RecvTimeoutError::Timeout) => Ok(()),
-                Err(RecvTimeoutError::Disconnected) if self.stdin.is_none() => Ok(()),
-                Err(RecvTimeoutError::Disconnected) => Err(format!("after {} it ended", self.last_sent)),
-            },
-            Step::Eof => {
-                self.stdin = None;
-                "the end of its stdin".clone_into(&mut self.last_sent);
-                Ok(())
-            }
-            Step::End => self.ends(),
-        }
-    }
-
-    /// The next line.
-    fn next(&self, expected: &dyn Fn() -> String) -> Result<String, String> {
-        self.lines.recv_timeout(self.patience).map_err(|error| {
-            let found = match error {
-                RecvTimeoutError::Timeout => {
-                    format!("nothing for {} seconds; does it flush its stdout?", self.patience.as_secs())
-                }
-                RecvTimeoutError::Disconnected => "the end of its stdout".to_owned(),
-            };
-            self.mismatch(&expected(), &found)
-        })
-    }
-
-    fn mismatch(&self, expected: &str, found: &str) -> String {
-        let found = beginning(found, SHOWN);
-        format!("after {} expected {expected}, found {found}", self.last_sent)
-    }
-
-    fn ends(&mut self) -> Result<(), String> {
-        let deadline = Instant::now() + self.patience;
-        loop {
-            if let Ok(line) = self.lines.try_recv() {
-                return Err(self.mismatch("nothing more", &line));
-            }
-            match self.process.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => return Err(self.mismatch("status 0", &status.to_string())),
-                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
-                Ok(None) => return Err(self.mismatch("the end of the program", "that it runs on")),
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-    }
-
-    /// A line to send, with the values of its names.
-    fn filled_in(&self, line: &str) -> String {
-        self.bindings.iter().fold(line.to_owned(), |line, (name, value)| {
-            line.replace(&format!("\"${name}\""), &value.to_string())
-        })
-    }
-
-    /// Ends the program; what it said on stderr at last, in one line.
-    fn stderr(&mut self) -> String {
-        self.process.kill();
-        let stderr = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&stderr);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        beginning(&lines[lines.len().saturating_sub(3)..].join(" | "), SHOWN).into_owned()
-    }
-}
-
-/// Whether a value is what is expected; what has a name gets its value.
-fn matches(pattern: &Value, found: &Value, bindings: &mut BTreeMap<String, Value>) -> bool {
-    match (pattern, found) {
-        (Value::String(pattern), _) if pattern.starts_with('$') => stands_for(&pattern[1..], found, bindings),
-        (Value::Object(pattern), Value::Object(found)) => {
-            pattern.len() == found.len()
-                && pattern.iter().all(|(key, pattern)| {
-                    found.get(key).is_some_and(|found| matches(pattern, found, bindings))
-                })
-        }
-        (Value::Array(pattern), Value::Array(found)) => {
-            pattern.len() == found.len()
-                && pattern.iter().zip(found).all(|(pattern, found)| matches(pattern, found, bindings))
-        }
-        _ => pattern == found,
-    }
-}
-
-/// Whether a value is what a word stands for.
-fn stands_for(word: &str, found: &Value, bindings: &mut BTreeMap<String, Value>) -> bool {
-    if let Some((name, kind)) = word.split_once('=') {
-        let fits = stands_for(kind, found, bindings);
-        bindings.insert(name.to_owned(), found.clone());
-        return fits;
-    }
-    if let Some((low, high)) = word.split_once("..") {
-        let range = low.parse::<i64>().ok().zip(high.parse::<i64>().ok());
-        return range.zip(found.as_i64()).is_some_and(|((low, high), found)| (low..=high).contains(&found));
-    }
-    if word.contains('+') {
-        let sum: Option<i64> = word.split('+').map(|name| bindings.get(name)?.as_i64()).sum();
-        return sum.is_some() && sum == found.as_i64();
-    }
-    match word {
-        "any" => true,
-        "int" => found.is_u64(),
-        "number" => found.is_number(),
-        "string" => found.is_string(),
-        "time" => found.as_str().is_some_and(is_time),
-        name => bindings.get(name) == Some(found),
-    }
-}
-
-/// `2026-11-26T14:05:09.000123Z`
-fn is_time(text: &str) -> bool {
-    let form = "dddd-dd-ddTdd:dd:dd.ddddddZ";
-    let text = text.strip_suffix("+00:00").map_or_else(|| text.to_owned(), |text| format!("{text}Z"));
-    text.len() == form.len()
-        && text
-            .chars()
-            .zip(form.chars())
-            .all(|(c, form)| if form == 'd' { c.is_ascii_digit() } else { c == form })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
+    use super::talk::matches;
     use super::*;
 
     #[test]
@@ -502,6 +342,20 @@ mod tests {
         );
         let task = "[[task]]\nname = 'a'\nabout = ''\ntest = '-w echo'\n";
         assert!(refused(&format!("about = 'x'\n{task}{task}")).contains("found it twice"));
+        for (flags, found) in [
+            ("-w echo --json", "--json"),
+            ("-w echo --test-count=3", "--test-count=3"),
+            ("-w echo -- x", "--"),
+            ("-w echo --fault 'pause n0", "a quote without its end in -w echo --fault 'pause n0"),
+        ] {
+            let task = format!("[[task]]\nname = 'a'\nabout = ''\ntest = \"{flags}\"");
+            assert_eq!(
+                refused(&format!("about = 'x'\n{task}")),
+                format!(
+                    "task \"a\": expected flags of one test, and none of --json, --test-count, --bin, --store or --, found {found}"
+                )
+            );
+        }
         let limit = "[[task.limit]]\nwhat = 'x'\nvalue = '/x'\n";
         assert!(refused(&format!("about = 'x'\n{task}{limit}")).contains("expected a max or a min"));
         let script = "[[task]]\nname = 'a'\nabout = ''\n[[task.conversation]]\nscript = '>> x'";
@@ -509,6 +363,22 @@ mod tests {
             refused(&format!("about = 'x'\n{script}"))
                 .contains("expected ->, <-, <~, ==, .., eof or end, found >> x")
         );
+    }
+
+    #[test]
+    fn flags_are_words_of_a_shell() {
+        let task = |flags: &str| {
+            let text = format!("about = 'x'\n[[task]]\nname = 'a'\nabout = ''\ntest = \"{flags}\"");
+            Suite::parse(&text).unwrap().tasks.remove(0)
+        };
+        assert_eq!(
+            task("--fault 'pause n0 at 1s' -w echo").flags(),
+            ["--fault", "pause n0 at 1s", "-w", "echo"]
+        );
+        for flags in ["-w echo", "-wecho", "-w=echo", "--workload echo", "--rate 5 --workload=echo"] {
+            assert_eq!(task(flags).workload().unwrap(), "echo", "{flags}");
+        }
+        assert_eq!(task("--plan x").workload(), None);
     }
 
     #[test]
