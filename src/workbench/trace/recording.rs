@@ -112,7 +112,7 @@ impl Recording {
         let identity = transfer.msg_id.map_or_else(
             || {
                 let mut hasher = DefaultHasher::new();
-                body.raw().hash(&mut hasher);
+                hash(body, &mut hasher);
                 Identity::Body(hasher.finish())
             },
             Identity::MsgId,
@@ -176,6 +176,28 @@ impl Recording {
 
 fn object(value: Value<'_>) -> Option<Value<'_>> {
     (value.kind() == Kind::Object).then_some(value)
+}
+
+/// Hashes what a value says: who receives a message need not write it down as it was written.
+fn hash(value: Value<'_>, hasher: &mut impl Hasher) {
+    if let Some(members) = value.as_object() {
+        let mut members: Vec<_> = members.map(|(key, value)| (key.as_str(), value)).collect();
+        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        hasher.write_usize(members.len());
+        for (key, value) in members {
+            key.hash(hasher);
+            hash(value, hasher);
+        }
+    } else if let Some(items) = value.as_array() {
+        "[".hash(hasher);
+        items.for_each(|item| hash(item, hasher));
+        "]".hash(hasher);
+    } else {
+        match value.as_str() {
+            Some(text) => text.hash(hasher),
+            None => value.raw().hash(hasher),
+        }
+    }
 }
 
 /// A message of which nobody has said yet when it was sent and received.
@@ -248,6 +270,26 @@ mod tests {
         assert_eq!(recording.forgotten(), 3);
         let ids: Vec<_> = recording.into_transfers().iter().map(|transfer| transfer.msg_id).collect();
         assert_eq!(ids, [Some(1), Some(2), Some(3)]);
+    }
+
+    /// A message without an id is known by what it says, in whatever order.
+    #[test]
+    fn a_message_written_down_otherwise_is_the_same() {
+        let mut recording = Recording::new(10);
+        for (ts, node, dir, body) in [
+            (1, "a", "SENT", r#"{"type":"t","x":[{"b":1,"c":"é"},2]}"#),
+            (2, "b", "RECV", r#"{"x":[{"c":"\u00e9", "b":1}, 2], "type":"t"}"#),
+            (3, "a", "SENT", r#"{"type":"t","x":[{"b":1},2]}"#),
+            (4, "b", "RECV", r#"{"type":"t","x":[2,{"b":1}]}"#),
+        ] {
+            let line = format!(
+                r#"{{"ts_us":{ts},"node":"{node}","dir":"{dir}","message":{{"src":"a","dest":"b","body":{body}}}}}"#
+            );
+            recording.add(Line::new(line.as_bytes())).unwrap();
+        }
+        let transfers = recording.into_transfers();
+        let ends: Vec<_> = transfers.iter().map(|of| (of.sent_at.is_some(), of.received_at.len())).collect();
+        assert_eq!(ends, [(true, 1), (true, 0), (false, 1)]);
     }
 
     #[test]
