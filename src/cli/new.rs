@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{INVALID_ARGUMENTS, complain};
+use super::args::{INVALID_ARGUMENTS, complain, quoted};
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -138,7 +138,7 @@ pub fn run(args: &NewArgs) -> ExitCode {
 
 fn make(args: &NewArgs) -> io::Result<()> {
     let NewArgs { folder, lang, path } = args;
-    let name = name(folder)?;
+    let name = &name(folder, *lang)?;
     let source = source(path.as_deref(), *lang)?;
     if fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()) || folder.is_file() {
         let text = format!("{} is there already: expected a folder that is new, or empty", folder.display());
@@ -162,12 +162,21 @@ fn make(args: &NewArgs) -> io::Result<()> {
     Ok(())
 }
 
+/// Names that cargo gives no program.
+const RESERVED: [&str; 4] = ["build", "deps", "examples", "incremental"];
+
 /// The folder's own name, if it can be a node's in every language.
-fn name(folder: &Path) -> io::Result<&str> {
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+fn name(folder: &Path, lang: Language) -> io::Result<String> {
+    // `.` has a name as well.
+    let there = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = there.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if lang == Language::Rust && RESERVED.contains(&name) {
+        let text = format!("expected a folder whose name cargo has no use for itself; found {name:?}");
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_plain) {
-        return Ok(name);
+        return Ok(name.to_owned());
     }
     let expected =
         "expected a folder whose name has ASCII letters, digits, - and _, and begins with a letter";
@@ -218,10 +227,36 @@ fn made(folder: &Path, lang: Language) -> String {
         let _ = writeln!(text, "  {path:<12} {about}");
     }
     text.push_str("  README.md    the commands that test it, and the next steps\n\nNow:\n");
-    let _ = writeln!(text, "  cd {}", folder.display());
+    let _ = writeln!(text, "  cd {}", quoted(folder.as_os_str()));
     if let Some(build) = lang.build() {
         let _ = writeln!(text, "  {build}");
     }
     let _ = writeln!(text, "  messenger test -w echo --bin {} --time-limit 5", lang.program());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_a_name_that_its_language_takes() {
+        for reserved in RESERVED {
+            let error = name(Path::new(reserved), Language::Rust).unwrap_err().to_string();
+            assert!(error.contains("cargo has no use for itself"), "{error}");
+            assert_eq!(name(Path::new(reserved), Language::Go).unwrap(), reserved);
+        }
+        // Tests run in the folder of the crate.
+        let here = std::env::current_dir().unwrap();
+        let own = name(&here, Language::Rust).map_err(|error| error.kind());
+        assert_eq!(name(Path::new("."), Language::Rust).map_err(|error| error.kind()), own);
+        assert_eq!(name(&here.join("src/.."), Language::Rust).map_err(|error| error.kind()), own);
+        assert_eq!(name(Path::new("src/cli"), Language::Rust).unwrap(), "cli");
+    }
+
+    #[test]
+    fn a_path_is_quoted_for_the_shell() {
+        let made = made(Path::new("my nodes/echo"), Language::Python);
+        assert!(made.contains("\n  cd 'my nodes/echo'\n"), "{made}");
+    }
 }
