@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::wire::lines::READ_SIZE;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
@@ -82,7 +81,9 @@ impl Descriptor {
 fn widen(pipe: BorrowedFd<'_>) {
     #[cfg(target_os = "linux")]
     {
+        use crate::wire::lines::READ_SIZE;
         use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+
         const SIZE: usize = 4 * READ_SIZE;
         if fcntl_getpipe_size(pipe).is_ok_and(|size| size < SIZE) {
             let _ = fcntl_setpipe_size(pipe, SIZE);
