@@ -10,7 +10,8 @@ use super::envelope::Name;
 use super::lines::Line;
 use super::members::{BOUNDARIES, Field, Layout, Literal, Offset, SLOTS_MAX, ValueSpan};
 use super::template::{
-    COST, CREDIT_MAX, Expect, SEGMENT_MAX, SEGMENTS_MAX, Segment, TEMPLATES_MAX, Template, Templates, digits,
+    ALTERNATIVES_MAX, COST, CREDIT_MAX, Expect, SEGMENT_MAX, SEGMENTS_MAX, Segment, TEMPLATES_MAX, Template,
+    Templates, digits,
 };
 use crate::json::cursor::Cursor;
 use crate::json::parser::{Parser, cursor_of};
@@ -33,13 +34,12 @@ impl Templates {
     pub(super) fn learn_walked(&mut self, line: Line<'_>, cursor: Cursor<'_, '_>) {
         let bytes = line.bytes_and_more();
         // Where there is no room, all have to be forgotten first, which pays only after many lines without.
-        let is_full = self.known.len() == TEMPLATES_MAX || self.segments_known == SEGMENTS_MAX;
-        let cost = if is_full { CREDIT_MAX } else { COST };
+        let cost = if self.is_full { CREDIT_MAX } else { COST };
         if let Some(credit) = self.credit.checked_sub(cost)
             && bytes.len() - cursor.text().line.len() >= SEGMENT_MAX
         {
             self.credit = credit;
-            if is_full {
+            if self.is_full {
                 self.forget();
             }
             self.learn_text(bytes, cursor);
@@ -101,12 +101,12 @@ impl Templates {
         draft.end(template)
     }
 
-    /// Makes a segment known that follows another; its place.
-    fn add(&mut self, before: u8, text: &[u8], expect: Expect) -> Option<u8> {
+    /// Makes a segment known that follows another; its place. `None` if there is no room.
+    fn add(&mut self, before: u16, text: &[u8], expect: Expect) -> Option<u16> {
         let segments = &mut self.segments;
         let mut place = segments[usize::from(before)].next;
         // The one after which it comes, among those that may stand in its place.
-        let mut earlier = 0;
+        let (mut earlier, mut alternatives) = (0, 0);
         while place != 0 {
             let segment = &segments[usize::from(place)];
             if segment.text() == text && segment.expect.is_like(expect) {
@@ -116,8 +116,13 @@ impl Templates {
                 earlier = place;
             }
             place = segment.alternative;
+            alternatives += 1;
         }
-        let place = u8::try_from(self.segments_known).ok()?;
+        if alternatives == ALTERNATIVES_MAX || self.segments_known == SEGMENTS_MAX {
+            self.is_full = true;
+            return None;
+        }
+        let place = u16::try_from(self.segments_known).ok()?;
         self.segments_known += 1;
         let link = match earlier {
             0 => &mut segments[usize::from(before)].next,
@@ -135,6 +140,7 @@ impl Templates {
         self.segments[0] = Segment::NONE;
         self.segments_known = 1;
         self.known.clear();
+        self.is_full = false;
         // What comes most is learned again at once.
         self.credit = CREDIT_MAX / 4;
     }
@@ -217,8 +223,11 @@ impl TemplateDraft<'_> {
         if texts.clone().flatten().any(|byte| matches!(byte, b'\\' | b'\n')) {
             return None;
         }
-        let Templates { known, segments_known, .. } = self.templates;
-        let (place, before) = (known.len(), *segments_known);
+        let (place, before) = (self.templates.known.len(), self.templates.segments_known);
+        if place == TEMPLATES_MAX {
+            self.templates.is_full = true;
+            return None;
+        }
         let end = Expect::End(u8::try_from(place).ok()?);
         let mut last = 0;
         for (text, expect) in texts.zip(self.slots.into_iter().chain([end])) {

@@ -28,16 +28,19 @@ pub const SEGMENT_MAX: usize = 2 * WIDTH;
 const _: () = assert!(SEGMENT_MAX <= MARGIN, "a line buffer lets a template look so far ahead");
 
 /// So many segments are known at most. If there are more, all are forgotten, once there is credit for it.
-pub(super) const SEGMENTS_MAX: usize = 256;
+pub(super) const SEGMENTS_MAX: usize = 1024;
 
-/// The same of templates.
-pub(super) const TEMPLATES_MAX: usize = 64;
+/// The same of templates. An echo's members alone can come in 144 orders.
+pub(super) const TEMPLATES_MAX: usize = 256;
+
+/// The same of segments at one place, which are tried one after the other.
+pub(super) const ALTERNATIVES_MAX: usize = 32;
 
 /// One template is learned in so many lines, on average.
-pub(super) const COST: u32 = 128;
+pub(super) const COST: u32 = 32;
 
 /// Credit for as many templates as may be learned in a row.
-pub(super) const CREDIT_MAX: u32 = 32 * COST;
+pub(super) const CREDIT_MAX: u32 = 128 * COST;
 
 /// The templates that are known.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub struct Templates {
     pub(super) segments: Box<[Segment; SEGMENTS_MAX]>,
     pub(super) segments_known: usize,
     pub(super) known: Vec<Template>,
+    /// There was no room for one.
+    pub(super) is_full: bool,
     /// Lines that were of a known template, since somebody asked.
     hits: u32,
     /// Grows with every line and pays for the templates that are learned: where no line is like another, little is lost.
@@ -65,9 +70,9 @@ pub(super) struct Segment {
     pub(super) length: u8,
     pub(super) expect: Expect,
     /// What may follow; 0 if nothing is known.
-    pub(super) next: u8,
+    pub(super) next: u16,
     /// What may stand in its place; 0 if nothing else is known.
-    pub(super) alternative: u8,
+    pub(super) alternative: u16,
 }
 
 /// What comes after a segment.
@@ -134,6 +139,7 @@ impl Templates {
             segments: Box::new([Segment::NONE; SEGMENTS_MAX]),
             segments_known: 1,
             known: Vec::with_capacity(TEMPLATES_MAX),
+            is_full: false,
             hits: 0,
             credit: CREDIT_MAX,
             boundaries: [0; BOUNDARIES],
@@ -171,7 +177,7 @@ impl Templates {
     ) -> Option<Envelope<'a>> {
         let Self { segments, known, hits, boundaries, .. } = self;
         let (mut boundary, mut at, mut escapes) = (1, 0, false);
-        let mut segment = &segments[usize::from(segments[0].next)];
+        let mut segment = &segments[usize::from(segments[0].next) % SEGMENTS_MAX];
         let template = loop {
             let ahead = bytes.get(at..)?.first_chunk()?;
             if scan::equal(ahead, &segment.text) & segment.mask == segment.mask {
@@ -182,7 +188,7 @@ impl Templates {
                     Expect::Scalar => scalar(text.as_bytes(), start),
                     Expect::More => {
                         at = start;
-                        segment = &segments[usize::from(segment.next)];
+                        segment = &segments[usize::from(segment.next) % SEGMENTS_MAX];
                         continue;
                     }
                     Expect::End(template) => {
@@ -205,11 +211,11 @@ impl Templates {
                         (*first, *last) = (start as u32, end as u32);
                     }
                     boundary += 2;
-                    segment = &segments[usize::from(segment.next)];
+                    segment = &segments[usize::from(segment.next) % SEGMENTS_MAX];
                     continue;
                 }
             }
-            segment = &segments[usize::from(segment.alternative)];
+            segment = &segments[usize::from(segment.alternative) % SEGMENTS_MAX];
         };
         let text = Text { line: text.get(..at)?, escapes };
         if !has_spans(text.line.as_bytes()) {
@@ -465,21 +471,31 @@ mod tests {
 
     #[test]
     fn templates_without_end_are_forgotten_and_learned_again() {
-        let mut templates = Templates::new();
-        learn(&mut templates, Among::new(&echo("1", "2")).line());
-        for n in 0..100_000 {
-            let line = echo("1", &format!("2,\"key {n}\":3"));
-            if n < 2 * TEMPLATES_MAX {
-                templates.credit = CREDIT_MAX;
+        // One place has all its alternatives at once, or many have a few, before the templates are too many.
+        let many = |n: usize| format!("2,\"key {n}\":3");
+        let few = |n: usize| format!("2,\"key {}\":3,\"other {}\":4", n / 16, n % 16);
+        for (room, member) in [(ALTERNATIVES_MAX, &many as &dyn Fn(usize) -> String), (TEMPLATES_MAX, &few)] {
+            let mut templates = Templates::new();
+            learn(&mut templates, Among::new(&echo("1", "2")).line());
+            let mut known = 1;
+            for n in 0..100_000 {
+                let line = echo("1", &member(n));
+                let is_paid = n < 3 * TEMPLATES_MAX;
+                if is_paid {
+                    templates.credit = CREDIT_MAX;
+                }
+                let was_full = templates.is_full;
+                learn(&mut templates, Among::new(&line).line());
+                if is_paid {
+                    known = if was_full { 1 } else { known + 1 };
+                    // One finds no room. The next makes it, and is the first of the new ones.
+                    assert_eq!(templates.is_full, known > room, "{n}");
+                    assert_eq!(read(&mut templates, &line).is_some(), !templates.is_full, "{n}");
+                }
             }
-            learn(&mut templates, Among::new(&line).line());
-            if n < 2 * TEMPLATES_MAX {
-                // One of them finds no room, makes it, and is the first of the new ones.
-                assert!(read(&mut templates, &line).is_some(), "{n}");
-                assert_eq!(templates.known.len(), (n + 1) % TEMPLATES_MAX + 1, "{n}");
-            }
+            assert!(templates.known.len() <= TEMPLATES_MAX && templates.segments_known <= SEGMENTS_MAX);
+            let cost = if templates.is_full { CREDIT_MAX } else { COST };
+            assert!(templates.credit < cost, "nothing paid for so many");
         }
-        assert!(templates.known.len() <= TEMPLATES_MAX && templates.segments_known <= SEGMENTS_MAX);
-        assert!(templates.credit < COST, "nothing paid for so many");
     }
 }
