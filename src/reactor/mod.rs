@@ -284,7 +284,8 @@ impl Reactor {
     /// Reports if it is time to, and lets the trace be written.
     fn observe<H: Handler>(&mut self, node: &mut Node<H>) {
         let lines = node.counters().lines;
-        if self.report_at == Instant::END && lines > self.lines_reported {
+        let is_wanted = self.stats_interval < Duration::MAX && lines > self.lines_reported;
+        if self.report_at == Instant::END && is_wanted {
             self.report_at = self.now + self.stats_interval;
             self.alarm.set(self.stats_interval);
         }
