@@ -102,6 +102,7 @@ impl Judgement {
         faults: Option<&[Window]>,
     ) -> Self {
         let finding = workload.check(history, settings);
+        let disturbances = Disturbances::of(history, workload, settings, faults);
         let operations: Vec<_> = history
             .iter()
             .filter(|invocation| !invocation.is_probe && workload.counts(invocation.operation.f))
@@ -109,7 +110,7 @@ impl Judgement {
                 kind: invocation.operation.f,
                 interval: invocation.interval,
                 completion: invocation.outcome.completion(),
-                excuse: excuse(invocation, history, faults),
+                excuse: disturbances.excuse(invocation),
                 is_final: invocation.is_final,
             })
             .collect();
@@ -143,38 +144,63 @@ impl Judgement {
 }
 
 /// How long after a fault, or after the start, a right node may still be busy with it: it elects a leader, or waits for
-/// answers that do not come.
+/// answers that do not come. Longer where messages take long.
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// Why a right node may have ended the operation of that history without success.
-fn excuse(invocation: &Invocation, history: &[Invocation], faults: Option<&[Window]>) -> Option<Excuse> {
-    const OF_STATE: [ErrorCode; 5] = [
-        ErrorCode::ABORT,
-        ErrorCode::KEY_DOES_NOT_EXIST,
-        ErrorCode::KEY_ALREADY_EXISTS,
-        ErrorCode::PRECONDITION_FAILED,
-        ErrorCode::TXN_CONFLICT,
-    ];
-    const WITHOUT: [ErrorCode; 3] =
-        [ErrorCode::NODE_NOT_FOUND, ErrorCode::NOT_SUPPORTED, ErrorCode::MALFORMED_REQUEST];
-    let is_one_of = |codes: &[ErrorCode], reason: &str| {
-        codes.iter().any(|&code| reason.starts_with(&reason_prefix(code)))
-    };
-    let is_silence = match &invocation.outcome {
-        Outcome::Ok(_) => return None,
-        Outcome::Fail(reason) if is_one_of(&OF_STATE, reason) => return Some(Excuse::State),
-        Outcome::Fail(reason) if is_one_of(&WITHOUT, reason) => return None,
-        Outcome::Fail(_) | Outcome::Info(_) => false,
-        Outcome::Silence { .. } => true,
-    };
-    let Interval { invoked, completed } = invocation.interval;
-    let began = history.first().map_or(invoked, |first| first.interval.invoked);
-    let is_beginning = !is_silence && invoked < began + RECOVERY;
-    let is_during = |window: &Window| {
-        window.from <= completed && window.to.is_none_or(|ended| invoked < ended + RECOVERY)
-    };
-    let may_be_due_to_faults = is_beginning || faults.is_none_or(|faults| faults.iter().any(is_during));
-    may_be_due_to_faults.then_some(Excuse::Faults)
+/// What right nodes may not manage in one test: its faults, if they are known, and its beginning.
+struct Disturbances<'a> {
+    faults: Option<&'a [Window]>,
+    beginning_until: Instant,
+    recovery: Duration,
+}
+
+impl<'a> Disturbances<'a> {
+    fn of(
+        history: &[Invocation],
+        workload: &dyn Workload,
+        settings: &Settings,
+        faults: Option<&'a [Window]>,
+    ) -> Self {
+        let recovery = settings.stretched(RECOVERY);
+        let began = history.first().map_or(Instant::START, |first| first.interval.invoked);
+        let beginning_until = if workload.may_need_a_leader() { began + recovery } else { began };
+        Self { faults, beginning_until, recovery }
+    }
+
+    /// Why a right node may have ended the operation without success.
+    fn excuse(&self, invocation: &Invocation) -> Option<Excuse> {
+        const OF_STATE: [ErrorCode; 5] = [
+            ErrorCode::ABORT,
+            ErrorCode::KEY_DOES_NOT_EXIST,
+            ErrorCode::KEY_ALREADY_EXISTS,
+            ErrorCode::PRECONDITION_FAILED,
+            ErrorCode::TXN_CONFLICT,
+        ];
+        const WITHOUT: [ErrorCode; 3] =
+            [ErrorCode::NODE_NOT_FOUND, ErrorCode::NOT_SUPPORTED, ErrorCode::MALFORMED_REQUEST];
+        let is_one_of = |codes: &[ErrorCode], reason: &str| {
+            codes.iter().any(|&code| reason.starts_with(&reason_prefix(code)))
+        };
+        let has_crashed = match &invocation.outcome {
+            Outcome::Ok(_) => return None,
+            Outcome::Fail(reason) | Outcome::Info(reason) if is_one_of(&OF_STATE, reason) => {
+                return Some(Excuse::State);
+            }
+            Outcome::Fail(reason) if is_one_of(&WITHOUT, reason) => return None,
+            Outcome::Fail(reason) | Outcome::Info(reason) => is_one_of(&[ErrorCode::CRASH], reason),
+            Outcome::Silence { .. } => false,
+        };
+        let Interval { invoked, completed } = invocation.interval;
+        let is_disturbed_by = |window: &Window| {
+            // A right node takes a message that comes twice, or late, as well as others.
+            !matches!(window.fault, Fault::Duplicate | Fault::Reorder)
+                && window.from <= completed
+                && window.to.is_none_or(|ended| invoked < ended + self.recovery)
+        };
+        let is_excused = (invoked < self.beginning_until && !has_crashed)
+            || self.faults.is_none_or(|faults| faults.iter().any(is_disturbed_by));
+        is_excused.then_some(Excuse::Faults)
+    }
 }
 
 impl Results {

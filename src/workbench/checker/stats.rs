@@ -26,7 +26,7 @@ pub struct CountedOperation<'a> {
 pub enum Excuse {
     /// What it has: no such key, another value than the expected one, a conflict of transactions.
     State,
-    /// Faults.
+    /// Faults, or that the nodes had just begun.
     Faults,
 }
 
@@ -115,14 +115,10 @@ pub fn check(operations: &[CountedOperation<'_>], availability: Availability) ->
     Stats { verdict, all, kinds, without_success, availability, is_available }
 }
 
-/// What it means that none of them succeeded.
+/// What it means that none of them succeeded. Unknown if nearly all may be those of a right node: one may have had bad luck.
 fn without_success_verdict(operations: &[&CountedOperation<'_>]) -> Verdict {
-    let by_state = operations.iter().filter(|operation| operation.excuse == Some(Excuse::State)).count();
-    let may_be_right = if by_state > 0 {
-        by_state < REFUSALS_MAX
-    } else {
-        operations.iter().all(|operation| operation.excuse == Some(Excuse::Faults))
-    };
+    let of = |excuse| operations.iter().filter(|operation| operation.excuse == excuse).count();
+    let may_be_right = of(Some(Excuse::State)) < REFUSALS_MAX && 10 * of(None) <= operations.len();
     if may_be_right { Verdict::Unknown } else { Verdict::Invalid }
 }
 
@@ -245,7 +241,15 @@ mod tests {
         let (state, faults) = (Some(Excuse::State), Some(Excuse::Faults));
         assert_eq!(verdict(&[faults, faults]), Verdict::Unknown);
         assert_eq!(verdict(&[faults, None]), Verdict::Invalid);
-        assert_eq!(verdict(&[state, None]), Verdict::Unknown);
+        assert_eq!(verdict(&[state, None]), Verdict::Invalid);
+        assert_eq!(
+            verdict(&[state, state, state, faults, faults, faults, faults, faults, None]),
+            Verdict::Invalid
+        );
+        assert_eq!(
+            verdict(&[state, state, state, faults, faults, faults, faults, faults, faults, None]),
+            Verdict::Unknown
+        );
         assert_eq!(verdict(&[state; REFUSALS_MAX - 1]), Verdict::Unknown);
         assert_eq!(verdict(&[state; REFUSALS_MAX]), Verdict::Invalid);
     }

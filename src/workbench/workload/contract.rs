@@ -56,6 +56,11 @@ pub trait Workload: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Whether right nodes may be unavailable at first: until they have a leader, say.
+    fn may_need_a_leader(&self) -> bool {
+        false
+    }
+
     /// How long a client waits for an answer: ten times the mean latency at least, as Maelstrom has it for `lin-kv`, or a
     /// node that has to ask others could not answer in time.
     fn patience(&self, settings: &Settings) -> Duration {

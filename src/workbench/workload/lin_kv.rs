@@ -87,6 +87,10 @@ impl Workload for LinKv {
         Box::new(RegisterClient)
     }
 
+    fn may_need_a_leader(&self) -> bool {
+        true
+    }
+
     fn is_idempotent(&self, f: &str) -> bool {
         f == "read"
     }

@@ -58,6 +58,10 @@ impl Workload for ListAppend {
         Box::new(TransactionClient { rpc: &TXN, has_lists: true })
     }
 
+    fn may_need_a_leader(&self) -> bool {
+        true
+    }
+
     fn is_idempotent(&self, _: &str) -> bool {
         false
     }

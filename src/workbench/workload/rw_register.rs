@@ -56,6 +56,10 @@ impl Workload for RwRegister {
         Box::new(TransactionClient { rpc: &TXN, has_lists: false })
     }
 
+    fn may_need_a_leader(&self) -> bool {
+        true
+    }
+
     fn is_idempotent(&self, _: &str) -> bool {
         false
     }

@@ -69,6 +69,10 @@ impl Workload for Kafka {
         Box::new(Consumer::default())
     }
 
+    fn may_need_a_leader(&self) -> bool {
+        true
+    }
+
     fn is_idempotent(&self, f: &str) -> bool {
         f == "assign"
     }
