@@ -63,11 +63,11 @@ pub fn reboots(seed: u64) -> Settings {
         while at < burst + 800 {
             let dead = rng.u64(1..8);
             planned_faults.push(format!("kill n{voter} at {at}ms for {dead}ms").parse().unwrap());
-            at += dead + rng.u64(10..50);
+            at += dead + rng.u64(40..160);
         }
     }
     Settings {
-        latency: Latency { mean: Duration::from_millis(rng.u64(10..60)), spread: Distribution::Exponential },
+        latency: Latency { mean: Duration::from_millis(rng.u64(5..30)), spread: Distribution::Exponential },
         faults: Vec::new(),
         planned_faults,
         ..deaths(seed)
