@@ -4,6 +4,7 @@ use messenger::node::{Config, Node};
 use messenger::nodes::own;
 use messenger::workbench::checker::Verdict;
 use messenger::workbench::fault::PlannedFault;
+use messenger::workbench::network::Latency;
 use messenger::workbench::settings::Settings;
 use messenger::workbench::simulation::{self, SimulatedNode};
 use messenger::workbench::verdict::Results;
@@ -90,6 +91,30 @@ fn what_a_node_that_is_all_right_never_does_is_called_wrong() {
         let (verdict, explanation) = test(&GCounter, settings(20, 20.0, faults), refusing("add", error));
         assert_eq!(verdict, Verdict::Invalid, "{error:?} {faults:?}: {explanation}");
         assert!(explanation.contains("no add succeeded: "), "{explanation}");
+    }
+}
+
+#[test]
+fn a_crash_at_the_beginning_is_no_excuse() {
+    for (workload, kind) in [(&LinKv as &dyn Workload, "cas"), (&GCounter, "add")] {
+        let (verdict, explanation) =
+            test(workload, settings(4, 20.0, &[]), refusing(kind, Some(ErrorCode::CRASH)));
+        assert_eq!(verdict, Verdict::Invalid, "{explanation}");
+    }
+}
+
+#[test]
+fn a_leader_may_take_some_time_where_messages_take_long() {
+    for seed in 0..40 {
+        let settings = Settings {
+            nodes: 5,
+            workers: 10,
+            latency: Latency::constant(Duration::from_millis(300)),
+            seed,
+            ..settings(8, 3.0, &[])
+        };
+        let (verdict, explanation) = test(&LinKv, settings, |config| own::node("raft", config).unwrap());
+        assert_ne!(verdict, Verdict::Invalid, "seed {seed}: {explanation}");
     }
 }
 

@@ -45,7 +45,10 @@ fn explore(args: &ExploreArgs, own: &dyn OwnNode) -> io::Result<ExitCode> {
     let found = search.run();
     search.finish();
     tested.check_stopped()?;
-    let Some(found) = found else { return Ok(ExitCode::SUCCESS) };
+    let Some(found) = found else {
+        let verdict = if search.is_undecided() { Verdict::Unknown } else { Verdict::Valid };
+        return Ok(ExitCode::from(status(verdict)));
+    };
     match found {
         Found::Difference { seed, text } => {
             say(args, &format!("seed {seed}: two runs of it are not the same: {text}"));

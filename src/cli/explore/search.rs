@@ -151,6 +151,12 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Whether nothing is known of any seed.
+    pub fn is_undecided(&self) -> bool {
+        let counts = self.counts.lock().expect("no thread panicked");
+        counts.seeds > 0 && counts.unknown == counts.seeds
+    }
+
     fn line(&self, counts: &Counts) -> String {
         let elapsed = self.started.elapsed().as_secs_f64();
         #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
