@@ -135,8 +135,10 @@ impl Segment {
 impl Templates {
     /// No template is known.
     pub fn new() -> Self {
+        // On the heap from the start: as an array it would be built on the stack.
+        let segments = vec![Segment::NONE; SEGMENTS_MAX].into_boxed_slice();
         Self {
-            segments: Box::new([Segment::NONE; SEGMENTS_MAX]),
+            segments: segments.try_into().unwrap_or_else(|_| unreachable!("there are as many")),
             segments_known: 1,
             known: Vec::with_capacity(TEMPLATES_MAX),
             is_full: false,
