@@ -127,3 +127,12 @@ fn verdicts_have_colours_for_people_only() {
         assert!(summary(variables).contains("\necho: valid\n"), "{variables:?}");
     }
 }
+
+#[test]
+fn an_exploration_that_decides_nothing_says_so_by_its_status() {
+    for (workload, rate, expected) in [("lin-kv", "0", 2), ("echo", "100", 0)] {
+        let args = ["explore", "-w", workload, "--seeds", "2", "--time-limit", "1", "--rate", rate];
+        let (status, _, stderr) = output(&args);
+        assert_eq!(status, Some(expected), "{stderr}");
+    }
+}

@@ -107,7 +107,7 @@ const EXAMPLES: &str = "Examples:
   In a node of yours, in any language, eight tests side by side:
     messenger explore -w broadcast --bin ./my-node --seeds 100 --jobs 8 --time-limit 3
 
-Exit status: 0 no seed failed, 1 one did, 254 wrong arguments, 255 it did not come to its end.";
+Exit status: 0 no seed failed, 1 one did, 2 none could be decided, 254 wrong arguments, 255 it did not come to its end.";
 
 /// What each seed draws, and what is the same for all.
 pub fn swarm(args: &ExploreArgs) -> io::Result<Swarm> {

@@ -34,8 +34,8 @@ use crate::time::Instant;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct KafkaResults {
-    /// Invalid if there is an anomaly, or if no commit ever succeeded; unknown if nothing was sent or polled, or if
-    /// messages were not seen in the end by a client whose final polls all failed, or if no client was ever told what was
+    /// Invalid if there is an anomaly, or if of ten commits or more none succeeded; unknown if none of fewer did, if nothing
+    /// was sent or polled, or if messages were not seen in the end by a client whose final polls all failed, or if no client was ever told what was
     /// committed.
     pub verdict: Verdict,
     /// How many messages were sent, with success.
@@ -150,6 +150,9 @@ impl KafkaResults {
     }
 }
 
+/// Of fewer commits none may succeed while a fault lasts, though polls do.
+const COMMITS_MIN: usize = 10;
+
 /// Checks a test of logs.
 pub fn check(history: &History) -> KafkaResults {
     let logs = Logs::of(history);
@@ -180,9 +183,14 @@ pub fn check(history: &History) -> KafkaResults {
     }
     let blind = blind(history, &order);
     let is_certain = |kind: &Kind| *kind != Kind::Unseen || blind.is_empty();
-    let verdict = if anomalies.keys().any(is_certain) || (commits > 0 && commits_ok == 0) {
+    let commits_refused = if commits_ok == 0 { commits } else { 0 };
+    let verdict = if anomalies.keys().any(is_certain) || commits_refused >= COMMITS_MIN {
         Verdict::Invalid
-    } else if !anomalies.is_empty() || sent + polled == 0 || lists.0 > 0 && lists.1 == 0 {
+    } else if !anomalies.is_empty()
+        || commits_refused > 0
+        || sent + polled == 0
+        || lists.0 > 0 && lists.1 == 0
+    {
         Verdict::Unknown
     } else {
         Verdict::Valid
