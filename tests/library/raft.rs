@@ -126,7 +126,7 @@ fn a_request_is_handed_on_once() {
     let said = server.hear("n2", &append(2, (0, 0), &[], 0));
     let forwarded: Vec<_> = said.iter().filter(|(_, body)| body["type"] == "forward").collect();
     assert_eq!(forwarded.len(), 1);
-    assert_eq!((&*forwarded[0].0, &forwarded[0].1["within_us"]), ("n2", &json!(600_000)));
+    assert_eq!((&*forwarded[0].0, &forwarded[0].1["within_us"]), ("n2", &json!(500_000)));
     let said = server.hear("c2", &read);
     assert_eq!(said.len(), 1);
     assert_eq!((&*said[0].0, &said[0].1["type"]), ("n2", &json!("forward")));

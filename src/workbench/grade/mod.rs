@@ -52,7 +52,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use self::talk::Talk;
+use self::talk::{Step, Talk};
 
 /// The suites that come with this crate, by name.
 pub const BUILT_IN: [(&str, &str); 2] = [
@@ -129,16 +129,6 @@ pub struct Conversation {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Script(Vec<Step>);
-
-#[derive(Clone, Debug)]
-enum Step {
-    Send(String),
-    Expect { any_order: bool, patterns: Vec<Value> },
-    Text(String),
-    Silence(Duration),
-    Eof,
-    End,
-}
 
 /// A suite that is none.
 #[derive(Debug, Error)]

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Step;
 use crate::json::text::beginning;
 use crate::workbench::driver::running::Running;
 
@@ -30,6 +29,17 @@ const TURN: Duration = Duration::from_millis(20);
 
 /// Maximum bytes of a line as people get to see it.
 const SHOWN: usize = 300;
+
+/// One step of a conversation.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Send(String),
+    Expect { any_order: bool, patterns: Vec<Value> },
+    Text(String),
+    Silence(Duration),
+    Eof,
+    End,
+}
 
 /// A conversation that goes on.
 pub(super) struct Talk<'a> {
