@@ -301,7 +301,9 @@ fn commits_that_never_succeed_are_no_commits() {
     };
     assert_eq!(with(&[]), Verdict::Valid);
     assert_eq!(with(&[Commit::Failed, Commit::Ok]), Verdict::Valid);
-    assert_eq!(with(&[Commit::Failed, Commit::None]), Verdict::Invalid);
+    assert_eq!(with(&[Commit::Failed, Commit::None]), Verdict::Unknown);
+    assert_eq!(with(&[Commit::Failed; COMMITS_MIN - 1]), Verdict::Unknown);
+    assert_eq!(with(&[Commit::Failed; COMMITS_MIN]), Verdict::Invalid);
 }
 
 #[test]
