@@ -103,14 +103,20 @@ impl Judgement {
     ) -> Self {
         let finding = workload.check(history, settings);
         let disturbances = Disturbances::of(history, workload, settings, faults);
-        let operations: Vec<_> = history
-            .iter()
-            .filter(|invocation| !invocation.is_probe && workload.counts(invocation.operation.f))
+        let counted = || history.iter().filter(|of| !of.is_probe && workload.counts(of.operation.f));
+        let is_ok = |of: &&Invocation| matches!(of.outcome, Outcome::Ok(_));
+        let with_success: BTreeSet<&str> = counted().filter(is_ok).map(|of| of.operation.f).collect();
+        let operations: Vec<_> = counted()
             .map(|invocation| stats::CountedOperation {
                 kind: invocation.operation.f,
                 interval: invocation.interval,
                 completion: invocation.outcome.completion(),
-                excuse: disturbances.excuse(invocation),
+                // Where some succeed, nobody asks why others did not.
+                excuse: if with_success.contains(invocation.operation.f) {
+                    None
+                } else {
+                    disturbances.excuse(invocation)
+                },
                 is_final: invocation.is_final,
             })
             .collect();
